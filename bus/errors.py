@@ -1,0 +1,45 @@
+"""Errors of the bus, split by blame.
+
+Ours (a wrong setting, a wrong call) raise with the offending values. A peer's are a `Rejected` with one of the reasons of
+the table below: the receiver counts it, drops the message and goes on.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+REJECT_REASONS: Final[dict[str, str]] = {
+    "oversized": "the payload is longer than the largest message allowed",
+    "malformed": "not MessagePack, or not the fields and types of its topic",
+    "version": "a schema version that this program does not speak",
+    "columns": "a column is missing, unknown, or has the wrong number of bytes",
+    "not_finite": "a row holds a NaN or an infinity",
+    "covariance": "a row's covariance is not positive definite",
+    "range": "a row's value is outside what is physically possible",
+    "attribution": "the topic and the message disagree about who sent it or who may see it",
+    "topic": "the topic is not one of the bus's",
+    "late": "the row is older than the lag window",
+    "engine": "a well-formed message that the engine could not take; a fault of ours, and logged",
+}
+
+
+class BusError(Exception):
+    """Any failure of the bus that the caller is told of."""
+
+
+class Unreachable(BusError):
+    """No connection to the broker could be made: nothing listens, or the name does not resolve."""
+
+
+class Refused(BusError):
+    """The broker answered and said no: credentials, client id, protocol version, or an access list."""
+
+
+class Rejected(BusError):
+    """A peer's message that cannot be taken. `reason` is a key of REJECT_REASONS, and the metric's label."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        assert reason in REJECT_REASONS, reason
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail

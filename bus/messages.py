@@ -1,0 +1,264 @@
+"""The messages of the bus, and their wire: MessagePack, typed and validated on decode.
+
+Any bytes whatever decode to a message or raise Rejected with a reason. A frame with some unsound rows keeps the sound
+ones and says how many were left out and why (`reports_of`, `system_tracks_of`).
+
+Times ending in `_ns` are ns since the Unix epoch. Two clocks appear, never mixed: scenario time (`valid`, `detected`,
+`tracked`, `released`) and wall time (`due`, `sent`, `received`, `fused`, `alerted`). On a simulated clock wall times are 0.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
+
+from bus.columns import Reports, SystemTracks, bad_rows
+from bus.errors import Rejected
+from bus.release import Nation
+from bus.topics import Address, Role
+
+SCHEMA: Final = 1
+MAX_PAYLOAD_BYTES: Final = 256 * 1024
+MAX_FRAME_ROWS: Final = 256  # a frame of this many reports stays under 64 kB
+
+Nanos = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+TrackNumber = Annotated[int, Meta(ge=1, le=2**32 - 1)]
+Short = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:+-]*$")]
+Text = Annotated[str, Meta(max_length=256)]
+Latitude = Annotated[float, Meta(ge=-90.0, le=90.0)]
+Longitude = Annotated[float, Meta(ge=-180.0, le=180.0)]
+NonNegative = Annotated[float, Meta(ge=0.0, le=1e9)]
+
+
+class Message(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every message carries: schema version, its sender's session, a sequence number within it, sent time (wall)."""
+
+    v: int = SCHEMA
+    session: Count
+    seq: Count
+    sent_ns: Nanos = 0
+
+
+class TrackFrame(Message, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Many reports of one feed (topic `feed/<nation>/tracks/<release>`).
+
+    `released_ns` is the scenario instant the reports were free to go; `due_ns` the wall instant that it fell on.
+    """
+
+    nation: Nation
+    released_ns: Nanos
+    due_ns: Nanos = 0
+    n: Annotated[int, Meta(ge=0, le=MAX_FRAME_ROWS)]
+    columns: dict[str, memoryview]
+
+
+class LaunchDetected(TrackFrame, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="launch_detected"):
+    """First reports of new national tracks, at QoS 1: the same rows as in the frame beside it, which may be lost."""
+
+
+class TrackDropped(Message, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="track_dropped"):
+    """A national track has ended; `reason` says whether its object came down, was lost, or was never there (retraction)."""
+
+    nation: Nation
+    released_ns: Nanos
+    due_ns: Nanos = 0
+    tracks: Annotated[list[TrackNumber], Meta(min_length=1, max_length=MAX_FRAME_ROWS)]
+    reason: Literal["impact", "lost", "false"]
+
+
+Event = LaunchDetected | TrackDropped
+
+
+class PictureFrame(Message, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """System tracks of one recipient's picture that changed (topic `picture/<recipient>/tracks`)."""
+
+    recipient: Nation
+    released_ns: Nanos
+    due_ns: Nanos = 0
+    received_ns: Nanos = 0
+    fused_ns: Nanos = 0
+    n: Annotated[int, Meta(ge=0, le=MAX_FRAME_ROWS)]
+    dropped: Annotated[list[TrackNumber], Meta(max_length=MAX_FRAME_ROWS)] = []
+    columns: dict[str, memoryview]
+
+
+class Member(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    """One national track held in a system track."""
+
+    nation: Nation
+    track: TrackNumber
+
+
+class Place(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A point on the ground with its 95-percent ellipse, and the time it is reached or left.
+
+    `semi_major_m`, `semi_minor_m` and `bearing_deg` (of the major axis, clockwise from north) describe the ellipse;
+    `time_sigma_s` is one standard deviation.
+    """
+
+    lat_deg: Latitude
+    lon_deg: Longitude
+    semi_major_m: NonNegative
+    semi_minor_m: NonNegative
+    bearing_deg: Annotated[float, Meta(ge=0.0, le=360.0)]
+    time_ns: Nanos
+    time_sigma_s: NonNegative
+
+
+AlertState = Literal["quick", "confirmed", "updated", "closed", "retracted"]
+
+
+class AlertTimes(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The stage times of the report that moved the alert: so that a warning can be taken apart."""
+
+    valid_ns: Nanos
+    detected_ns: Nanos
+    tracked_ns: Nanos
+    released_ns: Nanos
+    due_ns: Nanos = 0
+    sent_ns: Nanos = 0
+    received_ns: Nanos = 0
+    fused_ns: Nanos = 0
+    alerted_ns: Nanos = 0
+
+
+class Alert(Message, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A warning about one launch to one recipient. `revision` counts from 1; the highest one seen is the truth.
+
+    `impact` is None while the object boosts: nothing honest can be said yet. `heading_deg` is of the horizontal velocity.
+    """
+
+    id: Short
+    recipient: Nation
+    state: AlertState
+    revision: Annotated[int, Meta(ge=1, le=2**31)]
+    system: TrackNumber
+    members: Annotated[list[Member], Meta(min_length=1, max_length=16)]
+    phenomenology: Annotated[int, Meta(ge=0, le=3)]
+    reason: Text
+    times: AlertTimes
+    heading_deg: Annotated[float, Meta(ge=0.0, le=360.0)]
+    launch: Place | None = None
+    impact: Place | None = None
+
+
+class Status(Message, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Birth and death of a process (retained; the death is its last will)."""
+
+    role: Role
+    name: Short
+    state: Literal["starting", "ready", "offline"]
+    sensors: Annotated[list[Text], Meta(max_length=64)] = []
+    load: dict[str, float] = {}
+
+
+class ExerciseClock(Message, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The exercise that runs and its clock: scenario time = start_ns + speed * (wall - start_wall_ns).
+
+    `scenario` is the scenario file's whole text, so that every process computes the same truth.
+    """
+
+    exercise: Short
+    scenario: Annotated[str, Meta(max_length=200_000)]
+    seed: Count
+    speed: Annotated[float, Meta(gt=0.0, le=1000.0)]
+    start_ns: Nanos
+    start_wall_ns: Nanos
+    state: Literal["running", "stopped"] = "running"
+
+
+AnyMessage = TrackFrame | LaunchDetected | TrackDropped | PictureFrame | Alert | Status | ExerciseClock
+
+_encoder = msgspec.msgpack.Encoder()
+_decoders: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
+    "tracks": msgspec.msgpack.Decoder(TrackFrame),
+    "events": msgspec.msgpack.Decoder(Event),
+    "picture": msgspec.msgpack.Decoder(PictureFrame),
+    "alert": msgspec.msgpack.Decoder(Alert),
+    "status": msgspec.msgpack.Decoder(Status),
+    "clock": msgspec.msgpack.Decoder(ExerciseClock),
+}
+
+
+class _Version(Struct):
+    v: int
+
+
+_version = msgspec.msgpack.Decoder(_Version)
+
+
+def encode(message: AnyMessage) -> bytes:
+    """The wire form of a message."""
+    return _encoder.encode(message)
+
+
+def decode(address: Address, payload: bytes | memoryview) -> AnyMessage:
+    """The message that `payload` holds for this topic; raises Rejected for anything else, and never anything else."""
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise Rejected("oversized", f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES}")
+    try:
+        message: AnyMessage = _decoders[address.kind].decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+        raise Rejected(_why(payload), str(error)) from None
+    if message.v != SCHEMA:
+        raise Rejected("version", f"schema {message.v}, this program speaks {SCHEMA}")
+    _check_attribution(address, message)
+    return message
+
+
+def _why(payload: bytes | memoryview) -> str:
+    try:
+        return "malformed" if _version.decode(payload).v == SCHEMA else "version"
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError):
+        return "malformed"
+
+
+def _check_attribution(address: Address, message: AnyMessage) -> None:
+    claimed: str
+    match message:
+        case TrackFrame() | TrackDropped():
+            claimed, inside = message.nation, message.nation in address.release
+        case PictureFrame():
+            claimed, inside = message.recipient, True
+        case Alert():
+            claimed, inside = message.recipient, message.id == address.alert
+        case Status():
+            claimed, inside = message.name, message.role == address.role
+        case ExerciseClock():
+            return
+    if claimed != address.owner or not inside:
+        raise Rejected("attribution", f"the topic says {address}, the message {claimed}")
+
+
+def reports_of(frame: TrackFrame) -> tuple[Reports, dict[str, int]]:
+    """The sound reports of a frame as views of its bytes, and the count of those left out by reason."""
+    return _sound(Reports.from_wire(frame.n, frame.columns))
+
+
+def system_tracks_of(frame: PictureFrame) -> tuple[SystemTracks, dict[str, int]]:
+    """The sound system tracks of a picture frame, and the count of those left out by reason."""
+    return _sound(SystemTracks.from_wire(frame.n, frame.columns))
+
+
+BlockRow = TypeVar("BlockRow", Reports, SystemTracks)
+
+
+def _sound(block: BlockRow) -> tuple[BlockRow, dict[str, int]]:
+    found = bad_rows(block.state, block.cov)
+    numbers = block.track if isinstance(block, Reports) else block.system
+    unnamed = (numbers == 0) | (block.valid_ns < 0)
+    if unnamed.any():
+        found["range"] = found.get("range", np.zeros(len(block), np.bool_)) | unnamed
+    if not found:
+        return block, {}
+    bad = np.logical_or.reduce(list(found.values()))
+    counts: dict[str, int] = {}
+    left = np.ones(len(block), np.bool_)
+    for reason, mask in found.items():
+        counts[reason] = int((mask & left).sum())
+        left &= ~mask
+    return block.take(~bad), {reason: n for reason, n in counts.items() if n}

@@ -1,0 +1,82 @@
+"""The topics of the bus, built and parsed in one place.
+
+mw/v1/feed/<nation>/status               birth and death (last will)   QoS 1, retained
+mw/v1/feed/<nation>/tracks/<release>     track frame                   QoS 0
+mw/v1/feed/<nation>/events/<release>     launch detected, ...          QoS 1
+mw/v1/picture/<recipient>/tracks         frame of system tracks        QoS 0
+mw/v1/picture/<recipient>/alerts/<id>    alert                         QoS 1, retained until closed
+mw/v1/receiver/<recipient>/status        birth and death               QoS 1, retained
+mw/v1/fusion/<worker>/status             birth and death, load         QoS 1, retained
+mw/v1/exercise/clock                     the exercise and its clock    QoS 1, retained
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple, get_args
+
+from bus.errors import Rejected
+from bus.release import NATIONS, Nation, Release, label, parse
+
+ROOT: Final = "mw/v1"
+EXERCISE_CLOCK: Final = f"{ROOT}/exercise/clock"
+ALL_FEED_TRACKS: Final = f"{ROOT}/feed/+/tracks/+"
+ALL_FEED_EVENTS: Final = f"{ROOT}/feed/+/events/+"
+ALL_STATUS: Final = f"{ROOT}/+/+/status"
+EVERYTHING: Final = f"{ROOT}/#"
+
+Role = Literal["feed", "fusion", "receiver"]
+Kind = Literal["tracks", "events", "picture", "alert", "status", "clock"]
+
+
+class Address(NamedTuple):
+    """What a topic says: the kind of message, who owns it, and for feeds the release, for alerts the alert's id."""
+
+    kind: Kind
+    owner: str
+    release: Release = ()
+    alert: str = ""
+    role: Role | None = None
+
+
+def feed_tracks(nation: Nation, to: Release) -> str:
+    return f"{ROOT}/feed/{nation}/tracks/{label(to)}"
+
+
+def feed_events(nation: Nation, to: Release) -> str:
+    return f"{ROOT}/feed/{nation}/events/{label(to)}"
+
+
+def picture_tracks(recipient: Nation) -> str:
+    return f"{ROOT}/picture/{recipient}/tracks"
+
+
+def picture_alert(recipient: Nation, alert: str) -> str:
+    return f"{ROOT}/picture/{recipient}/alerts/{alert}"
+
+
+def picture_alerts(recipient: Nation) -> str:
+    """The filter that matches every alert of one recipient."""
+    return f"{ROOT}/picture/{recipient}/alerts/+"
+
+
+def status(role: Role, name: str) -> str:
+    return f"{ROOT}/{role}/{name}/status"
+
+
+def parse_topic(topic: str) -> Address:
+    """What `topic` addresses; raises Rejected("topic", ...) for anything that is not in the table above."""
+    if topic == EXERCISE_CLOCK:
+        return Address("clock", "exercise")
+    match topic.split("/"):
+        case ["mw", "v1", "feed", nation, ("tracks" | "events") as kind, to] if nation in NATIONS:
+            try:
+                return Address(kind, nation, release=parse(to))
+            except ValueError as error:
+                raise Rejected("topic", f"{topic}: {error}") from error
+        case ["mw", "v1", "picture", recipient, "tracks"] if recipient in NATIONS:
+            return Address("picture", recipient)
+        case ["mw", "v1", "picture", recipient, "alerts", alert] if recipient in NATIONS and alert:
+            return Address("alert", recipient, alert=alert)
+        case ["mw", "v1", role, name, "status"] if role in get_args(Role) and name:
+            return Address("status", name, role=role)
+    raise Rejected("topic", f"{topic!r} is not a topic of {ROOT}")

@@ -1,0 +1,1 @@
+"""The fusion core: align, gate, assign, combine, assess, alert, and the service that runs them on the bus."""
