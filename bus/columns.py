@@ -158,10 +158,10 @@ def bad_rows(state: Float, cov: Float) -> dict[str, NDArray[np.bool_]]:
     with np.errstate(over="ignore"):
         far = np.linalg.norm(sound[:, :3], axis=1) > MAX_RADIUS_M
         fast = np.linalg.norm(sound[:, 3:], axis=1) > MAX_SPEED_M_S
-    out: NDArray[np.bool_] = np.logical_and(far | fast, ~broken)
-    if out.any():
-        found["range"] = out
-    left = ~(broken | out)
+    outside = np.asarray((far | fast) & ~broken, dtype=np.bool_)
+    if outside.any():
+        found["range"] = outside
+    left = ~(broken | outside)
     crooked = _not_positive_definite(cov, left)
     if crooked.any():
         found["covariance"] = crooked

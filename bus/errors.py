@@ -23,6 +23,15 @@ REJECT_REASONS: Final[dict[str, str]] = {
 }
 
 
+class BadInput(Exception):
+    """A scenario or settings file (or flag) of the user's that cannot be taken: where, what is wrong, what is allowed."""
+
+    def __init__(self, source: str, key: str, problem: str, allowed: str = "") -> None:
+        where = f"{source}: {key}: " if key else f"{source}: "
+        super().__init__(where + problem + (f" (allowed: {allowed})" if allowed else ""))
+        self.source, self.key, self.problem, self.allowed = source, key, problem, allowed
+
+
 class BusError(Exception):
     """Any failure of the bus that the caller is told of."""
 

@@ -219,6 +219,7 @@ def _why(payload: bytes | memoryview) -> str:
 
 def _check_attribution(address: Address, message: AnyMessage) -> None:
     claimed: str
+    inside: bool
     match message:
         case TrackFrame() | TrackDropped():
             claimed, inside = message.nation, message.nation in address.release

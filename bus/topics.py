@@ -12,7 +12,7 @@ mw/v1/exercise/clock                     the exercise and its clock    QoS 1, re
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple
 
 from bus.errors import Rejected
 from bus.release import NATIONS, Nation, Release, label, parse
@@ -77,6 +77,6 @@ def parse_topic(topic: str) -> Address:
             return Address("picture", recipient)
         case ["mw", "v1", "picture", recipient, "alerts", alert] if recipient in NATIONS and alert:
             return Address("alert", recipient, alert=alert)
-        case ["mw", "v1", role, name, "status"] if role in get_args(Role) and name:
+        case ["mw", "v1", ("feed" | "fusion" | "receiver") as role, name, "status"] if name:
             return Address("status", name, role=role)
     raise Rejected("topic", f"{topic!r} is not a topic of {ROOT}")

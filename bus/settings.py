@@ -1,0 +1,160 @@
+"""The one strict loader of TOML, and the settings that several processes share.
+
+Every section is a frozen struct beside its user; each field says its unit and why that default. Values come from the file,
+then from the environment, then from flags: the later wins. An environment variable is `TRIWARN_` and the key's path with
+double underscores: `TRIWARN_BROKER__URL=mqtt://10.0.0.5:1883`. Whatever cannot be taken raises BadInput, and nothing starts.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from bus.errors import BadInput
+
+T = TypeVar("T")
+
+ENVIRONMENT_PREFIX: Final = "TRIWARN_"
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every settings section: frozen, strict, by keyword."""
+
+
+def from_toml(text: str, source: str, kind: type[T]) -> T:
+    """`text` as a `kind`; BadInput names `source`, the key, what was wrong and what is allowed."""
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(source, "", f"not TOML: {error}") from None
+    return from_tree(tree, source, kind)
+
+
+def from_tree(tree: Mapping[str, Any], source: str, kind: type[T]) -> T:
+    """A tree of TOML values as a `kind`, with the errors of `from_toml`."""
+    try:
+        return msgspec.convert(tree, kind)
+    except msgspec.ValidationError as error:
+        raise _explained(str(error), source, kind) from None
+
+
+_AT = re.compile(r" - at `(?P<path>[^`]*)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
+_MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
+
+
+def _explained(text: str, source: str, kind: type[Any]) -> BadInput:
+    """A validation error in the user's words: the key's path, and what is allowed there."""
+    at = _AT.search(text)
+    path = at["path"].removeprefix("$").lstrip(".") if at else ""
+    problem = _AT.sub("", text)
+    if unknown := _UNKNOWN.search(problem):
+        key = ".".join(filter(None, [path, unknown["name"]]))
+        return BadInput(source, key, "no such key", ", ".join(_keys_at(kind, path)))
+    if missing := _MISSING.search(problem):
+        key = ".".join(filter(None, [path, missing["name"]]))
+        return BadInput(source, key, "missing", _meaning(kind, key))
+    return BadInput(source, path, problem[:1].lower() + problem[1:], _meaning(kind, path))
+
+
+def _steps(path: str) -> list[str]:
+    """`launch[0].site` and `nations[...].sensors` as steps, an element of a list or table being `[]`."""
+    return [step for step in re.sub(r"\[[^\]]*\]", ".[]", path).split(".") if step]
+
+
+def _unwrapped(hint: Any) -> Any:
+    """The struct, list or dict inside Annotated and Optional wrappers."""
+    while True:
+        if get_origin(hint) is Annotated:
+            hint = get_args(hint)[0]
+        elif isinstance(hint, type) or get_origin(hint) in (list, tuple, dict, frozenset):
+            return hint
+        else:
+            inner = [part for part in get_args(hint) if part is not type(None)]
+            if len(inner) != 1:
+                return hint
+            hint = inner[0]
+
+
+def _hint_at(kind: Any, path: str) -> Any:
+    """The type hint that stands at `path` below `kind`, Annotated metadata kept; None where there is none."""
+    hint = kind
+    for step in _steps(path):
+        inside = _unwrapped(hint)
+        if step == "[]":
+            arguments = get_args(inside)
+            hint = arguments[-1 if get_origin(inside) is dict else 0] if arguments else None
+        elif isinstance(inside, type) and issubclass(inside, Struct):
+            hint = get_type_hints(inside, include_extras=True).get(step)
+        elif get_origin(inside) is dict:
+            hint = get_args(inside)[1]
+        else:
+            return None
+    return hint
+
+
+def _keys_at(kind: Any, path: str) -> list[str]:
+    inside = _unwrapped(_hint_at(kind, path))
+    if isinstance(inside, type) and issubclass(inside, Struct):
+        return sorted(field.encode_name for field in msgspec.structs.fields(inside))
+    return []
+
+
+def _meaning(kind: Any, path: str) -> str:
+    """What a field's own description says, or the values of a literal."""
+    hint = _hint_at(kind, path)
+    if get_origin(hint) is Annotated:
+        described = [meta.description for meta in get_args(hint)[1:] if isinstance(meta, Meta) and meta.description]
+        if described:
+            return described[0]
+        hint = get_args(hint)[0]
+    literal = [value for value in get_args(hint) if isinstance(value, str)]
+    return ", ".join(literal)
+
+
+def load_settings(
+    kind: type[T], path: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any] | None = None
+) -> T:
+    """Settings of `kind` from the file (or none), then the environment, then flags (`{"broker.url": ...}`, None = not given)."""
+    tree: dict[str, Any] = {}
+    source = str(path) if path else "settings"
+    if path is not None:
+        try:
+            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise BadInput(source, "", f"cannot be read: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadInput(source, "", f"not TOML: {error}") from None
+        from_tree(tree, source, kind)
+    for name, text in sorted(environment.items()):
+        if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
+            key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
+            _put(tree, key, _literal(text), f"environment variable {name}")
+            from_tree(tree, f"environment variable {name}", kind)
+    for key, value in (flags or {}).items():
+        if value is not None:
+            _put(tree, key, value, f"flag for {key}")
+    return from_tree(tree, source, kind)
+
+
+def _put(tree: dict[str, Any], key: str, value: Any, source: str) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise BadInput(source, key, f"{section} is a value, not a section")
+    tree[last] = value
+
+
+def _literal(text: str) -> Any:
+    """An environment variable's text as the TOML value it spells, or else as the string it is."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
