@@ -27,6 +27,7 @@ _FULL[_COL, _ROW] = np.arange(TRIANGLE)
 
 MAX_RADIUS_M: Final = 5.0e7  # beyond geostationary orbit nothing of ours flies
 MAX_SPEED_M_S: Final = 2.0e4
+_LIMITS_SQUARED: Final = np.array([MAX_RADIUS_M**2, MAX_SPEED_M_S**2])
 
 
 class Column(NamedTuple):
@@ -156,9 +157,9 @@ def bad_rows(state: Float, cov: Float) -> dict[str, NDArray[np.bool_]]:
         found["not_finite"] = broken
     sound = np.where(broken[:, None], 0.0, state)
     with np.errstate(over="ignore"):
-        far = np.linalg.norm(sound[:, :3], axis=1) > MAX_RADIUS_M
-        fast = np.linalg.norm(sound[:, 3:], axis=1) > MAX_SPEED_M_S
-    outside = np.asarray((far | fast) & ~broken, dtype=np.bool_)
+        too_far_or_fast = ((sound.reshape(-1, 2, 3) ** 2).sum(axis=2) > _LIMITS_SQUARED).any(axis=1)
+    outside: NDArray[np.bool_] = np.asarray(too_far_or_fast, dtype=np.bool_)
+    outside &= ~broken
     if outside.any():
         found["range"] = outside
     left = ~(broken | outside)

@@ -1,7 +1,8 @@
 """Recordings: what a process saw on the bus, message by message, with the arrival time. One file format for all.
 
-A file is a run of entries, each a 4-byte little-endian length and a MessagePack array `[wall_ns, scenario_ns, topic, payload]`.
-A torn last entry (the process was killed) is left out on reading; everything before it is kept.
+A file is a run of entries, each a 4-byte little-endian length and a MessagePack array
+`[wall_ns, scenario_ns, topic, payload]`. A torn
+last entry (the process was killed) is left out on reading; everything before it is kept.
 """
 
 from __future__ import annotations

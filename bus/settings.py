@@ -23,10 +23,6 @@ T = TypeVar("T")
 ENVIRONMENT_PREFIX: Final = "TRIWARN_"
 
 
-class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of every settings section: frozen, strict, by keyword."""
-
-
 def from_toml(text: str, source: str, kind: type[T]) -> T:
     """`text` as a `kind`; BadInput names `source`, the key, what was wrong and what is allowed."""
     try:
@@ -118,10 +114,8 @@ def _meaning(kind: Any, path: str) -> str:
     return ", ".join(literal)
 
 
-def load_settings(
-    kind: type[T], path: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any] | None = None
-) -> T:
-    """Settings of `kind` from the file (or none), then the environment, then flags (`{"broker.url": ...}`, None = not given)."""
+def load_settings(kind: type[T], path: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> T:
+    """Settings of `kind` from the file, then the environment, then flags (`{"broker.url": ...}`; None: not given)."""
     tree: dict[str, Any] = {}
     source = str(path) if path else "settings"
     if path is not None:

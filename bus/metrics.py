@@ -1,0 +1,173 @@
+"""Every metric of the program, on an injected registry, and the endpoint that serves them.
+
+Each machine stage is measured by exactly one kind of process (feeds: publish; fusion: transit, fuse; receivers: alert, total),
+so summing over processes never counts a stage twice. Every budget is an exact bucket boundary of the histogram. No
+label ever holds a track number or an alert id.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Annotated, Final, Literal, get_args
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from msgspec import Meta, Struct
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import ThreadingWSGIServer
+from prometheus_client.registry import Collector
+
+from bus.errors import BadInput
+from bus.transport import Transport
+
+Stage = Literal["publish", "transit", "fuse", "alert", "total"]
+STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
+
+Milliseconds = Annotated[float, Meta(gt=0.0, le=60_000.0, description="milliseconds of wall time, above 0, at most 60000")]
+
+_STAGE_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_WARNING_BUCKETS: Final = (10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 240.0, 300.0, 600.0, 1200.0)
+_LEAD_BUCKETS: Final = (0.0, 30.0, 60.0, 120.0, 180.0, 240.0, 300.0, 600.0, 1200.0, 2400.0, 4800.0)
+
+
+class Budgets(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The machine's share of the warning time, by stage, in wall-clock milliseconds.
+
+    The defaults add up to a tenth of the second between two radar updates: the machine may never cost an update.
+    """
+
+    publish_ms: Milliseconds = 20.0
+    transit_ms: Milliseconds = 20.0
+    fuse_ms: Milliseconds = 40.0
+    alert_ms: Milliseconds = 20.0
+    total_ms: Milliseconds = 100.0
+
+    def seconds(self, stage: Stage) -> float:
+        """The budget of one stage, s."""
+        budget: float = getattr(self, f"{stage}_ms")
+        return budget / 1e3
+
+
+class Metrics:
+    """The metrics of one process. Labels are bounded: nations, stages, states, reasons, stream names."""
+
+    def __init__(self, registry: CollectorRegistry, budgets: Budgets) -> None:
+        self.registry = registry
+        self.budgets = budgets
+        self.warning_time = Histogram(
+            "triwarn_warning_time_seconds",
+            "Scenario seconds from the estimated launch to the recipient holding the first alert, the machine's part in wall time",
+            ["recipient"],
+            buckets=_WARNING_BUCKETS,
+            registry=registry,
+        )
+        self.lead_time = Histogram(
+            "triwarn_lead_time_seconds",
+            "Scenario seconds from the recipient holding the alert to the predicted impact, at the first prediction",
+            ["recipient"],
+            buckets=_LEAD_BUCKETS,
+            registry=registry,
+        )
+        self._stages = Histogram(
+            "triwarn_stage_seconds",
+            "Wall seconds a stage of the machine took; every budget is a bucket boundary",
+            ["stage"],
+            buckets=sorted({*_STAGE_BUCKETS, *(budgets.seconds(stage) for stage in STAGES)}),
+            registry=registry,
+        )
+        self._over_budget = Counter(
+            "triwarn_stage_over_budget", "Times a stage took longer than its budget", ["stage"], registry=registry
+        )
+        self.frames = Counter("triwarn_frames", "Messages by direction and kind", ["direction", "kind"], registry=registry)
+        self.reports = Counter("triwarn_reports", "Track reports by direction", ["direction"], registry=registry)
+        self.gaps = Gauge("triwarn_sequence_gaps", "Messages missing from a stream so far", ["stream"], registry=registry)
+        self.duplicates = Counter("triwarn_duplicates", "Messages that came twice", ["stream"], registry=registry)
+        self.stale = Gauge("triwarn_stream_stale", "1 while a stream that should speak is silent", ["stream"], registry=registry)
+        self.rejected = Counter("triwarn_rejected", "Messages or rows dropped, by reason", ["reason"], registry=registry)
+        self.system_tracks = Gauge(
+            "triwarn_system_tracks", "System tracks in a recipient's picture", ["recipient"], registry=registry
+        )
+        self.alerts = Gauge("triwarn_alerts", "Alerts by recipient and present state", ["recipient", "state"], registry=registry)
+        self.ready = Gauge("triwarn_ready", "1 once the process is connected and warm", registry=registry)
+
+    def stage(self, stage: Stage, seconds: float) -> None:
+        """Record one stage's duration, and the overrun if it is one."""
+        self._stages.labels(stage).observe(seconds)
+        if seconds > self.budgets.seconds(stage):
+            self._over_budget.labels(stage).inc()
+
+    def over_budget(self, stage: Stage) -> int:
+        """How often the stage has run over so far."""
+        value = self.registry.get_sample_value("triwarn_stage_over_budget_total", {"stage": stage})
+        return int(value or 0)
+
+    def watch(self, links: dict[str, Transport]) -> None:
+        """Export the counters of these transports, read at each scrape."""
+        self.registry.register(_LinkCollector(links))
+
+
+class _LinkCollector(Collector):
+    """Turns the counters that the transports keep into metrics when scraped."""
+
+    def __init__(self, links: dict[str, Transport]) -> None:
+        self._links = links
+
+    def collect(self) -> Iterable[Metric]:
+        reconnects = CounterMetricFamily("triwarn_reconnects", "Connections made again after a loss", labels=["link"])
+        dropped = CounterMetricFamily("triwarn_dropped", "Messages the link dropped, by reason", labels=["link", "reason"])
+        depth = GaugeMetricFamily("triwarn_queue_depth", "Messages waiting in the link's queues", labels=["link"])
+        in_flight = GaugeMetricFamily("triwarn_in_flight", "QoS 1 messages not yet acknowledged", labels=["link"])
+        connected = GaugeMetricFamily("triwarn_connected", "1 while the link is up", labels=["link"])
+        octets = CounterMetricFamily("triwarn_bytes", "Payload bytes by direction", labels=["link", "direction"])
+        for name, link in self._links.items():
+            stats = link.stats
+            reconnects.add_metric([name], stats.reconnects)
+            for reason, count in stats.dropped.items():
+                dropped.add_metric([name, reason], count)
+            depth.add_metric([name], stats.queue_depth)
+            in_flight.add_metric([name], stats.in_flight)
+            connected.add_metric([name], float(link.connected))
+            octets.add_metric([name, "out"], stats.bytes_out)
+            octets.add_metric([name, "in"], stats.bytes_in)
+        return [reconnects, dropped, depth, in_flight, connected, octets]
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Scrapes are counted by the scraper, not logged."""
+
+
+class Endpoint:
+    """Serves `/metrics`, `/ready` (200 once ready, else 503) and `/live` over HTTP from a thread of its own."""
+
+    def __init__(self, registry: CollectorRegistry, is_ready: Callable[[], bool], host: str, port: int) -> None:
+        metrics_app = make_wsgi_app(registry)
+
+        def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            path = environ.get("PATH_INFO", "/")
+            if path == "/metrics":
+                page: Iterable[bytes] = metrics_app(environ, start_response)
+                return page
+            ready = is_ready()
+            status, body = {
+                "/ready": ("200 OK", b"ready\n") if ready else ("503 Service Unavailable", b"not ready\n"),
+                "/live": ("200 OK", b"live\n"),
+            }.get(path, ("404 Not Found", b"/metrics, /ready, /live\n"))
+            start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+            return [body]
+
+        try:
+            self._server = make_server(host, port, app, ThreadingWSGIServer, handler_class=_QuietHandler)
+        except OSError as error:
+            raise BadInput("settings", "metrics.port", f"cannot listen on {host}:{port}: {error.strerror}") from None
+        self.port = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True, name="metrics")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving and free the port."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
