@@ -152,7 +152,7 @@ def pack_cov(full: Float) -> Float:
 def bad_rows(state: Float, cov: Float) -> dict[str, NDArray[np.bool_]]:
     """Why rows cannot be taken: reason -> mask (n,), for those reasons that some row has. Empty when all are sound."""
     found: dict[str, NDArray[np.bool_]] = {}
-    broken = ~(np.isfinite(state).all(axis=1) & np.isfinite(cov).all(axis=1))
+    broken: NDArray[np.bool_] = np.logical_not(np.isfinite(np.hstack((state, cov))).all(axis=1))
     if broken.any():
         found["not_finite"] = broken
     sound = np.where(broken[:, None], 0.0, state)

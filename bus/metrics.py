@@ -58,7 +58,7 @@ class Metrics:
         self.budgets = budgets
         self.warning_time = Histogram(
             "triwarn_warning_time_seconds",
-            "Scenario seconds from the estimated launch to the recipient holding the first alert, the machine's part in wall time",
+            "Scenario seconds from the estimated launch to the recipient holding its alert, the machine's part in wall time",
             ["recipient"],
             buckets=_WARNING_BUCKETS,
             registry=registry,
@@ -90,6 +90,9 @@ class Metrics:
             "triwarn_system_tracks", "System tracks in a recipient's picture", ["recipient"], registry=registry
         )
         self.alerts = Gauge("triwarn_alerts", "Alerts by recipient and present state", ["recipient", "state"], registry=registry)
+        self.alerts_received = Counter(
+            "triwarn_alerts_received", "Alert messages a receiver took, by state", ["recipient", "state"], registry=registry
+        )
         self.ready = Gauge("triwarn_ready", "1 once the process is connected and warm", registry=registry)
 
     def stage(self, stage: Stage, seconds: float) -> None:

@@ -41,8 +41,8 @@ class Recorder:
     def __init__(self, path: Path) -> None:
         self._file: BinaryIO = path.open("ab", buffering=1 << 16)
 
-    def write(self, wall_ns: int, scenario_ns: int, topic: str, payload: bytes) -> None:
-        row = _encoder.encode(_Row(wall_ns, scenario_ns, topic, payload))
+    def write(self, entry: Entry) -> None:
+        row = _encoder.encode(_Row(*entry))
         self._file.write(len(row).to_bytes(_LENGTH_BYTES, "little") + row)
 
     def flush(self) -> None:

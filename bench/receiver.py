@@ -1,0 +1,120 @@
+"""A recipient's receiver: the stand-in for a nation's command system. Holds the picture and the alerts, takes arrival times.
+
+`Holdings` is the pure part: what a recipient holds after each message. `ReceiverService` is the shell around it: it exports
+metrics and writes what it saw to a recording. It never writes to the bus but its own birth and death.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bus.columns import SystemTracks
+from bus.errors import Rejected
+from bus.messages import Alert, AnyMessage, ExerciseClock, PictureFrame, system_tracks_of
+from bus.metrics import Metrics
+from bus.party import MakeTransport, Party, stop_on_signals
+from bus.recording import Entry
+from bus.release import Nation
+from bus.topics import Address, picture_alerts, picture_tracks
+from bus.transport import Delivery
+
+_OVER = ("closed", "retracted")
+
+
+@dataclass(slots=True)
+class Holdings:
+    """What one recipient holds: the newest word on each alert, and where each system track stands."""
+
+    alerts: dict[str, Alert] = field(default_factory=dict)
+    tracks: dict[int, tuple[SystemTracks, int]] = field(default_factory=dict)
+
+    def take_alert(self, alert: Alert) -> bool:
+        """Hold an alert; False where it is old news (a duplicate, or overtaken by a later revision)."""
+        held = self.alerts.get(alert.id)
+        if held is not None and held.session == alert.session and held.revision >= alert.revision:
+            return False
+        self.alerts[alert.id] = alert
+        return True
+
+    def take_picture(self, block: SystemTracks, dropped: list[int]) -> None:
+        """Hold the newest row of each system track; forget those that ended."""
+        for row, system in enumerate(block.system.tolist()):
+            self.tracks[system] = (block, row)
+        for system in dropped:
+            self.tracks.pop(system, None)
+
+    def standing(self) -> list[Alert]:
+        """The alerts that are neither closed nor retracted."""
+        return [alert for alert in self.alerts.values() if alert.state not in _OVER]
+
+
+class ReceiverService:
+    """One recipient's receiver on the bus."""
+
+    def __init__(
+        self, make: MakeTransport, metrics: Metrics, recipient: Nation, record: Callable[[Entry], None] | None = None
+    ) -> None:
+        self.recipient: Nation = recipient
+        self.party = Party("receiver", recipient, make, metrics)
+        self.holdings = Holdings()
+        self._metrics = metrics
+        self._write = record
+        self.party.listen(self.party.bulk, picture_tracks(recipient), self._take_picture)
+        self.party.listen(self.party.urgent, picture_alerts(recipient), self._take_alert, qos=1)
+        self.party.on_exercise(self._begin)
+
+    async def run(self) -> None:
+        """Connect and receive until told to stop."""
+        stopping = stop_on_signals()
+        await self.party.start()
+        self.party.announce("ready")
+        try:
+            await stopping.wait()
+        finally:
+            await self.party.stop()
+
+    def _begin(self, exercise: ExerciseClock) -> None:
+        if exercise.state == "running":
+            self.holdings = Holdings()
+
+    def _take_alert(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
+        if not isinstance(message, Alert):
+            return
+        held_ns = self.party.clock.wall_ns()
+        first = message.id not in self.holdings.alerts
+        predicted = not first and self.holdings.alerts[message.id].impact is not None
+        if not self.holdings.take_alert(message):
+            return
+        self._record(held_ns, delivery)
+        times = message.times
+        machine_s = (held_ns - times.due_ns) / 1e9 if times.due_ns else 0.0
+        if times.due_ns:
+            self._metrics.stage("alert", (held_ns - times.fused_ns) / 1e9)
+            self._metrics.stage("total", machine_s)
+        if first and message.launch is not None:
+            physics_s = (times.released_ns - message.launch.time_ns) / 1e9
+            self._metrics.warning_time.labels(self.recipient).observe(physics_s + machine_s)
+        if message.impact is not None and not predicted:
+            lead_s = (message.impact.time_ns - times.released_ns) / 1e9 - machine_s
+            self._metrics.lead_time.labels(self.recipient).observe(lead_s)
+        self._metrics.alerts_received.labels(self.recipient, message.state).inc()
+
+    def _take_picture(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
+        if not isinstance(message, PictureFrame):
+            return
+        try:
+            block, rejected = system_tracks_of(message)
+        except Rejected as error:
+            self.party.reject(error.reason)
+            return
+        for reason, count in rejected.items():
+            self.party.reject(reason, count)
+        self.holdings.take_picture(block, message.dropped)
+        self._metrics.reports.labels("in").inc(len(block))
+        self._metrics.system_tracks.labels(self.recipient).set(len(self.holdings.tracks))
+        self._record(self.party.clock.wall_ns(), delivery)
+
+    def _record(self, wall_ns: int, delivery: Delivery) -> None:
+        if self._write:
+            self._write(Entry(wall_ns, self.party.clock.now_ns(), delivery.topic, delivery.payload))

@@ -1,0 +1,86 @@
+"""An exercise in one process on a simulated clock, over the in-memory bus: the same services, no waiting, no chance.
+
+Everything the live exercise runs is here too (feeds, wire, fusion worker, receivers) but for the broker and the processes.
+A message arrives at the instant it was released. There are no machine times: on this clock there is nothing to measure.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bus.memory import MemoryBus
+from fusion.engine import FusionSettings
+from prometheus_client import CollectorRegistry
+from sensors.feed import Release
+
+from bench.receiver import ReceiverService
+from bench.world import World
+from bus.clock import SimulatedClock
+from bus.metrics import Budgets, Metrics
+from bus.party import MakeTransport, Party, Summary
+from bus.recording import Entry
+from bus.release import NATIONS, Nation
+from fusion.service import FusionWorker, WorkerSettings
+from sensors.service import FeedService, outgoing
+
+_TICK_NS = 500_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an exercise left behind: what each recipient received and when, what each process counted, and when it ended."""
+
+    received: dict[Nation, list[Entry]]
+    summaries: list[Summary]
+    end_ns: int
+
+
+def simulate(
+    world: World, fusion: FusionSettings, nations: tuple[Nation, ...] = NATIONS, recipients: tuple[Nation, ...] = NATIONS
+) -> Outcome:
+    """Run the releases of `nations` through one fusion worker to `recipients`, on a simulated clock."""
+    bus, clock = MemoryBus(), SimulatedClock(world.truth.start_ns)
+    received: dict[Nation, list[Entry]] = {recipient: [] for recipient in recipients}
+    make: MakeTransport = bus.transport
+    feeds = {nation: FeedService(make, _metrics(), nation, world.feeds[nation].sensor_names()) for nation in nations}
+    worker = FusionWorker(make, _metrics(), WorkerSettings(), fusion, recipients)
+    receivers = {nation: ReceiverService(make, _metrics(), nation, record=received[nation].append) for nation in recipients}
+    parties = [service.party for service in (*feeds.values(), worker, *receivers.values())]
+    for number, party in enumerate(parties):
+        _join(party, clock, session=number + 1)
+    for at_ns, nation, release in _in_order(world, nations):
+        clock.advance_to(at_ns)
+        if release is None:
+            worker.tick()
+        else:
+            feeds[nation].send(outgoing(release, nation, clock), release)
+    return Outcome(received, [party.summary() for party in parties], clock.now_ns())
+
+
+def _metrics() -> Metrics:
+    return Metrics(CollectorRegistry(), Budgets())
+
+
+def _join(party: Party, clock: SimulatedClock, session: int) -> None:
+    """Connect a party to the in-memory bus, on the shared clock, with a session that is the same in every run."""
+    party.clock = clock
+    party.streams.session = session
+    party.bulk.connect_nowait()
+    party.urgent.connect_nowait()
+
+
+def _in_order(world: World, nations: tuple[Nation, ...]) -> Iterator[tuple[int, Nation, Release | None]]:
+    """Every release and every clock tick (None) in order of time; at the same instant by nation, ticks last."""
+
+    def timed(rank: int, nation: Nation) -> Iterator[tuple[int, int, int, Nation, Release | None]]:
+        for index, release in enumerate(world.releases[nation]):
+            yield release.released_ns, rank, index, nation, release
+
+    ticks = (
+        (at_ns, len(NATIONS), 0, NATIONS[0], None)
+        for at_ns in range(world.truth.start_ns + _TICK_NS, world.truth.end_ns + _TICK_NS, _TICK_NS)
+    )
+    for at_ns, _, _, nation, release in heapq.merge(*(timed(NATIONS.index(n), n) for n in nations), ticks):
+        yield at_ns, nation, release

@@ -1,0 +1,43 @@
+"""The simulated world of one exercise: truth, and everything the three national feeds will ever say.
+
+A feed takes nothing from the bus, so its releases are a pure function of the scenario and the seed. Live processes compute
+their own; the simulated exercise and the scorer compute them here, and get the same to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sensors.feed import NationalFeed, Release
+from sensors.scenario import Scenario
+from sensors.truth import Truth, build_truth
+
+from bus.release import NATIONS, Nation
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A scenario played out: truth, the feeds, and their releases in order of time."""
+
+    scenario: Scenario
+    seed: int
+    truth: Truth
+    feeds: dict[Nation, NationalFeed]
+    releases: dict[Nation, list[Release]]
+
+    def origin(self, nation: Nation, track: int) -> str | None:
+        """The launch that a national track follows (by most of its detections), or None for a false track."""
+        return self.feeds[nation].origins.get(track)
+
+
+def play_out(scenario: Scenario, seed: int, tell: Callable[[str], None] = lambda _: None) -> World:
+    """Compute the truth and every release of the three feeds; `tell` hears what is being done."""
+    tell("solving flights")
+    truth = build_truth(scenario)
+    feeds = {nation: NationalFeed(scenario, truth, nation, seed) for nation in NATIONS}
+    releases = {}
+    for nation, feed in feeds.items():
+        tell(f"sensors and tracker of {nation}")
+        releases[nation] = list(feed.releases())
+    return World(scenario, seed, truth, feeds, releases)

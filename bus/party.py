@@ -1,0 +1,228 @@
+"""A party: one process on the bus. Its two links, its session, its birth and death, the exercise it takes part in.
+
+Track frames and pictures travel on the `bulk` link; launches, alerts, status and the exercise clock on the `urgent` link, so
+that an alert never waits behind tracks. Sequence numbers count per stream: a topic is a stream, but for alerts, where all the
+alerts of one recipient are one.
+
+It does not know what the process does: feeds, fusion and receivers build on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from bus.clock import Clock, ScaledClock, WallClock
+from bus.errors import Rejected
+from bus.messages import AnyMessage, ExerciseClock, Status, decode, encode
+from bus.metrics import Metrics
+from bus.release import label
+from bus.session import SequenceTracker
+from bus.topics import EXERCISE_CLOCK, Address, Role, parse_topic, status
+from bus.transport import Delivery, LinkState, QoS, Transport, Will
+
+log = logging.getLogger(__name__)
+
+MakeTransport = Callable[[str, Will | None], Transport]
+Take = Callable[[Address, AnyMessage, Delivery], None]
+OnExercise = Callable[[ExerciseClock], None]
+
+
+def new_session() -> int:
+    """A session id that no other run of any process has."""
+    return secrets.randbits(52)
+
+
+@dataclass(slots=True)
+class Streams:
+    """Outgoing sequence numbers, one count a stream."""
+
+    session: int
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def next(self, topic: str) -> int:
+        stream = stream_of(parse_topic(topic))
+        self.counts[stream] += 1
+        return self.counts[stream]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The counters of one process: messages by kind, and what went wrong on the way."""
+
+    role: Role
+    name: str
+    published: dict[str, int]
+    received: dict[str, int]
+    gaps: int
+    duplicates: int
+    reconnects: int
+    dropped: int
+
+
+class Party:
+    """One process on the bus; see the module's text."""
+
+    def __init__(
+        self,
+        role: Role,
+        name: str,
+        make: MakeTransport,
+        metrics: Metrics,
+        *,
+        sensors: list[str] | None = None,
+        session: int | None = None,
+    ) -> None:
+        self.role, self.name, self.metrics = role, name, metrics
+        self.streams = Streams(new_session() if session is None else session)
+        self.exercise: ExerciseClock | None = None
+        self.clock: Clock = WallClock()
+        self.incoming = SequenceTracker()
+        self.received: Counter[str] = Counter()
+        self.published: Counter[str] = Counter()
+        self._sensors = sensors or []
+        self._topic = status(role, name)
+        self._state: Status | None = None
+        self._on_exercise: list[OnExercise] = []
+        will = Will(self._topic, encode(self._status("offline", {})))
+        unique = f"triwarn-{role}-{name}-{self.streams.session:x}"
+        self.bulk = make(f"{unique}-bulk", None)
+        self.urgent = make(f"{unique}-urgent", will)
+        self.urgent.on_link(self._announce_again)
+        metrics.watch({"bulk": self.bulk, "urgent": self.urgent})
+
+    def on_exercise(self, handler: OnExercise) -> None:
+        """Call `handler` when an exercise starts or stops; the clock is already set."""
+        self._on_exercise.append(handler)
+        if len(self._on_exercise) == 1:
+            self.listen(self.urgent, EXERCISE_CLOCK, self._take_clock, qos=1)
+
+    def listen(self, link: Transport, topic_filter: str, take: Take, qos: QoS = 0) -> None:
+        """Hand every sound message that matches to `take`; count and drop the others, and what comes twice."""
+
+        def handle(delivery: Delivery) -> None:
+            if not delivery.payload:  # an empty retained message only clears what was retained
+                return
+            try:
+                address = parse_topic(delivery.topic)
+                message = decode(address, delivery.payload)
+            except Rejected as rejected:
+                self.reject(rejected.reason)
+                log.debug("dropped a message on %s: %s", delivery.topic, rejected)
+                return
+            self.received[address.kind] += 1
+            self.metrics.frames.labels("in", address.kind).inc()
+            if not delivery.retained and not self._in_sequence(address, message):
+                return
+            take(address, message, delivery)
+
+        link.subscribe(topic_filter, handle, qos)
+
+    def reject(self, reason: str, count: int = 1) -> None:
+        """Count messages or rows that were dropped."""
+        self.metrics.rejected.labels(reason).inc(count)
+
+    def _in_sequence(self, address: Address, message: AnyMessage) -> bool:
+        stream = stream_of(address)
+        seen = self.incoming.observe(stream, message.session, message.seq, self.clock.wall_ns())
+        if seen == "duplicate":
+            self.metrics.duplicates.labels(stream).inc()
+        elif seen != "next":
+            self.metrics.gaps.labels(stream).set(self.incoming.gaps)
+        return bool(seen != "duplicate")
+
+    def publish(
+        self, link: Transport, topic: str, message: AnyMessage, *, kind: str, qos: QoS = 0, retain: bool = False
+    ) -> tuple[bytes, bool]:
+        """Number, stamp and send a message; the payload as sent, and whether the link took it."""
+        stamped = msgspec.structs.replace(
+            message, session=self.streams.session, seq=self.streams.next(topic), sent_ns=self.clock.wall_ns()
+        )
+        payload = encode(stamped)
+        taken = link.publish(topic, payload, qos=qos, retain=retain)
+        self.published[kind] += 1
+        self.metrics.frames.labels("out", kind).inc()
+        return payload, taken
+
+    async def start(self) -> None:
+        """Connect both links and announce `starting`. Raises Unreachable or Refused."""
+        await self.bulk.start()
+        await self.urgent.start()
+        self.announce("starting")
+
+    def announce(self, state: str, load: Mapping[str, float] | None = None) -> None:
+        """Publish this process's state, retained."""
+        self._state = self._status(state, dict(load or {}))
+        self.metrics.ready.set(state == "ready")
+        self.publish(self.urgent, self._topic, self._state, kind="status", qos=1, retain=True)
+
+    def summary(self) -> Summary:
+        """What this process has counted so far."""
+        links = (self.bulk.stats, self.urgent.stats)
+        return Summary(
+            role=self.role,
+            name=self.name,
+            published=dict(self.published),
+            received=dict(self.received),
+            gaps=self.incoming.gaps,
+            duplicates=self.incoming.duplicates,
+            reconnects=sum(stats.reconnects for stats in links),
+            dropped=sum(sum(stats.dropped.values()) for stats in links),
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Announced ready, and connected now."""
+        return self._state is not None and self._state.state == "ready" and self.bulk.connected and self.urgent.connected
+
+    async def stop(self) -> None:
+        """Announce the end, let what was accepted reach the broker, and disconnect."""
+        self.announce("offline")
+        await self.urgent.flush()
+        await self.bulk.flush()
+        await self.urgent.stop()
+        await self.bulk.stop()
+
+    def _status(self, state: str, load: dict[str, float]) -> Status:
+        body = {"session": self.streams.session, "seq": 0, "role": self.role, "name": self.name, "state": state}
+        return msgspec.convert({**body, "sensors": self._sensors, "load": load}, Status)
+
+    def _announce_again(self, link: LinkState) -> None:
+        """A broker that lost its state also lost our birth: say it again."""
+        if link == "connected" and self._state is not None:
+            self.announce(self._state.state, self._state.load)
+
+    def _take_clock(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
+        if not isinstance(message, ExerciseClock):
+            return
+        known = self.exercise
+        if known is not None and (known.exercise, known.state) == (message.exercise, message.state):
+            return
+        self.exercise = message
+        running = message.state == "running"
+        self.clock = ScaledClock(message.start_ns, message.start_wall_ns, message.speed) if running else WallClock()
+        log.info("exercise %s %s at speed %g", message.exercise, message.state, message.speed)
+        for handler in self._on_exercise:
+            handler(message)
+
+
+def stream_of(address: Address) -> str:
+    """The stream a topic belongs to: `jpn tracks jpn-kor-usa`, `kor alert`, `feed jpn status`. A metric's label too."""
+    return " ".join(filter(None, [address.role, address.owner, address.kind, label(address.release)]))
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set: every process ends by its own clean way."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in ("SIGTERM", "SIGINT"):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(getattr(signal, name), stopping.set)
+    return stopping

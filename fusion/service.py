@@ -1,0 +1,156 @@
+"""The fusion worker's shell: frames in from the bus, one engine step each, alerts and pictures out.
+
+A frame is fused inside the handler that delivers it: no queue, no task, no tick stands between a report and its alert. Alerts
+go out first, on the urgent link; the pictures follow on the bulk link. A slow clock tick only ages tracks and alerts when
+nothing arrives. It decides nothing itself: all that is in `fusion.engine`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from bus.messages import Alert, AnyMessage, ExerciseClock, LaunchDetected, TrackDropped, TrackFrame
+from bus.metrics import Metrics
+from bus.party import MakeTransport, Party, stop_on_signals
+from bus.recording import Entry
+from bus.release import NATIONS, Nation
+from bus.topics import ALL_FEED_EVENTS, ALL_FEED_TRACKS, Address, picture_alert, picture_alerts, picture_tracks
+from bus.transport import Delivery, LinkState
+from fusion.engine import FusionEngine, FusionSettings, Inbound, Outputs
+from fusion.warm import warm_up
+
+log = logging.getLogger(__name__)
+
+
+class WorkerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the worker runs; what it decides is in FusionSettings."""
+
+    name: Annotated[str, Meta(pattern="^[a-z0-9-]{1,32}$", description="lower-case letters, digits, hyphens")] = "fusion-1"
+    tick_s: Annotated[float, Meta(gt=0.0, le=10.0, description="wall seconds between ageing steps, above 0, at most 10")] = 0.25
+
+
+class FusionWorker:
+    """One fusion worker on the bus."""
+
+    def __init__(
+        self,
+        make: MakeTransport,
+        metrics: Metrics,
+        worker: WorkerSettings,
+        fusion: FusionSettings,
+        recipients: tuple[Nation, ...] = NATIONS,
+        record: Callable[[Entry], None] | None = None,
+    ) -> None:
+        self.party = Party("fusion", worker.name, make, metrics)
+        self._metrics, self._worker, self._fusion, self._recipients = metrics, worker, fusion, recipients
+        self._write = record
+        self._retained: set[str] = set()  # topics of alerts that the broker holds for us, or for a worker before us
+        self._engine = FusionEngine(fusion, recipients)
+        self.party.listen(self.party.bulk, ALL_FEED_TRACKS, self._take)
+        self.party.listen(self.party.urgent, ALL_FEED_EVENTS, self._take, qos=1)
+        for recipient in recipients:
+            self.party.listen(self.party.urgent, picture_alerts(recipient), self._take_own_alert, qos=1)
+        self.party.on_exercise(self._begin_exercise)
+        self.party.urgent.on_link(self._republish)
+
+    async def run(self) -> None:
+        """Warm up, connect, serve until told to stop."""
+        stopping = stop_on_signals()
+        warm_up()
+        await self.party.start()
+        self.party.announce("ready")
+        try:
+            while not stopping.is_set():
+                try:
+                    await asyncio.wait_for(stopping.wait(), self._worker.tick_s)
+                except TimeoutError:
+                    self.tick()
+        finally:
+            self._clear_retained()
+            await self.party.stop()
+
+    def tick(self) -> None:
+        """Age tracks and alerts where nothing arrived."""
+        self._emit(self._engine.step((), self.party.clock.now_ns()))
+
+    def _take(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
+        if not isinstance(message, TrackFrame | LaunchDetected | TrackDropped):
+            return
+        clock = self.party.clock
+        received_ns = clock.wall_ns()
+        if self._write:
+            self._write(Entry(received_ns, clock.now_ns(), delivery.topic, delivery.payload))
+        outputs = self._engine.step([Inbound(message, address.release, received_ns)], clock.now_ns())
+        self._emit(outputs, received_ns)
+        self._metrics.stage("transit", (received_ns - message.sent_ns) / 1e9)
+        self._metrics.stage("fuse", (clock.wall_ns() - received_ns) / 1e9)
+        if not isinstance(message, TrackDropped):
+            self._metrics.reports.labels("in").inc(message.n)
+
+    def _emit(self, outputs: Outputs, received_ns: int = 0) -> None:
+        """Send a step's outputs; `received_ns` is the arrival of the report that caused it, 0 for a tick of the clock."""
+        clock = self.party.clock
+        fused_ns = clock.wall_ns()
+        for alert in outputs.alerts:
+            self._send(alert, fused_ns, by_report=alert.times.received_ns == received_ns)
+        for picture in outputs.pictures:
+            stamped = msgspec.structs.replace(picture, fused_ns=fused_ns)
+            self.party.publish(self.party.bulk, picture_tracks(picture.recipient), stamped, kind="picture")
+            self._metrics.reports.labels("out").inc(picture.n)
+        self._export()
+
+    def _send(self, alert: Alert, fused_ns: int, *, by_report: bool) -> None:
+        """An alert is retained while it stands; its last word is not, and clears what was retained.
+
+        One that no report caused (it aged, or is published again) carries no machine times: there is no latency to measure.
+        """
+        topic = picture_alert(alert.recipient, alert.id)
+        if by_report:
+            times = msgspec.structs.replace(alert.times, fused_ns=fused_ns, alerted_ns=self.party.clock.wall_ns())
+        else:
+            times = msgspec.structs.replace(alert.times, due_ns=0, sent_ns=0, received_ns=0)
+        over = alert.state in ("closed", "retracted")
+        stamped = msgspec.structs.replace(alert, times=times)
+        _, taken = self.party.publish(self.party.urgent, topic, stamped, kind="alert", qos=1, retain=not over)
+        if not taken:
+            log.error("alert %s %s was refused by a full queue", alert.id, alert.state)
+        if over:
+            self.party.urgent.publish(topic, b"", qos=1, retain=True)
+            self._retained.discard(topic)
+        else:
+            self._retained.add(topic)
+
+    def _export(self) -> None:
+        for recipient, count in self._engine.system_tracks.items():
+            self._metrics.system_tracks.labels(recipient).set(count)
+        for (recipient, state), count in self._engine.alerts_by_state.items():
+            self._metrics.alerts.labels(recipient, state).set(count)
+        for reason, count in self._engine.rejected.items():
+            self.party.reject(reason, count)
+        self._engine.rejected.clear()
+
+    def _take_own_alert(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
+        """Alerts that a worker before us left standing on the broker: remembered, so that the next exercise clears them."""
+        if delivery.retained:
+            self._retained.add(delivery.topic)
+
+    def _begin_exercise(self, exercise: ExerciseClock) -> None:
+        self._clear_retained()
+        self._engine = FusionEngine(self._fusion, self._recipients)
+
+    def _clear_retained(self) -> None:
+        for topic in sorted(self._retained):
+            self.party.urgent.publish(topic, b"", qos=1, retain=True)
+        self._retained.clear()
+
+    def _republish(self, link: LinkState) -> None:
+        """A broker that came back without its state has lost the retained alerts: publish every standing one again."""
+        if link == "connected":
+            for alert in self._engine.standing_alerts():
+                self._send(alert, 0, by_report=False)

@@ -1,0 +1,110 @@
+"""A feed's shell: waits for an exercise, then publishes what the national feed releases, each at its instant.
+
+The next release is computed while the shell waits for its instant, so the wire sees it on time. It takes nothing from the bus
+but the exercise clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Iterator
+from typing import Final
+
+from bus.clock import Clock
+from bus.messages import ExerciseClock, LaunchDetected, TrackDropped, TrackFrame
+from bus.metrics import Metrics
+from bus.party import MakeTransport, Party, stop_on_signals
+from bus.release import Nation
+from bus.topics import feed_events, feed_tracks
+from sensors.feed import NationalFeed, Release
+from sensors.scenario import parse_scenario
+from sensors.truth import build_truth
+
+log = logging.getLogger(__name__)
+
+_LONGEST_SLEEP_S: Final = 0.5
+_YIELD_BELOW_S: Final = 0.0015  # the loop's timers are a millisecond coarse: nearer than this, give way and look again
+
+
+def outgoing(release: Release, nation: Nation, clock: Clock) -> TrackFrame | LaunchDetected | TrackDropped:
+    """The message of a release; session, sequence and sent time are stamped when it is sent."""
+    released_ns, due_ns = release.released_ns, clock.wall_at(release.released_ns)
+    if release.reports is None:
+        return TrackDropped(
+            session=0, seq=0, nation=nation, released_ns=released_ns, due_ns=due_ns, tracks=release.tracks, reason=release.reason
+        )
+    kind = LaunchDetected if release.kind == "launch_detected" else TrackFrame
+    columns, n = release.reports.to_wire(), len(release.reports)
+    return kind(session=0, seq=0, nation=nation, released_ns=released_ns, due_ns=due_ns, n=n, columns=columns)
+
+
+class FeedService:
+    """One nation's feed on the bus."""
+
+    def __init__(self, make: MakeTransport, metrics: Metrics, nation: Nation, sensors: list[str]) -> None:
+        self.nation: Nation = nation
+        self.party = Party("feed", nation, make, metrics, sensors=sensors)
+        self._metrics = metrics
+        self._prepared: tuple[str, int, Iterator[Release]] | None = None
+        self._changed = asyncio.Event()
+        self.party.on_exercise(lambda _: self._changed.set())
+
+    def prepare(self, scenario_text: str, seed: int) -> None:
+        """Solve a scenario and compute its first release before the exercise starts; compiles the kernels on the way."""
+        self._prepared = (scenario_text, seed, _with_first_ready(self._releases(scenario_text, seed)))
+
+    def _releases(self, scenario_text: str, seed: int) -> Iterator[Release]:
+        scenario = parse_scenario(scenario_text, "the exercise's scenario")
+        return NationalFeed(scenario, build_truth(scenario), self.nation, seed).releases()
+
+    async def run(self) -> None:
+        """Connect, then feed every exercise that comes, until told to stop."""
+        stopping = stop_on_signals()
+        await self.party.start()
+        self.party.announce("ready")
+        told = asyncio.create_task(stopping.wait())
+        try:
+            while not stopping.is_set():
+                changed = asyncio.create_task(self._changed.wait())
+                await asyncio.wait({told, changed}, return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+                self._changed.clear()
+                exercise = self.party.exercise
+                if exercise is not None and exercise.state == "running" and not stopping.is_set():
+                    await self._feed(exercise, stopping)
+        finally:
+            told.cancel()
+            await self.party.stop()
+
+    async def _feed(self, exercise: ExerciseClock, stopping: asyncio.Event) -> None:
+        """Publish one exercise's releases, each when it is due; ends early when the exercise changes or the process stops."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared[:2] == (exercise.scenario, exercise.seed):
+            releases = prepared[2]
+        else:
+            releases = self._releases(exercise.scenario, exercise.seed)
+        for release in releases:
+            message = outgoing(release, self.nation, self.party.clock)
+            while (left_s := (message.due_ns - self.party.clock.wall_ns()) / 1e9) > 0.0:
+                await asyncio.sleep(0.0 if left_s < _YIELD_BELOW_S else min(left_s - _YIELD_BELOW_S, _LONGEST_SLEEP_S))
+                if self._changed.is_set() or stopping.is_set():
+                    return
+            self.send(message, release)
+        log.info("feed %s has nothing more to say in exercise %s", self.nation, exercise.exercise)
+
+    def send(self, message: TrackFrame | LaunchDetected | TrackDropped, release: Release) -> None:
+        """Publish a release: frames on the bulk link, launches and drops on the urgent one at QoS 1."""
+        if release.kind == "frame":
+            self.party.publish(self.party.bulk, feed_tracks(self.nation, release.to), message, kind="tracks")
+            self._metrics.reports.labels("out").inc(len(release.reports or ()))
+        else:
+            self.party.publish(self.party.urgent, feed_events(self.nation, release.to), message, kind="events", qos=1)
+        self._metrics.stage("publish", (self.party.clock.wall_ns() - message.due_ns) / 1e9)
+
+
+def _with_first_ready(releases: Iterator[Release]) -> Iterator[Release]:
+    """The same releases, the first already computed."""
+    first = next(releases, None)
+    return itertools.chain([] if first is None else [first], releases)
