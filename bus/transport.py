@@ -3,23 +3,29 @@
 Rules, the same for every adapter (the contract suite in tests/bus holds them to it):
 
 - Handlers are plain functions, called in the order of arrival, on the loop's thread. A handler that raises is logged and
-  counted; delivery goes on.
-- `publish` never blocks and never raises for a lost link. QoS 0 while the link is down, or behind a full queue: the oldest
-  QoS 0 message waiting is dropped and counted. QoS 1 waits in a bounded queue through an outage and is sent again until
-  the broker has it; when that queue is full the new message is refused: `publish` returns False, counted.
+  counted; delivery goes on. Each handler whose filter matches is called once a message, however filters overlap.
+- `publish` never blocks and never raises for a lost link; it returns False for a message dropped or refused at once.
+- QoS 0 while the link is down is dropped (`qos0_link_down`). Behind a full socket it waits in a bounded queue; a new
+  message pushes out the oldest (`qos0_overflow`): tracks supersede one another.
+- QoS 1 waits in a bounded queue through an outage and is sent again until the broker has it. When that queue is full the
+  new message is refused (`qos1_full`). What the broker itself refuses is dropped (`refused`).
+- A message larger than the broker takes is dropped (`oversized`), one that expired while it waited too (`expired`). Every
+  drop is counted by reason; none is silent.
 - Order is kept per topic and QoS. QoS 1 is at least once: duplicates are possible, and the layers above expect them.
 - After a lost link an adapter reconnects with backoff, resumes its session where the broker still has it, and subscribes
-  again where it has not.
+  again where it has not. A session lives as long as its transport: `start` begins a new one, `stop` ends it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 QoS = Literal[0, 1]
 LinkState = Literal["connected", "resumed", "lost", "closed"]
+
+DROP_REASONS: Final = ("qos0_overflow", "qos0_link_down", "qos1_full", "oversized", "expired", "refused", "incoming_full")
 
 
 class Delivery(NamedTuple):
@@ -52,8 +58,9 @@ class TransportStats:
     bytes_out: int = 0
     bytes_in: int = 0
     reconnects: int = 0
-    dropped: dict[str, int] = field(default_factory=lambda: {"qos0_overflow": 0, "qos0_link_down": 0, "qos1_full": 0})
+    dropped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DROP_REASONS, 0))
     handler_errors: int = 0
+    malformed: int = 0
     queue_depth: int = 0
     in_flight: int = 0
 
@@ -76,9 +83,7 @@ class Transport(Protocol):
     async def start(self) -> None:
         """Connect, and return once every subscription made so far is granted. Raises Unreachable or Refused."""
 
-    def publish(
-        self, topic: str, payload: bytes, *, qos: QoS = 0, retain: bool = False, expiry_s: int | None = None
-    ) -> bool:
+    def publish(self, topic: str, payload: bytes, *, qos: QoS = 0, retain: bool = False, expiry_s: int | None = None) -> bool:
         """Send, or queue by the rules above. False where the message was refused or dropped at once."""
 
     async def flush(self, timeout_s: float = 5.0) -> bool:
