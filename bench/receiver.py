@@ -6,6 +6,7 @@ metrics and writes what it saw to a recording. It never writes to the bus but it
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ from bus.columns import SystemTracks
 from bus.errors import Rejected
 from bus.messages import Alert, AnyMessage, ExerciseClock, PictureFrame, system_tracks_of
 from bus.metrics import Metrics
-from bus.party import MakeTransport, Party, stop_on_signals
+from bus.party import MakeTransport, Party
 from bus.recording import Entry
 from bus.release import Nation
 from bus.topics import Address, picture_alerts, picture_tracks
@@ -64,9 +65,8 @@ class ReceiverService:
         self.party.listen(self.party.urgent, picture_alerts(recipient), self._take_alert, qos=1)
         self.party.on_exercise(self._begin)
 
-    async def run(self) -> None:
-        """Connect and receive until told to stop."""
-        stopping = stop_on_signals()
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Connect and receive, until `stopping` is set."""
         await self.party.start()
         self.party.announce("ready")
         try:

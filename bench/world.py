@@ -30,6 +30,18 @@ class World:
         """The launch that a national track follows (by most of its detections), or None for a false track."""
         return self.feeds[nation].origins.get(track)
 
+    def index(self, launch_id: str) -> int:
+        """Where a launch stands in truth's arrays."""
+        return next(i for i, launch in enumerate(self.truth.launches) if launch.launch_id == launch_id)
+
+    def detected_ns(self) -> list[int | None]:
+        """For each launch the instant at which some sensor of some nation first detected it, None where none ever did."""
+        seen = [feed.first_seen for feed in self.feeds.values()]
+        return [
+            min((each[launch.launch_id][1] for each in seen if launch.launch_id in each), default=None)
+            for launch in self.truth.launches
+        ]
+
 
 def play_out(scenario: Scenario, seed: int, tell: Callable[[str], None] = lambda _: None) -> World:
     """Compute the truth and every release of the three feeds; `tell` hears what is being done."""

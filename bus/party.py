@@ -10,8 +10,8 @@ It does not know what the process does: feeds, fusion and receivers build on it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import os
 import secrets
 import signal
 from collections import Counter
@@ -218,11 +218,21 @@ def stream_of(address: Address) -> str:
     return " ".join(filter(None, [address.role, address.owner, address.kind, label(address.release)]))
 
 
-def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set: every process ends by its own clean way."""
+def stop_on_signals(*, with_parent: bool = False) -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set, so that a process ends by its own clean way.
+
+    `with_parent` also sets it when standard input closes: a parent that was killed takes its children with it.
+    """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in ("SIGTERM", "SIGINT"):
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(getattr(signal, name), stopping.set)
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stopping.set)
+    if with_parent:
+
+        def look() -> None:
+            if not os.read(0, 4096):
+                loop.remove_reader(0)
+                stopping.set()
+
+        loop.add_reader(0, look)
     return stopping

@@ -17,10 +17,10 @@ from msgspec import Meta, Struct
 
 from bus.messages import Alert, AnyMessage, ExerciseClock, LaunchDetected, TrackDropped, TrackFrame
 from bus.metrics import Metrics
-from bus.party import MakeTransport, Party, stop_on_signals
+from bus.party import MakeTransport, Party
 from bus.recording import Entry
 from bus.release import NATIONS, Nation
-from bus.topics import ALL_FEED_EVENTS, ALL_FEED_TRACKS, Address, picture_alert, picture_alerts, picture_tracks
+from bus.topics import ALL_FEED_EVENTS, ALL_FEED_TRACKS, Address, picture_alert, picture_tracks
 from bus.transport import Delivery, LinkState
 from fusion.engine import FusionEngine, FusionSettings, Inbound, Outputs
 from fusion.warm import warm_up
@@ -50,18 +50,15 @@ class FusionWorker:
         self.party = Party("fusion", worker.name, make, metrics)
         self._metrics, self._worker, self._fusion, self._recipients = metrics, worker, fusion, recipients
         self._write = record
-        self._retained: set[str] = set()  # topics of alerts that the broker holds for us, or for a worker before us
+        self._retained: set[str] = set()  # topics of the alerts that the broker holds for us
         self._engine = FusionEngine(fusion, recipients)
         self.party.listen(self.party.bulk, ALL_FEED_TRACKS, self._take)
         self.party.listen(self.party.urgent, ALL_FEED_EVENTS, self._take, qos=1)
-        for recipient in recipients:
-            self.party.listen(self.party.urgent, picture_alerts(recipient), self._take_own_alert, qos=1)
         self.party.on_exercise(self._begin_exercise)
         self.party.urgent.on_link(self._republish)
 
-    async def run(self) -> None:
-        """Warm up, connect, serve until told to stop."""
-        stopping = stop_on_signals()
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Warm up, connect, serve, until `stopping` is set."""
         warm_up()
         await self.party.start()
         self.party.announce("ready")
@@ -134,11 +131,6 @@ class FusionWorker:
         for reason, count in self._engine.rejected.items():
             self.party.reject(reason, count)
         self._engine.rejected.clear()
-
-    def _take_own_alert(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
-        """Alerts that a worker before us left standing on the broker: remembered, so that the next exercise clears them."""
-        if delivery.retained:
-            self._retained.add(delivery.topic)
 
     def _begin_exercise(self, exercise: ExerciseClock) -> None:
         self._clear_retained()

@@ -15,7 +15,7 @@ from typing import Final
 from bus.clock import Clock
 from bus.messages import ExerciseClock, LaunchDetected, TrackDropped, TrackFrame
 from bus.metrics import Metrics
-from bus.party import MakeTransport, Party, stop_on_signals
+from bus.party import MakeTransport, Party
 from bus.release import Nation
 from bus.topics import feed_events, feed_tracks
 from sensors.feed import NationalFeed, Release
@@ -59,9 +59,8 @@ class FeedService:
         scenario = parse_scenario(scenario_text, "the exercise's scenario")
         return NationalFeed(scenario, build_truth(scenario), self.nation, seed).releases()
 
-    async def run(self) -> None:
-        """Connect, then feed every exercise that comes, until told to stop."""
-        stopping = stop_on_signals()
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Connect, then feed every exercise that comes,, until `stopping` is set."""
         await self.party.start()
         self.party.announce("ready")
         told = asyncio.create_task(stopping.wait())

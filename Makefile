@@ -1,0 +1,49 @@
+# make run    installs into .venv and runs the default exercise     make test    linters and the whole suite
+# make bench  measures the bus and the fusion                       make clean   removes .venv and every cache
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench clean
+
+help:
+	@sed -n '1,2s/^# //p' Makefile
+
+$(VENV)/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "triwarn needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Making a virtual environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) || { echo "On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/installed: $(VENV)/made pyproject.toml
+	@echo "Installing triwarn and its libraries (about a minute the first time) ..."
+	@$(PIP) install --quiet --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/made pyproject.toml
+	@echo "Installing triwarn, its libraries and the test tools (about a minute the first time) ..."
+	@$(PIP) install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/installed
+
+run: $(VENV)/installed
+	@$(BIN)/triwarn run $(ARGS)
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+bench: $(VENV)/installed
+	@$(BIN)/triwarn bench latency
+	@$(BIN)/triwarn bench bus
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,5 @@
+"""`python -m bench` is `triwarn`."""
+
+from bench.cli import main
+
+main()

@@ -1,0 +1,90 @@
+"""The picture against truth: NEES, GOSPA, and whether the right tracks were held together. Pure.
+
+NEES: Bar-Shalom, Li and Kirubarajan, Estimation with Applications to Tracking and Navigation, 2001, section 5.4; divided by
+the dimension here, so that 1 is consistent. GOSPA: Rahmathullah, Garcia-Fernandez and Svensson, Generalized optimal
+sub-pattern assignment metric, FUSION 2017, equation 1, with alpha = 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from bench.world import World
+from bus.columns import SystemTracks, unpack_cov
+from bus.release import NATIONS
+
+Float = NDArray[np.float64]
+
+
+def nees(error: Float, cov: Float) -> float:
+    """Normalised estimation error squared of one error (6,) under its covariance (6, 6), divided by 6."""
+    return float(error @ np.linalg.solve(cov, error)) / len(error)
+
+
+def gospa(distances: Float, cutoff: float) -> float:
+    """GOSPA with p = 2, alpha = 2 from the distances (n truths, m estimates), in the distances' unit."""
+    truths, estimates = distances.shape
+    cost = np.minimum(distances, cutoff) ** 2
+    rows, columns = linear_sum_assignment(cost)
+    matched = cost[rows, columns]
+    localised = matched < cutoff**2
+    unmatched = truths + estimates - 2 * int(localised.sum())
+    return float(np.sqrt(matched[localised].sum() + unmatched * cutoff**2 / 2.0))
+
+
+@dataclass(slots=True)
+class PictureScore:
+    """Accumulates the accuracy of one recipient's picture, row by row and second by second."""
+
+    world: World
+    cutoff_m: float
+    nees: list[float] = field(default_factory=list)
+    pairs_right: int = 0
+    pairs: int = 0
+    gospa_m: list[float] = field(default_factory=list)
+    systems: set[int] = field(default_factory=set)
+    _held: dict[int, tuple[Float, int]] = field(default_factory=dict)
+
+    def take(self, block: SystemTracks, dropped: Iterable[int]) -> None:
+        """Score the rows of a picture frame, and hold them for the next sample."""
+        covs = unpack_cov(block.cov)
+        for row, system in enumerate(block.system.tolist()):
+            self.systems.add(system)
+            self._held[system] = (block.state[row], int(block.valid_ns[row]))
+            origins = [
+                self.world.origin(nation, track)
+                for nation, track in zip(NATIONS, block.members[row].tolist(), strict=True)
+                if track
+            ]
+            for one, other in combinations(origins, 2):
+                self.pairs += 1
+                self.pairs_right += one is not None and one == other
+            if len(set(origins)) == 1 and origins[0] is not None:
+                error = self._error(block.state[row], int(block.valid_ns[row]), origins[0])
+                if np.isfinite(error).all():
+                    self.nees.append(nees(error, covs[row]))
+        for system in dropped:
+            self._held.pop(system, None)
+
+    def sample(self, detected: Iterable[int], at_ns: int) -> None:
+        """One GOSPA sample at `at_ns`: the held tracks against the launches `detected` (indices) that are in flight."""
+        truth = self.world.truth
+        flying = [i for i in detected if np.isfinite(truth.states_at(at_ns)[i, 0])]
+        if not flying and not self._held:
+            return
+        distances = np.full((len(flying), len(self._held)), np.inf)
+        for column, (state, valid_ns) in enumerate(self._held.values()):
+            positions = truth.states_at(valid_ns)[flying, :3]
+            distances[:, column] = np.nan_to_num(np.linalg.norm(positions - state[:3], axis=1), nan=np.inf)
+        self.gospa_m.append(gospa(np.minimum(distances, self.cutoff_m), self.cutoff_m))
+
+    def _error(self, state: Float, valid_ns: int, launch_id: str) -> Float:
+        index = self.world.index(launch_id)
+        error: Float = state - self.world.truth.states_at(valid_ns)[index]
+        return error

@@ -1,0 +1,42 @@
+"""`triwarn check FILE`: whether a scenario or settings file can be taken, and what it holds."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from sensors.scenario import load_scenario
+from sensors.truth import build_truth
+
+from bench.settings import Settings
+from bus.errors import BadInput
+from bus.settings import from_tree
+
+
+def describe(file: Path) -> str:
+    """What the file holds, in a few lines; BadInput where it cannot be taken. Only settings sections: settings."""
+    try:
+        tree = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(str(file), "", f"cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(str(file), "", f"not TOML: {error}") from None
+    settings_sections = set(Settings.__struct_fields__)
+    if (tree and set(tree) <= settings_sections) or not tree:
+        from_tree(tree, str(file), Settings)
+        return f"{file}: settings, sound; it sets {', '.join(sorted(tree)) or 'nothing'}"
+    return _scenario(file)
+
+
+def _scenario(file: Path) -> str:
+    scenario = load_scenario(str(file))
+    truth = build_truth(scenario)
+    lines = [
+        f"{file}: scenario {scenario.name}, sound; {(truth.end_ns - truth.start_ns) / 1e9:.0f} s, {len(truth.launches)} launches"
+    ]
+    lines += [
+        f"  {each.launch_id} {each.type}: apogee {each.apogee_km:.1f} km, range {each.range_km:.1f} km, "
+        f"flight {(each.impact_ns - each.launch_ns) / 1e9:.0f} s"
+        for each in truth.launches
+    ]
+    return "\n".join(lines)

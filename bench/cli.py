@@ -1,0 +1,159 @@
+"""The command line: `triwarn`. Parses, calls, prints; decides nothing.
+
+Exit codes: 0 done; 1 the exercise or the bus failed; 2 bad input (nothing was started); 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.settings import load
+from bus.errors import BadInput, BusError
+from bus.release import NATIONS
+
+_settings_option = click.option(
+    "--settings", "settings_file", type=click.Path(path_type=Path, dir_okay=False), help="Settings file (TOML)."
+)
+_broker_option = click.option("--broker", metavar="URL", help="A broker to use: mqtt://host:port.")
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+_nation = click.Choice(NATIONS)
+
+
+class Program(click.Group):
+    """The command group, with every error that a user can mend told in one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BadInput as error:
+            click.echo(f"triwarn: {error}", err=True)
+            sys.exit(2)
+        except BusError as error:
+            click.echo(f"triwarn: {error}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="triwarn")
+@click.option("-v", "--verbose", count=True, help="Log more: -v state changes, -vv everything.")
+def main(verbose: int) -> None:
+    """A simulator of real-time missile-warning data sharing, and the message bus that carries it."""
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+@main.command()
+@click.argument("scenario", default="salvo-2024-05-30")
+@click.option("--speed", default="10", show_default=True, metavar="N|max", help="Times real time; max: simulated clock.")
+@click.option("--seed", type=click.IntRange(0, 2**53), help="Seed of every random stream.  [default: the scenario's]")
+@click.option("--report", type=click.Path(path_type=Path, file_okay=False), help="Write JSON, CSV and a Markdown page here.")
+@click.option("--attach", is_flag=True, help="Start no process: use those that already wait on --broker.")
+@_broker_option
+@_settings_option
+@_json_option
+def run(
+    scenario: str,
+    speed: str,
+    seed: int | None,
+    report: Path | None,
+    attach: bool,
+    broker: str | None,
+    settings_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Run an exercise: SCENARIO is a shipped one's name (see `triwarn scenarios`) or a file."""
+    from bench.exercise import run_exercise
+
+    settings = load(settings_file, broker__url=broker)
+    sys.exit(
+        run_exercise(scenario, speed, seed, settings, settings_file=settings_file, report=report, attach=attach, as_json=as_json)
+    )
+
+
+@main.command()
+def scenarios() -> None:
+    """List the scenarios that are shipped."""
+    from sensors.scenario import SCENARIOS
+
+    width = max(map(len, SCENARIOS))
+    for name, title in SCENARIOS.items():
+        click.echo(f"{name:<{width}}  {title}")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def check(file: Path) -> None:
+    """Check a scenario or settings FILE; says what is wrong with it, or what it holds."""
+    from bench.check import describe
+
+    click.echo(describe(file))
+
+
+_single = [
+    click.option("--record", type=click.Path(path_type=Path, file_okay=False), help="Write what was seen and counted here."),
+    click.option("--endpoint-port", type=click.IntRange(0, 65535), help="Port of /metrics, /ready, /live (0: a free one)."),
+    click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input closes."),
+    _broker_option,
+    _settings_option,
+]
+
+
+def single_process(command: Any) -> Any:
+    """The options that every single process takes."""
+    for option in reversed(_single):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("nation", type=_nation)
+@click.option("--scenario", help="Prepare for this scenario, so that the exercise finds everything computed.")
+@click.option("--seed", type=click.IntRange(0, 2**53), help="Seed to prepare for.  [default: the scenario's]")
+@single_process
+def feed(nation: str, scenario: str | None, seed: int | None, **common: Any) -> None:
+    """Run one nation's feed; it publishes when an exercise starts on the bus."""
+    from bench.single import run_feed
+
+    run_feed(nation, scenario, seed, **common)
+
+
+@main.command()
+@single_process
+def fuse(**common: Any) -> None:
+    """Run a fusion worker."""
+    from bench.single import run_fusion
+
+    run_fusion(**common)
+
+
+@main.command()
+@click.argument("recipient", type=_nation)
+@single_process
+def receive(recipient: str, **common: Any) -> None:
+    """Run one nation's receiver."""
+    from bench.single import run_receiver
+
+    run_receiver(recipient, **common)
+
+
+@main.command()
+@click.option("--topic", default="mw/v1/#", show_default=True, help="Topic filter.")
+@click.option("--count", type=click.IntRange(min=1), help="Stop after this many messages.")
+@_broker_option
+@_settings_option
+@_json_option
+def tap(topic: str, count: int | None, broker: str | None, settings_file: Path | None, as_json: bool) -> None:
+    """Print live bus traffic, decoded, a line each."""
+    from bench.tap import run_tap
+
+    run_tap(load(settings_file, broker__url=broker), topic, count, as_json=as_json)
+
+
+@main.group()
+def bench() -> None:
+    """Measure the bus and the fusion."""

@@ -1,0 +1,266 @@
+"""An exercise over a real broker: every party its own process, at a speed that a wall clock keeps.
+
+The conductor starts the processes, waits until each has announced that it is ready, publishes the exercise clock, watches, and at
+the end (or at the first Ctrl-C) stops every process it started and gathers what the receivers recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from bus.broker import EmbeddedBroker
+from sensors.truth import Truth
+
+from bench.simulate import Outcome
+from bus import recording
+from bus.clock import Clock, ScaledClock, WallClock
+from bus.errors import BusError, Rejected
+from bus.messages import Alert, AnyMessage, ExerciseClock, Status, TrackFrame, decode, encode
+from bus.party import MakeTransport, Summary, new_session
+from bus.recording import Entry
+from bus.release import NATIONS, Nation
+from bus.topics import EVERYTHING, EXERCISE_CLOCK, parse_topic
+from bus.transport import Delivery, LinkState, Transport
+
+log = logging.getLogger(__name__)
+
+_READY_WITHIN_S: Final = 120.0
+_HEAD_START_S: Final = 1.0  # from publishing the clock to its start, so that every process has it
+_DRAIN_S: Final = 0.5
+_STOP_WITHIN_S: Final = 10.0
+
+
+class ExerciseFailed(Exception):
+    """The exercise could not be run: a process did not come up, or the broker is not there."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """What the conductor sees of the exercise while it runs."""
+
+    wanted: set[tuple[str, str]]
+    clock: Clock = field(default_factory=WallClock)
+    ready: set[tuple[str, str]] = field(default_factory=set)
+    reports: int = 0
+    alerts: dict[tuple[str, str], str] = field(default_factory=dict)  # (recipient, alert id) -> state
+    retained_alerts: set[str] = field(default_factory=set)
+    first: Callable[[Alert], None] = lambda _: None
+    moved: Callable[[], None] = lambda: None
+    entries: dict[Nation, list[Entry]] = field(default_factory=dict)  # pictures and alerts as they passed, where kept
+
+    def take(self, delivery: Delivery) -> None:
+        """Count one message of the bus."""
+        if not delivery.payload:
+            return
+        try:
+            address = parse_topic(delivery.topic)
+            message = decode(address, delivery.payload)
+        except Rejected:
+            return
+        if isinstance(message, Alert) and delivery.retained:
+            self.retained_alerts.add(delivery.topic)
+        else:
+            self._count(message)
+            if address.kind in ("picture", "alert"):
+                for nation, entries in self.entries.items():
+                    if nation == address.owner:
+                        entries.append(Entry(time.time_ns(), self.clock.now_ns(), delivery.topic, delivery.payload))
+
+    def _count(self, message: AnyMessage) -> None:
+        match message:
+            case Status():
+                who = (message.role, message.name)
+                (self.ready.add if message.state == "ready" else self.ready.discard)(who)
+            case TrackFrame():
+                self.reports += message.n
+            case Alert():
+                new = not any(recipient == message.recipient for recipient, _ in self.alerts)
+                self.alerts[(message.recipient, message.id)] = message.state
+                if new:
+                    self.first(message)
+
+    def missing(self) -> list[str]:
+        """The parties that have not announced that they are ready."""
+        return sorted(" ".join(who) for who in self.wanted - self.ready)
+
+    def counts(self, recipient: str) -> Counter[str]:
+        """Alerts of one recipient by state."""
+        return Counter(state for (owner, _), state in self.alerts.items() if owner == recipient)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run, and where."""
+
+    scenario_name: str
+    scenario_text: str
+    seed: int
+    speed: float
+    broker_url: str | None
+    directory: Path
+    settings_file: Path | None
+    worker: str
+    attach: bool = False
+
+
+@contextlib.contextmanager
+def broker_for(plan: Plan) -> Iterator[str]:
+    """The URL of the broker to use: the one that was given, or an embedded one for the length of the exercise."""
+    if plan.broker_url:
+        yield plan.broker_url
+    else:
+        with EmbeddedBroker() as broker:
+            yield broker.url
+
+
+async def conduct(
+    plan: Plan, url: str, truth: Truth, make: MakeTransport, watch: Watch, stopping: asyncio.Event, tell: Callable[[str], None]
+) -> Outcome:
+    """Run the exercise and return what it left behind. Raises ExerciseFailed; every process it started is stopped by then."""
+    bus = make(f"triwarn-conductor-{secrets.token_hex(4)}", None)
+    bus.subscribe(EVERYTHING, watch.take, qos=1)
+    try:
+        await bus.start()
+    except BusError as error:
+        raise ExerciseFailed(str(error)) from error
+    try:
+        async with _processes(plan, url, watch) as processes:
+            tell("waiting for every process to be ready")
+            await _all_ready(watch, processes, stopping)
+            tell("running")
+            end_ns = await _run(plan, truth, bus, watch, processes, stopping, tell)
+    finally:
+        await bus.stop()
+    if plan.attach:
+        return Outcome(watch.entries, [], end_ns)
+    received = {nation: list(recording.read(plan.directory / f"{nation}.capture")) for nation in NATIONS}
+    summaries = [msgspec.json.decode(path.read_bytes(), type=Summary) for path in sorted(plan.directory.glob("*.summary.json"))]
+    return Outcome(received, summaries, end_ns)
+
+
+@dataclass(slots=True)
+class _Process:
+    name: str
+    handle: asyncio.subprocess.Process
+    log_path: Path
+    told: bool = False
+
+    def last_words(self) -> str:
+        lines = self.log_path.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+
+@contextlib.asynccontextmanager
+async def _processes(plan: Plan, url: str, watch: Watch) -> AsyncIterator[list[_Process]]:
+    """Start every party; on the way out stop them all, by SIGTERM and then by SIGKILL."""
+    processes: list[_Process] = []
+    try:
+        if not plan.attach:
+            for role, name, command in _commands(plan):
+                processes.append(await _start(plan, f"{role} {name}", [*command, "--broker", url]))
+        yield processes
+    finally:
+        for process in processes:
+            if process.handle.returncode is None:
+                process.handle.terminate()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_WITHIN_S):
+                await asyncio.gather(*(process.handle.wait() for process in processes))
+        for process in processes:
+            if process.handle.returncode is None:
+                log.warning("%s did not stop within %g s and was killed", process.name, _STOP_WITHIN_S)
+                process.handle.kill()
+                await process.handle.wait()
+
+
+def _commands(plan: Plan) -> Iterator[tuple[str, str, list[str]]]:
+    scenario = str(plan.directory / "scenario.toml")
+    for nation in NATIONS:
+        yield "receiver", nation, ["receive", nation]
+    yield "fusion", plan.worker, ["fuse"]
+    for nation in NATIONS:
+        yield "feed", nation, ["feed", nation, "--scenario", scenario, "--seed", str(plan.seed)]
+
+
+async def _start(plan: Plan, name: str, arguments: list[str]) -> _Process:
+    settings = ["--settings", str(plan.settings_file)] if plan.settings_file else []
+    command = [sys.executable, "-m", "bench", *arguments, *settings, "--record", str(plan.directory), "--with-parent"]
+    log_path = plan.directory / f"{name.replace(' ', '-')}.log"
+    with log_path.open("wb") as out:
+        handle = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.PIPE, stdout=out, stderr=out, start_new_session=True
+        )
+    return _Process(name, handle, log_path)
+
+
+async def _all_ready(watch: Watch, processes: list[_Process], stopping: asyncio.Event) -> None:
+    deadline = time.monotonic() + _READY_WITHIN_S
+    while watch.missing() and not stopping.is_set():
+        for process in processes:
+            if process.handle.returncode is not None:
+                raise ExerciseFailed(f"{process.name} ended before it was ready: {process.last_words()}")
+        if time.monotonic() > deadline:
+            raise ExerciseFailed(f"not ready within {_READY_WITHIN_S:g} s: {', '.join(watch.missing())}")
+        await asyncio.sleep(0.05)
+
+
+async def _run(
+    plan: Plan,
+    truth: Truth,
+    bus: Transport,
+    watch: Watch,
+    processes: list[_Process],
+    stopping: asyncio.Event,
+    tell: Callable[[str], None],
+) -> int:
+    """Publish the clock, wait for the end, publish the stop; the scenario instant at which it ended."""
+    for topic in sorted(watch.retained_alerts):  # what an earlier exercise left on a broker that keeps things
+        bus.publish(topic, b"", qos=1, retain=True)
+    start_wall_ns = time.time_ns() + int(_HEAD_START_S * 1e9)
+    clock = ExerciseClock(
+        session=new_session(),
+        seq=1,
+        exercise=f"{plan.scenario_name}-{secrets.token_hex(4)}",
+        scenario=plan.scenario_text,
+        seed=plan.seed,
+        speed=plan.speed,
+        start_ns=truth.start_ns,
+        start_wall_ns=start_wall_ns,
+    )
+
+    watch.clock = ScaledClock(truth.start_ns, start_wall_ns, plan.speed)
+
+    def say(link: LinkState = "connected") -> None:
+        if link == "connected":  # a new broker, or one that came back without its state
+            bus.publish(EXERCISE_CLOCK, encode(clock), qos=1, retain=True)
+
+    bus.on_link(say)
+    say()
+    end_wall_ns = start_wall_ns + int((truth.end_ns - truth.start_ns) / plan.speed)
+    while (left_s := (end_wall_ns - time.time_ns()) / 1e9) > 0.0 and not stopping.is_set():
+        for process in processes:
+            if process.handle.returncode is not None and not process.told:
+                process.told = True
+                tell(f"{process.name} ended with code {process.handle.returncode}; the exercise goes on without it")
+        watch.moved()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), min(left_s, 0.2))
+    end_ns = truth.start_ns + int((min(time.time_ns(), end_wall_ns) - start_wall_ns) * plan.speed)
+    await asyncio.sleep(_DRAIN_S)
+    clock = msgspec.structs.replace(clock, seq=2, state="stopped")
+    say()
+    await bus.flush()
+    bus.publish(EXERCISE_CLOCK, b"", qos=1, retain=True)
+    await bus.flush()
+    return max(end_ns, truth.start_ns)

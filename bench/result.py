@@ -1,0 +1,112 @@
+"""The result of an exercise, as `triwarn run --json` prints it. Field names are the interface: scripts read them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from bus.release import Nation
+
+
+class Warned(Struct, frozen=True, kw_only=True):
+    """One launch at one recipient. Times are scenario seconds after launch, but `machine_ms`; None where it never happened.
+
+    `warned_after_s` is `physics_s` (launch to release by the feed whose report raised the alert) and `machine_ms` (release to
+    the receiver holding the alert, wall time) together. `national_only_after_s` is the same from the recipient's own feed alone.
+    """
+
+    warned_after_s: float | None = None
+    confirmed_after_s: float | None = None
+    lead_s: float | None = None
+    national_only_after_s: float | None = None
+    gain_s: float | None = None
+    physics_s: float | None = None
+    machine_ms: float | None = None
+
+
+class Launch(Struct, frozen=True, kw_only=True):
+    """One launch of the scenario, and how each recipient was warned of it."""
+
+    launch_id: str
+    type: str
+    impact_after_s: float | None
+    recipients: dict[Nation, Warned]
+
+
+class Alerts(Struct, frozen=True, kw_only=True):
+    """Alerts over all recipients.
+
+    false: named no launch and was confirmed or never withdrawn, or stood beside another alert of the same launch to the end;
+    missed: a launch that a recipient was never warned of; retracted: withdrawn; standing: neither closed nor withdrawn at the
+    end.
+    """
+
+    false: int
+    missed: int
+    retracted: int
+    confirmed: int
+    standing: int
+
+
+class StageTimes(Struct, frozen=True, kw_only=True):
+    """One stage of the machine over all alerts, wall milliseconds; None on the simulated clock."""
+
+    p50: float | None
+    p99: float | None
+    budget: float
+    over: int | None
+
+
+class Stages(Struct, frozen=True, kw_only=True):
+    """Where the machine's milliseconds went, from a report's release to the receiver holding the alert."""
+
+    publish_ms: StageTimes
+    transit_ms: StageTimes
+    fuse_ms: StageTimes
+    alert_ms: StageTimes
+    total_ms: StageTimes
+
+
+class Tracks(Struct, frozen=True, kw_only=True):
+    """The picture against truth.
+
+    reports: rows the feeds released in frames; system_tracks: in the largest picture, over the whole exercise;
+    correct_association: share of the pairs of national tracks held together that follow the same launch; anees: 1 is consistent;
+    gospa_m: mean GOSPA (p = 2, cut-off 10 km, alpha = 2) at one-second steps, against the launches that some sensor had detected.
+    """
+
+    reports: int
+    system_tracks: int
+    correct_association: float | None
+    anees: float | None
+    gospa_m: float | None
+
+
+class BusCounts(Struct, frozen=True, kw_only=True):
+    """Messages over all processes."""
+
+    published: int
+    received: int
+    gaps: int
+    duplicates: int
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """A whole exercise."""
+
+    scenario: str
+    seed: int
+    speed: float | str
+    broker: str
+    wall_s: float
+    scenario_s: float
+    complete: bool
+    launches: list[Launch]
+    alerts: Alerts
+    stages: Stages
+    tracks: Tracks
+    bus: BusCounts
+
+
+GOSPA_CUTOFF_M: Final = 10_000.0

@@ -1,0 +1,233 @@
+"""Scores an exercise against truth: who was warned of what, when, how well, and what it cost. Pure.
+
+Truth is computed again from the scenario, never taken from the bus. An alert belongs to the launch that most of its members'
+detections came from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from fusion.engine import FusionSettings
+
+from bench.accuracy import PictureScore
+from bench.result import GOSPA_CUTOFF_M, Alerts, BusCounts, Launch, Result, Stages, StageTimes, Tracks, Warned
+from bench.simulate import Outcome, simulate
+from bench.world import World
+from bus.messages import Alert, PictureFrame, decode, system_tracks_of
+from bus.metrics import STAGES, Budgets
+from bus.party import Summary
+from bus.recording import Entry
+from bus.release import Nation
+from bus.topics import parse_topic
+
+_SECOND_NS = 1_000_000_000
+_WARNS = ("quick", "confirmed", "updated")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An alert as a recipient came to hold it, and the launch it speaks of (None: no launch)."""
+
+    alert: Alert
+    entry: Entry
+    launch_id: str | None
+
+    @property
+    def physics_ns(self) -> int:
+        """The scenario instant at which the report that raised it was released (or, where none did, of its arrival)."""
+        return self.alert.times.released_ns if self.by_report or not self.entry.wall_ns else self.entry.scenario_ns
+
+    @property
+    def by_report(self) -> bool:
+        return self.alert.times.due_ns > 0
+
+    @property
+    def machine_s(self) -> float:
+        """Wall seconds from release to holding it; 0 on the simulated clock."""
+        return (self.entry.wall_ns - self.alert.times.due_ns) / 1e9 if self.by_report else 0.0
+
+
+def held_alerts(world: World, entries: Iterable[Entry]) -> list[Held]:
+    """Every alert message of a recording, in the order of arrival."""
+    held = []
+    for entry, message in _decoded(entries):
+        if isinstance(message, Alert):
+            votes = Counter(world.origin(member.nation, member.track) for member in message.members)
+            held.append(Held(message, entry, votes.most_common(1)[0][0]))
+    return held
+
+
+def score(
+    world: World,
+    outcome: Outcome,
+    fusion: FusionSettings,
+    budgets: Budgets,
+    *,
+    speed: float | str,
+    broker: str,
+    wall_s: float,
+    complete: bool,
+) -> Result:
+    """The result of an exercise: `outcome` against `world`, beside what each nation would have had alone."""
+    held = {nation: held_alerts(world, entries) for nation, entries in outcome.received.items()}
+    alone = {nation: _alone(world, fusion, nation) for nation in held}
+    return Result(
+        scenario=world.scenario.name,
+        seed=world.seed,
+        speed=speed,
+        broker=broker,
+        wall_s=round(wall_s, 3),
+        scenario_s=round((outcome.end_ns - world.truth.start_ns) / 1e9, 3),
+        complete=complete,
+        launches=_launches(world, held, alone),
+        alerts=_count_alerts(world, held, outcome.end_ns),
+        stages=_stages(held, budgets),
+        tracks=_tracks(world, outcome),
+        bus=_bus(outcome.summaries),
+    )
+
+
+def _decoded(entries: Iterable[Entry]) -> Iterator[tuple[Entry, object]]:
+    for entry in entries:
+        yield entry, decode(parse_topic(entry.topic), entry.payload)
+
+
+def _alone(world: World, fusion: FusionSettings, nation: Nation) -> dict[str, float]:
+    """Seconds from each launch to its first warning, on the nation's own feed alone."""
+    outcome = simulate(world, fusion, nations=(nation,), recipients=(nation,))
+    first = _first(held_alerts(world, outcome.received[nation]), _WARNS)
+    started = {launch.launch_id: launch.launch_ns for launch in world.truth.launches}
+    return {launch_id: (held.physics_ns - started[launch_id]) / 1e9 for launch_id, held in first.items()}
+
+
+def _first(held: Iterable[Held], states: tuple[str, ...]) -> dict[str, Held]:
+    """The first alert in one of `states` for each launch."""
+    first: dict[str, Held] = {}
+    for each in held:
+        if each.launch_id is not None and each.alert.state in states:
+            first.setdefault(each.launch_id, each)
+    return first
+
+
+def _launches(world: World, held: dict[Nation, list[Held]], alone: dict[Nation, dict[str, float]]) -> list[Launch]:
+    warned = {nation: _first(each, _WARNS) for nation, each in held.items()}
+    confirmed = {nation: _first(each, _WARNS[1:]) for nation, each in held.items()}
+    launches = []
+    for truth in world.truth.launches:
+        impact_s = (truth.impact_ns - truth.launch_ns) / 1e9
+
+        def after(each: Held | None, launch_ns: int = truth.launch_ns) -> float | None:
+            return None if each is None else (each.physics_ns - launch_ns) / 1e9 + each.machine_s
+
+        recipients: dict[Nation, Warned] = {}
+        for nation in held:
+            first = warned[nation].get(truth.launch_id)
+            warned_s, alone_s = after(first), alone[nation].get(truth.launch_id)
+            recipients[nation] = Warned(
+                warned_after_s=_round(warned_s),
+                confirmed_after_s=_round(after(confirmed[nation].get(truth.launch_id))),
+                lead_s=None if warned_s is None else _round(impact_s - warned_s),
+                national_only_after_s=_round(alone_s),
+                gain_s=None if warned_s is None or alone_s is None else _round(alone_s - warned_s),
+                physics_s=None if first is None else _round((first.physics_ns - truth.launch_ns) / 1e9),
+                machine_ms=None if first is None or not first.by_report else _round(first.machine_s * 1e3),
+            )
+        launches.append(
+            Launch(launch_id=truth.launch_id, type=truth.type, impact_after_s=_round(impact_s), recipients=recipients)
+        )
+    return launches
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _count_alerts(world: World, held: dict[Nation, list[Held]], end_ns: int) -> Alerts:
+    counts: Counter[str] = Counter()
+    for each in held.values():
+        histories: dict[str, list[Held]] = defaultdict(list)
+        for one in each:
+            histories[one.alert.id].append(one)
+        kept: Counter[str] = Counter()
+        for history in histories.values():
+            last, states = history[-1], {one.alert.state for one in history}
+            confirmed, retracted = bool(states & {"confirmed", "updated"}), last.alert.state == "retracted"
+            counts["confirmed"] += confirmed
+            counts["retracted"] += retracted
+            counts["standing"] += last.alert.state in _WARNS
+            if last.launch_id is None:
+                counts["false"] += confirmed or not retracted
+            elif not retracted:
+                kept[last.launch_id] += 1
+        counts["false"] += sum(n - 1 for n in kept.values())
+        warned = _first(each, _WARNS)
+        counts["missed"] += sum(launch.launch_id not in warned and launch.impact_ns <= end_ns for launch in world.truth.launches)
+    return Alerts(**{name: counts[name] for name in ("false", "missed", "retracted", "confirmed", "standing")})
+
+
+def _stages(held: dict[Nation, list[Held]], budgets: Budgets) -> Stages:
+    spans: dict[str, list[float]] = {stage: [] for stage in STAGES}
+    for each in held.values():
+        for one in each:
+            if one.by_report:
+                times = one.alert.times
+                marks = (times.due_ns, times.sent_ns, times.received_ns, times.fused_ns, one.entry.wall_ns)
+                for stage, begun, done in zip(STAGES, marks, marks[1:], strict=False):
+                    spans[stage].append((done - begun) / 1e6)
+                spans["total"].append((marks[-1] - marks[0]) / 1e6)
+    measured: dict[str, StageTimes] = {}
+    for stage in STAGES:
+        budget_ms = budgets.seconds(stage) * 1e3
+        values = spans[stage]
+        p50, p99 = (round(float(q), 4) for q in np.percentile(values, (50, 99))) if values else (None, None)
+        over = sum(value > budget_ms for value in values) if values else None
+        measured[f"{stage}_ms"] = StageTimes(p50=p50, p99=p99, budget=budget_ms, over=over)
+    return Stages(**measured)
+
+
+def _tracks(world: World, outcome: Outcome) -> Tracks:
+    scores = [_picture(world, entries) for entries in outcome.received.values()]
+    errors = [value for each in scores for value in each.nees]
+    pairs = sum(each.pairs for each in scores)
+    gospa_m = [value for each in scores for value in each.gospa_m]
+    reports = sum(
+        len(release.reports or ())
+        for releases in world.releases.values()
+        for release in releases
+        if release.kind == "frame" and release.released_ns <= outcome.end_ns
+    )
+    return Tracks(
+        reports=reports,
+        system_tracks=max((len(each.systems) for each in scores), default=0),
+        correct_association=round(sum(each.pairs_right for each in scores) / pairs, 4) if pairs else None,
+        anees=round(float(np.mean(errors)), 4) if errors else None,
+        gospa_m=round(float(np.mean(gospa_m)), 2) if gospa_m else None,
+    )
+
+
+def _picture(world: World, entries: Iterable[Entry]) -> PictureScore:
+    """One recipient's picture, scored frame by frame, with a GOSPA sample at every whole scenario second."""
+    score = PictureScore(world, GOSPA_CUTOFF_M)
+    detected = world.detected_ns()
+    next_ns = world.truth.start_ns + _SECOND_NS
+    for entry, message in _decoded(entries):
+        while next_ns <= entry.scenario_ns:
+            score.sample([i for i, at_ns in enumerate(detected) if at_ns is not None and at_ns <= next_ns], next_ns)
+            next_ns += _SECOND_NS
+        if isinstance(message, PictureFrame):
+            score.take(system_tracks_of(message)[0], message.dropped)
+    return score
+
+
+def _bus(summaries: Iterable[Summary]) -> BusCounts:
+    listed = list(summaries)
+    return BusCounts(
+        published=sum(sum(each.published.values()) for each in listed),
+        received=sum(sum(each.received.values()) for each in listed),
+        gaps=sum(each.gaps for each in listed),
+        duplicates=sum(each.duplicates for each in listed),
+    )

@@ -1,0 +1,45 @@
+"""The whole settings file: one section a part of the program, each a struct beside its user."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from fusion.engine import FusionSettings
+from msgspec import Meta, Struct
+
+from bus.metrics import Budgets
+from bus.mqtt import LinkSettings
+from bus.settings import load_settings
+from fusion.service import WorkerSettings
+
+
+class BrokerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the bus is. An empty URL: `triwarn run` starts an embedded broker; single processes use the usual local port."""
+
+    url: Annotated[str, Meta(pattern=r"^$|^mqtt://.+", description="mqtt://[user[:password]@]host[:port], or empty")] = ""
+    adapter: Annotated[str, Meta(pattern="^(mqtt|aiomqtt)$", description="mqtt (ours), or aiomqtt (MQTT 3.1.1 too)")] = "mqtt"
+
+
+class EndpointSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a single process serves /metrics, /ready and /live. Loopback by default: metrics are nobody else's business."""
+
+    host: Annotated[str, Meta(min_length=1, description="an address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="0 to 65535; 0 takes a free one and says which")] = 0
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that can be set, by section."""
+
+    broker: BrokerSettings = BrokerSettings()
+    link: LinkSettings = LinkSettings()
+    endpoint: EndpointSettings = EndpointSettings()
+    budgets: Budgets = Budgets()
+    worker: WorkerSettings = WorkerSettings()
+    fusion: FusionSettings = FusionSettings()
+
+
+def load(settings_file: Path | None, **flags: Any) -> Settings:
+    """Settings of the file, then the environment, then the flags (`broker__url=...`; None is not given)."""
+    return load_settings(Settings, settings_file, os.environ, {key.replace("__", "."): value for key, value in flags.items()})

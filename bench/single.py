@@ -1,0 +1,130 @@
+"""Single processes for one machine each, or one container each: a feed, a fusion worker, a receiver.
+
+Each serves /metrics, /ready and /live, announces itself on the bus, ends cleanly on SIGTERM, and with `--record` leaves what it
+saw and what it counted behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Protocol, cast
+
+import click
+import msgspec
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from bench.links import link_maker
+from bench.settings import Settings, load
+from bus.metrics import Endpoint, Metrics
+from bus.party import MakeTransport, Party, stop_on_signals
+from bus.recording import Entry, Recorder
+from bus.release import Nation
+
+log = logging.getLogger(__name__)
+
+
+class Service(Protocol):
+    """What the three services have in common."""
+
+    party: Party
+
+    def run(self, stopping: asyncio.Event) -> Awaitable[None]: ...
+
+
+Build = Callable[[MakeTransport, Metrics, Settings, Callable[[Entry], None] | None], Service]
+
+
+def serve(
+    name: str,
+    build: Build,
+    record: Path | None,
+    endpoint_port: int | None,
+    with_parent: bool,
+    broker: str | None,
+    settings_file: Path | None,
+) -> None:
+    """Build a service and run it until a signal; the endpoint is up from the start, ready when the service is."""
+    settings = load(settings_file, broker__url=broker, endpoint__port=endpoint_port)
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    if record is not None:
+        record.mkdir(parents=True, exist_ok=True)
+    recorder = Recorder(record / f"{name}.capture") if record else None
+    metrics = Metrics(registry, settings.budgets)
+
+    async def main() -> None:
+        stopping = stop_on_signals(with_parent=with_parent)
+        service = build(link_maker(settings), metrics, settings, recorder.write if recorder else None)
+        endpoint = Endpoint(registry, lambda: service.party.ready, settings.endpoint.host, settings.endpoint.port)
+        click.echo(f"{name}: metrics on http://{settings.endpoint.host}:{endpoint.port}/metrics", err=True)
+        try:
+            await service.run(stopping)
+        finally:
+            endpoint.close()
+            if recorder:
+                recorder.close()
+            if record is not None:
+                (record / f"{name}.summary.json").write_bytes(msgspec.json.encode(service.party.summary()))
+
+    asyncio.run(main())
+
+
+def run_feed(
+    nation: str,
+    scenario: str | None,
+    seed: int | None,
+    record: Path | None,
+    endpoint_port: int | None,
+    with_parent: bool,
+    broker: str | None,
+    settings_file: Path | None,
+) -> None:
+    """`triwarn feed`."""
+    from sensors.scenario import default_nation, load_scenario
+
+    from sensors.service import FeedService
+
+    owner = cast("Nation", nation)
+    prepared = load_scenario(scenario) if scenario else None
+    sensors = list((prepared.nations[owner] if prepared else default_nation(owner)).sensors)
+
+    def build(make: MakeTransport, metrics: Metrics, settings: Settings, write: Callable[[Entry], None] | None) -> Service:
+        service = FeedService(make, metrics, owner, sensors)
+        if prepared is not None:
+            service.prepare(prepared.text, prepared.seed if seed is None else seed)
+        return service
+
+    serve(f"feed-{nation}", build, record, endpoint_port, with_parent, broker, settings_file)
+
+
+def run_fusion(
+    record: Path | None, endpoint_port: int | None, with_parent: bool, broker: str | None, settings_file: Path | None
+) -> None:
+    """`triwarn fuse`."""
+    from fusion.service import FusionWorker
+
+    def build(make: MakeTransport, metrics: Metrics, settings: Settings, write: Callable[[Entry], None] | None) -> Service:
+        return FusionWorker(make, metrics, settings.worker, settings.fusion, record=write)
+
+    serve("fusion", build, record, endpoint_port, with_parent, broker, settings_file)
+
+
+def run_receiver(
+    recipient: str,
+    record: Path | None,
+    endpoint_port: int | None,
+    with_parent: bool,
+    broker: str | None,
+    settings_file: Path | None,
+) -> None:
+    """`triwarn receive`."""
+    from bench.receiver import ReceiverService
+
+    def build(make: MakeTransport, metrics: Metrics, settings: Settings, write: Callable[[Entry], None] | None) -> Service:
+        return ReceiverService(make, metrics, cast("Nation", recipient), record=write)
+
+    serve(recipient, build, record, endpoint_port, with_parent, broker, settings_file)

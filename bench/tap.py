@@ -1,0 +1,101 @@
+"""`triwarn tap`: live bus traffic, decoded, a line each. Prints what it sees, sound or not; changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from typing import Any
+
+import click
+import msgspec
+import numpy as np
+
+from bench.links import link_maker
+from bench.settings import Settings
+from bus.errors import Rejected
+from bus.messages import Alert, AnyMessage, ExerciseClock, PictureFrame, Status, TrackDropped, TrackFrame, decode
+from bus.party import stop_on_signals
+from bus.topics import parse_topic
+from bus.transport import Delivery
+
+
+def run_tap(settings: Settings, topic: str, count: int | None, *, as_json: bool) -> None:
+    """Print what matches `topic` until a signal, or until `count` messages."""
+    asyncio.run(_tap(settings, topic, count, as_json))
+
+
+async def _tap(settings: Settings, topic: str, count: int | None, as_json: bool) -> None:
+    stopping = stop_on_signals()
+    seen = 0
+
+    def show(delivery: Delivery) -> None:
+        nonlocal seen
+        seen += 1
+        if count is not None and seen > count:
+            return
+        click.echo(msgspec.json.encode(as_object(delivery)).decode() if as_json else as_line(delivery))
+        if seen == count:
+            stopping.set()
+
+    link = link_maker(settings)(f"triwarn-tap-{secrets.token_hex(4)}", None)
+    link.subscribe(topic, show, qos=0)
+    await link.start()
+    try:
+        await stopping.wait()
+    finally:
+        await link.stop()
+
+
+def as_line(delivery: Delivery) -> str:
+    """One message in one line: the time of day, the topic, the size, and what it says."""
+    mark = " retained" if delivery.retained else ""
+    return f"{time.strftime('%H:%M:%S')} {delivery.topic} {len(delivery.payload)} B{mark}: {_said(delivery)}"
+
+
+def as_object(delivery: Delivery) -> dict[str, Any]:
+    """One message as a JSON object; columns as their sizes, as they are binary."""
+    head = {"topic": delivery.topic, "bytes": len(delivery.payload), "retained": delivery.retained}
+    try:
+        message = _decoded(delivery)
+    except Rejected as rejected:
+        return {**head, "rejected": rejected.reason, "detail": rejected.detail}
+    if message is None:
+        return {**head, "cleared": True}
+    body = msgspec.structs.asdict(message)
+    if "columns" in body:
+        body["columns"] = {name: len(column) for name, column in body["columns"].items()}
+    return {**head, "message": msgspec.to_builtins(body)}
+
+
+def _decoded(delivery: Delivery) -> AnyMessage | None:
+    return decode(parse_topic(delivery.topic), delivery.payload) if delivery.payload else None
+
+
+def _said(delivery: Delivery) -> str:
+    try:
+        message = _decoded(delivery)
+    except Rejected as rejected:
+        return f"REJECTED {rejected}"
+    match message:
+        case None:
+            return "cleared"
+        case PictureFrame() | TrackFrame():
+            name = "system" if isinstance(message, PictureFrame) else "track"
+            numbers = np.frombuffer(message.columns.get(name, b""), dtype="<u4").tolist()
+            kind = type(message).__name__
+            return f"{kind} seq {message.seq}, {message.n} rows: {_shortened(numbers)}"
+        case TrackDropped():
+            return f"TrackDropped seq {message.seq} {message.reason}: {_shortened(message.tracks)}"
+        case Alert():
+            impact = f", impact {message.impact.lat_deg:.2f} {message.impact.lon_deg:.2f}" if message.impact else ""
+            return f"Alert {message.state} revision {message.revision}{impact}: {message.reason}"
+        case Status():
+            return f"{message.role} {message.name} is {message.state}"
+        case ExerciseClock():
+            return f"exercise {message.exercise} {message.state} at speed {message.speed:g}"
+
+
+def _shortened(numbers: list[int], most: int = 8) -> str:
+    shown = " ".join(map(str, numbers[:most]))
+    return shown + (" ..." if len(numbers) > most else "")

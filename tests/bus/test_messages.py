@@ -1,0 +1,203 @@
+"""The wire: what is encoded comes back, any language can read it, and no bytes whatever break the decoder."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import fields, replace
+from pathlib import Path
+
+import msgpack
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bus.columns import Reports, bad_rows, bytes_per_row, pack_cov, unpack_cov
+from bus.errors import REJECT_REASONS, Rejected
+from bus.messages import (
+    MAX_FRAME_ROWS,
+    MAX_PAYLOAD_BYTES,
+    Alert,
+    AlertTimes,
+    Member,
+    Place,
+    TrackFrame,
+    decode,
+    encode,
+    reports_of,
+)
+from bus.topics import Address, parse_topic
+from tests.rows import frame, reports
+
+TRACKS = parse_topic("mw/v1/feed/jpn/tracks/jpn-kor-usa")
+ADDRESSES = [
+    TRACKS,
+    parse_topic("mw/v1/feed/jpn/events/jpn-usa"),
+    parse_topic("mw/v1/picture/kor/tracks"),
+    parse_topic("mw/v1/picture/kor/alerts/a1"),
+    parse_topic("mw/v1/feed/jpn/status"),
+    parse_topic("mw/v1/exercise/clock"),
+]
+GOLDEN = Path(__file__).parent / "golden_frame.hex"
+
+
+def alert() -> Alert:
+    place = Place(
+        lat_deg=39.2, lon_deg=125.7, semi_major_m=900.0, semi_minor_m=400.0, bearing_deg=80.0, time_ns=5, time_sigma_s=2.0
+    )
+    times = AlertTimes(valid_ns=4, detected_ns=2, tracked_ns=3, released_ns=5)
+    return Alert(
+        session=7,
+        seq=1,
+        id="kor-usa-1-17",
+        recipient="kor",
+        state="quick",
+        revision=1,
+        system=1,
+        members=[Member("usa", 1)],
+        phenomenology=2,
+        reason="infrared",
+        times=times,
+        heading_deg=80.0,
+        launch=place,
+    )
+
+
+def test_a_frame_comes_back_as_it_was_sent() -> None:
+    block = reports(17)
+    got, rejected = reports_of(as_frame(decode(TRACKS, encode(frame(block)))))
+    assert rejected == {}
+    for field in fields(Reports):
+        np.testing.assert_array_equal(getattr(got, field.name), getattr(block, field.name))
+
+
+def as_frame(message: object) -> TrackFrame:
+    assert isinstance(message, TrackFrame)
+    return message
+
+
+def test_columns_are_views_of_the_received_bytes() -> None:
+    got, _ = reports_of(as_frame(decode(TRACKS, encode(frame(reports(3))))))
+    assert not got.state.flags.writeable
+    assert not got.state.flags.owndata
+
+
+def test_the_largest_frame_stays_under_64_kb() -> None:
+    assert len(encode(frame(reports(MAX_FRAME_ROWS)))) < 65_536
+    assert bytes_per_row(Reports) == 245
+
+
+def test_plain_msgpack_and_struct_read_a_frame() -> None:
+    block = reports(3)
+    tree = msgpack.unpackb(encode(frame(block)))
+    assert (tree["v"], tree["nation"], tree["n"]) == (1, "jpn", 3)
+    assert list(struct.unpack("<3I", tree["columns"]["track"])) == [1, 2, 3]
+    assert struct.unpack("<18d", tree["columns"]["state"]) == tuple(block.state.ravel())
+
+
+def test_the_wire_has_not_changed() -> None:
+    assert encode(frame(reports(1))).hex() == GOLDEN.read_text(encoding="ascii").strip()
+
+
+def test_an_alert_comes_back_as_it_was_sent() -> None:
+    address = parse_topic("mw/v1/picture/kor/alerts/kor-usa-1-17")
+    assert decode(address, encode(alert())) == alert()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"v": 2}, "version"),
+        ({"n": 2}, "columns"),
+        ({"nation": "usa"}, "attribution"),
+        ({"nation": "fra"}, "malformed"),
+        ({"seq": -1}, "malformed"),
+        ({"surprise": 1}, "malformed"),
+    ],
+)
+def test_a_wrong_frame_is_rejected_with_its_reason(change: dict[str, object], reason: str) -> None:
+    tree = msgpack.unpackb(encode(frame(reports(1)))) | change
+    with pytest.raises(Rejected) as caught:
+        reports_of(as_frame(decode(TRACKS, msgpack.packb(tree))))
+    assert caught.value.reason == reason
+
+
+def test_an_oversized_payload_is_rejected_unread() -> None:
+    with pytest.raises(Rejected) as caught:
+        decode(TRACKS, b"\x00" * (MAX_PAYLOAD_BYTES + 1))
+    assert caught.value.reason == "oversized"
+
+
+def test_a_release_that_leaves_out_its_originator_is_a_wrong_attribution() -> None:
+    with pytest.raises(Rejected) as caught:
+        decode(parse_topic("mw/v1/feed/jpn/tracks/kor-usa"), encode(frame(reports(1))))
+    assert caught.value.reason == "attribution"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [("state", np.nan, "not_finite"), ("cov", np.inf, "not_finite"), ("cov", -1.0, "covariance"), ("state", 1e9, "range")],
+)
+def test_one_unsound_row_is_left_out_and_the_others_are_kept(column: str, value: float, reason: str) -> None:
+    block = reports(5)
+    spoiled = getattr(block, column).copy()
+    spoiled[2, 0] = value
+    got, rejected = reports_of(frame(replace(block, **{column: spoiled})))
+    assert got.track.tolist() == [1, 2, 4, 5]
+    assert rejected == {reason: 1}
+
+
+def test_track_number_zero_is_out_of_range() -> None:
+    got, rejected = reports_of(frame(reports(2, first_track=0)))
+    assert got.track.tolist() == [1]
+    assert rejected == {"range": 1}
+
+
+def test_triangles_and_matrices_are_two_forms_of_the_same() -> None:
+    cov = reports(4).cov
+    full = unpack_cov(cov)
+    np.testing.assert_array_equal(full, full.transpose(0, 2, 1))
+    np.testing.assert_array_equal(pack_cov(full), cov)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(ADDRESSES), st.binary(max_size=400))
+def test_any_bytes_decode_or_are_rejected(address: Address, payload: bytes) -> None:
+    try:
+        decode(address, payload)
+    except Rejected as rejected:
+        assert rejected.reason in REJECT_REASONS
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.integers(0, 10**6), st.integers(0, 255), st.integers(0, 10**6))
+def test_a_frame_with_a_changed_byte_gives_sound_rows_or_is_rejected(where: int, value: int, cut: int) -> None:
+    payload = bytearray(encode(frame(reports(2))))
+    payload[where % len(payload)] = value
+    whole = bytes(payload) if cut % 3 else bytes(payload[: cut % len(payload)])
+    try:
+        message = decode(TRACKS, whole)
+        if isinstance(message, TrackFrame):
+            got, _ = reports_of(message)
+            assert np.isfinite(got.state).all()
+            assert bad_rows(got.state, got.cov) == {}
+            np.linalg.cholesky(unpack_cov(got.cov))
+    except Rejected as rejected:
+        assert rejected.reason in REJECT_REASONS
+
+
+_tree = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=20) | st.binary(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from(ADDRESSES), st.dictionaries(st.sampled_from(sorted(Alert.__struct_fields__)) | st.text(max_size=8), _tree))
+def test_any_messagepack_map_decodes_or_is_rejected(address: Address, tree: dict[str, object]) -> None:
+    try:
+        decode(address, msgspec.msgpack.encode(tree))
+    except Rejected as rejected:
+        assert rejected.reason in REJECT_REASONS
