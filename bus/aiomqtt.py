@@ -6,7 +6,7 @@ and the subscriptions' renewal. What it cannot hold of the contract, and why:
 - `publish` hands over to a task: a message leaves one loop iteration later at the earliest.
 - QoS 1 is acknowledged when it arrives, before the handlers ran: a crash between loses it (paho acknowledges by itself).
 - It cannot tell a resumed session from a new one: every link is told as `connected`, every filter is asked for again, and
-  retained messages come again with it.
+  retained messages come again with it. What an earlier run left under the same client id is taken over.
 - What arrives faster than it is handled waits in a bounded queue; a full one drops the new message (`incoming_full`).
 - Duplicates are not marked, and `stop` leaves the session to expire at the broker.
 - What the broker refuses (access, size) is not known here: `refused` and `oversized` are never counted.
@@ -156,7 +156,7 @@ class AiomqttTransport:
     async def _serve(self, first: asyncio.Future[None]) -> None:
         """One link, from its making to its loss. Raises Unreachable or Refused where none could be made."""
         async with contextlib.AsyncExitStack() as stack:
-            client = self._client(clean=not first.done())
+            client = self._client()
             try:
                 await stack.enter_async_context(client)
                 await self._ask_for_all(client)
@@ -182,7 +182,7 @@ class AiomqttTransport:
                 if not self._stopped:
                     self._tell("lost")
 
-    def _client(self, *, clean: bool) -> aiomqtt.Client:
+    def _client(self) -> aiomqtt.Client:
         settings, broker = self.settings, self._broker
         will = self._will and aiomqtt.Will(self._will.topic, self._will.payload, qos=1, retain=True)
         options: dict[str, Any] = {"clean_session": True}
@@ -190,7 +190,7 @@ class AiomqttTransport:
             session = _properties(PacketTypes.CONNECT)
             session.SessionExpiryInterval = settings.session_expiry_s
             session.MaximumPacketSize = settings.largest_packet
-            options = {"clean_start": clean, "properties": session}
+            options = {"clean_start": False, "properties": session}
         client = aiomqtt.Client(
             broker.host,
             broker.port,
@@ -309,5 +309,5 @@ class AiomqttTransport:
                     log.exception("%s: a handler failed on %s", self._client_id, topic)
 
 
-def _properties(packet_type: int) -> Any:
+def _properties(packet_type: int) -> Properties:
     return Properties(packet_type)  # type: ignore[no-untyped-call]  # paho leaves this constructor untyped

@@ -1,9 +1,17 @@
 """The embedded broker: a real MQTT 5 broker (rumqttd, by way of `iotcore`) in a child process, for when none is given.
 
-It listens on the loopback alone, on a free port, and dies with the process that made it. Its honest limits, as found in its
-source and by the contract suite: nothing outlives its process (sessions and retained messages are in memory only);
-a refused client gets no reason, its connection is just closed; at most 100 retained messages reach a new subscription;
-MQTT 5 only. For anything that must survive, run Mosquitto.
+It listens on the loopback alone, on a free port, and dies with the process that made it. Its limits, as found in its source
+and by the contract suite:
+
+- Sessions, retained messages and what waits for a subscriber are in memory: nothing outlives its process.
+- A session is kept until the process ends, whatever its expiry; one begun with "clean start" is never kept.
+- A message arrives at the QoS of the subscription, even above its own. Message expiry is honoured, to the second.
+- A subscriber that falls behind by more than a filter's log (128 MB) loses the oldest, QoS 1 too.
+- At most 100 retained messages reach a new QoS 1 subscription, 1000 a QoS 0 one. Any empty payload clears what was retained.
+- A refused client gets no reason, its connection is just closed. There are no credentials and no access list here.
+- It speaks MQTT 5 alone.
+
+For anything that must survive or be kept apart, run Mosquitto.
 
 Run as a module (`python -m bus.broker CONFIG`) it is that child.
 """

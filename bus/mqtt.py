@@ -74,6 +74,7 @@ class MqttTransport:
         self._changed = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
         self._stopped = False
+        self._begun = self._left_over = False
         self._take: Final[dict[type, Callable[..., None]]] = {
             PubAckPacket: self._take_puback,
             mqtt5.SubAckPacket: self._take_suback,
@@ -104,7 +105,9 @@ class MqttTransport:
     async def start(self) -> None:
         if self._runner is not None or self._stopped:
             raise RuntimeError("a transport starts once")
-        await self._connect(clean=True)
+        await self._connect(clean=False)
+        if self._left_over:
+            await self._connect(clean=True)
         try:
             await self._all_granted()
         except BaseException:
@@ -192,19 +195,27 @@ class MqttTransport:
         except BaseException:
             connection.abort()
             raise
-        if self._connection is not connection:
+        if self._connection is not connection and not self._left_over:
             why = self._refusal or "it closed the connection without an answer (credentials, or not an MQTT 5 broker)"
             raise Refused(f"the broker at {broker} refused {self._client_id!r}: {why}")
 
     def _take_connack(self, connection: Connection, packet: object) -> None:
-        """The broker's first word: a session begun or resumed, or a refusal."""
+        """The broker's first word: a session begun or resumed, or a refusal.
+
+        A new transport asks for a session without asking for a clean one: rumqttd takes "clean" as MQTT 3 did, and
+        would not keep it. Where an earlier run under the same client id left one, it is asked again, for a clean one.
+        """
         if not isinstance(packet, mqtt5.ConnAckPacket):
             raise ValueError(f"{type(packet).__name__} before CONNACK")
         if int(packet.reason_code) >= _FIRST_FAILURE:
             self._refusal = " ".join(filter(None, (packet.reason_code.name.lower().replace("_", " "), packet.reason_str)))
             connection.close()
             return
-        self._connection, self._writable = connection, True
+        self._left_over = packet.session_present and not self._begun
+        if self._left_over:
+            connection.close()
+            return
+        self._connection, self._writable, self._begun = connection, True, True
         self._largest_out = packet.max_packet_size or 2**28
         self._outbox.window = min(self.settings.in_flight, packet.receive_max)
         connection.greeted(self._ping, (packet.server_keep_alive or self.settings.keepalive_s) / 2.0)
@@ -373,6 +384,8 @@ class MqttTransport:
                     acks.append(_PUBACK.pack(_PUBACK_HEAD, packet_id))
             elif self._connection is not connection:
                 self._take_connack(connection, packet)
+                if self._connection is not connection:
+                    return
             else:
                 take = self._take.get(type(packet))
                 if take is None:
