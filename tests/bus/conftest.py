@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from bus.broker import EmbeddedBroker
-from tests.bus.brokers import MOSQUITTO, NO_MOSQUITTO, MosquittoBroker
+from bus.mosquitto import MOSQUITTO, NO_MOSQUITTO, MosquittoBroker
 from tests.bus.rigs import BrokerRig, MemoryRig, RealBroker, Rig
 
 needs_mosquitto = [pytest.mark.mosquitto, pytest.mark.skipif(MOSQUITTO is None, reason=NO_MOSQUITTO)]

@@ -15,7 +15,7 @@ from bus.link import LinkSettings
 from bus.memory import MemoryBus, MemoryTransport
 from bus.mqtt import MqttTransport
 from bus.transport import Delivery, Transport, Will
-from tests.bus.brokers import Gate
+from tests.bus.gate import Gate
 
 QUICK: Final = LinkSettings(backoff_first_s=0.02, backoff_most_s=0.2, connect_timeout_s=5.0)
 PATIENCE_S: Final = 15.0

@@ -9,8 +9,8 @@ import pytest
 from bus.broker import free_port
 from bus.errors import Refused, Unreachable
 from bus.link import LinkSettings
+from bus.mosquitto import CLOSED, MOSQUITTO, NO_MOSQUITTO, MosquittoBroker
 from bus.transport import Delivery, LinkState, QoS, Transport, Will
-from tests.bus.brokers import CLOSED, MOSQUITTO, NO_MOSQUITTO, MosquittoBroker
 from tests.bus.rigs import ADAPTERS, QUICK, BrokerRig, Inbox, Rig, until
 
 
