@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 
 Read = Callable[[memoryview], tuple[object, int]]
 _BUFFER_BYTES: Final = 262_144
+# A broker that leaves Nagle's algorithm on (rumqttd, Mosquitto by default) holds a small packet back until the last one is
+# acknowledged, and a kernel puts that off by 40 ms. Linux forgets this option again after a while: it is set at each read.
+_QUICK_ACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 _HEADER_BYTES: Final = 5  # packet type, and a length of up to four bytes
 
 
@@ -52,6 +55,7 @@ class Connection(asyncio.BufferedProtocol):
         self._needed = 0  # length of that packet, where it is known
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
         self._greeted: asyncio.Future[None] = self._loop.create_future()
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._why = ""
@@ -67,6 +71,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(high=write_buffer)
         sock: socket.socket = self._transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = sock
 
     def write(self, packet: bytes) -> None:
         """Straight to the socket, as far as it takes it."""
@@ -107,7 +112,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = transport
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._transport = None
+        self._transport = self._socket = None
         if self._timer is not None:
             self._timer.cancel()
         self._on_lost(self, self._why or str(error or ""))
@@ -130,6 +135,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._heard = True
+        if _QUICK_ACK is not None and self._socket is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
         end = self._held + nbytes
         if end < self._needed:
             self._held = end
