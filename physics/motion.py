@@ -43,7 +43,7 @@ def ballistic_acceleration(state: Float) -> Float:
 
 @jit
 def drag_acceleration(state: Float, beta_kg_m2: float) -> Float:
-    """Acceleration (3,) m/s2 of drag for a ballistic coefficient m/(Cd A) in kg/m2; zero where that is infinite or not positive."""
+    """Acceleration (3,) m/s2 of drag for a ballistic coefficient m/(Cd A) in kg/m2; none where infinite or not positive."""
     out = np.zeros(3)
     r2 = state[0] * state[0] + state[1] * state[1] + state[2] * state[2]
     if not (0.0 < beta_kg_m2 < np.inf) or r2 > _NO_AIR_RADIUS_M * _NO_AIR_RADIUS_M:

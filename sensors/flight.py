@@ -1,0 +1,251 @@
+"""A missile's flight from launch to impact, and the search for the steering that flies an apogee and a range.
+
+Powered flight: thrust, mass flow and staging by the type, drag by a Mach-dependent coefficient, gravity with J2, rotating Earth,
+a short vertical rise and then a thrust direction that tilts from the vertical at a constant rate until cutoff. Then free flight with
+drag to the ellipsoid. Three numbers steer it: the tilt at cutoff to the east and to the north, and the share of the burn used.
+
+Not modelled: lift, wind, pull-up and glide, thrust that changes with altitude.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from physics.atmosphere import air
+from physics.compile import jit
+from physics.constants import EARTH_GM_M3_S2, EARTH_MEAN_RADIUS_M, STANDARD_GRAVITY_M_S2
+from physics.frames import altitude_m, bearing_rad, ecef_to_geodetic, enu_matrix, geodetic_to_ecef, ground_distance_m
+from physics.motion import ballistic_acceleration, drag_acceleration
+from sensors.missiles import MissileType
+
+Float = NDArray[np.float64]
+
+STEP_S: Final = 0.25
+_LONGEST_FLIGHT_S: Final = 9000.0
+_VERTICAL_S: Final = 4.0
+_NO_DRAG_ABOVE_M: Final = 120e3
+
+# Drag coefficient of the V-2 by Mach number: Sutton, Rocket Propulsion Elements, 3rd edition, p. 119.
+_MACH: Final = np.array([0.0, 0.6, 0.8, 0.9, 1.0, 1.1, 1.18, 1.3, 1.5, 2.0, 3.0, 4.0, 5.0, 5.5])
+_DRAG: Final = np.array([0.15, 0.15, 0.18, 0.23, 0.30, 0.40, 0.42, 0.38, 0.325, 0.24, 0.21, 0.18, 0.155, 0.15])
+
+
+class Unreachable(ValueError):
+    """The type cannot fly what was asked; the text says what it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What the search finds: tilt from the vertical at cutoff (rad, east and north parts) and the share of the burn used."""
+
+    tilt_east_rad: float
+    tilt_north_rad: float
+    burn_share: float
+
+    def turned(self, azimuth_rad: float) -> Steering:
+        """The same steering with its heading turned clockwise by `azimuth_rad`."""
+        sin, cos = math.sin(azimuth_rad), math.cos(azimuth_rad)
+        east, north = self.tilt_east_rad, self.tilt_north_rad
+        return Steering(east * cos + north * sin, north * cos - east * sin, self.burn_share)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Flight:
+    """One flight: states (n, 6) ECEF at STEP_S from launch on, the last row at impact after `flight_s`."""
+
+    states: Float
+    burnout_s: float
+    flight_s: float
+    apogee_m: float
+    range_m: float
+    launch_geodetic: Float
+    impact_geodetic: Float
+
+
+def fly(missile: MissileType, lat_rad: float, lon_rad: float, steering: Steering) -> Flight:
+    """Fly a type from a place on the ellipsoid with this steering."""
+    stages = np.array([[s.propellant_kg, s.stage_mass_kg, s.isp_s, s.burn_s, s.diameter_m] for s in missile.stage])
+    burnout_s = missile.burn_s * steering.burn_share
+    states, rows, last_s = _integrate(
+        stages,
+        missile.payload_kg,
+        missile.beta_kg_m2,
+        lat_rad,
+        lon_rad,
+        steering.tilt_east_rad,
+        steering.tilt_north_rad,
+        burnout_s,
+    )
+    states = states[:rows]
+    heights = np.array([altitude_m(state[:3]) for state in states[:: max(1, rows // 400)]])
+    around = int(np.argmax(heights)) * max(1, rows // 400)
+    near = states[max(0, around - rows // 400 - 2) : around + rows // 400 + 3]
+    apogee_m = max(altitude_m(state[:3]) for state in near)
+    launch, impact = ecef_to_geodetic(states[0, :3]), ecef_to_geodetic(states[-1, :3])
+    distance_m = ground_distance_m(launch[0], launch[1], impact[0], impact[1])
+    return Flight(states, burnout_s, last_s, apogee_m, distance_m, launch, impact)
+
+
+def minimum_energy_apogee_m(range_m: float) -> float:
+    """Apogee of the minimum-energy trajectory over a ground range, on a sphere without air (Wheelon, Jet Propulsion 29, 1959)."""
+    half = range_m / EARTH_MEAN_RADIUS_M / 2.0
+    gamma = math.pi / 4.0 - half / 2.0
+    speed2 = 2.0 * EARTH_GM_M3_S2 / EARTH_MEAN_RADIUS_M * math.sin(half) / (1.0 + math.sin(half))
+    lam = speed2 * EARTH_MEAN_RADIUS_M / EARTH_GM_M3_S2
+    semi_major_m = EARTH_MEAN_RADIUS_M / (2.0 - lam)
+    eccentricity = math.sqrt(max(0.0, 1.0 - lam * (2.0 - lam) * math.cos(gamma) ** 2))
+    return semi_major_m * (1.0 + eccentricity) - EARTH_MEAN_RADIUS_M
+
+
+@lru_cache(maxsize=256)
+def solve(missile: MissileType, lat_deg: float, lon_deg: float, apogee_m: float, range_m: float, azimuth_deg: float) -> Steering:
+    """The steering that flies this apogee and range with the impact on this bearing from the launch.
+
+    Raises Unreachable, with the nearest that was found, where the miss stays over 0.2 percent.
+    """
+    lat, lon, azimuth = math.radians(lat_deg), math.radians(lon_deg), math.radians(azimuth_deg)
+
+    def miss(x: Float) -> Float:
+        flight = fly(missile, lat, lon, Steering(x[0], x[1], x[2]))
+        bearing = bearing_rad(lat, lon, flight.impact_geodetic[0], flight.impact_geodetic[1])
+        along, across = flight.range_m * math.cos(bearing - azimuth), flight.range_m * math.sin(bearing - azimuth)
+        return np.array([(flight.apogee_m - apogee_m) / apogee_m, (along - range_m) / range_m, across / range_m])
+
+    best = None
+    loft = math.atan2(4.0 * apogee_m, range_m)  # launch elevation of a parabola
+    for share in (0.8, 0.95, 0.6):
+        tilt = min((math.pi / 2.0 - loft) * 1.2, 1.4)
+        guess = np.array([tilt * math.sin(azimuth), tilt * math.cos(azimuth), share])
+        bounds = ([-1.5, -1.5, 0.2], [1.5, 1.5, 1.0])
+        found = least_squares(
+            miss, guess, bounds=bounds, x_scale=[0.05, 0.05, 0.05], diff_step=[1e-5] * 3, xtol=1e-10, max_nfev=60
+        )
+        if best is None or found.cost < best.cost:
+            best = found
+        if np.abs(best.fun).max() < 1e-3:
+            break
+    assert best is not None
+    if np.abs(best.fun).max() > 2e-3:
+        flight = fly(missile, lat, lon, Steering(*best.x))
+        raise Unreachable(
+            f"{missile.title} cannot fly apogee {apogee_m / 1e3:.1f} km and range {range_m / 1e3:.1f} km from here; "
+            f"the nearest found is {flight.apogee_m / 1e3:.1f} km and {flight.range_m / 1e3:.1f} km"
+        )
+    return Steering(*(float(value) for value in best.x))
+
+
+@jit
+def _drag_coefficient(mach: float) -> float:
+    return float(np.interp(mach, _MACH, _DRAG))
+
+
+@jit
+def _thrust(stages: Float, payload_kg: float, t_s: float) -> tuple[float, float, float]:
+    """Thrust N, mass kg and drag area m2 at `t_s` of an uncut burn; after the last stage: no thrust, the payload."""
+    above = payload_kg
+    for i in range(stages.shape[0]):
+        above += stages[i, 1]
+    start = 0.0
+    for i in range(stages.shape[0]):
+        propellant, total, isp, burn, diameter = stages[i, 0], stages[i, 1], stages[i, 2], stages[i, 3], stages[i, 4]
+        if t_s < start + burn:
+            flow = propellant / burn
+            area = math.pi * diameter * diameter / 4.0
+            return flow * isp * STANDARD_GRAVITY_M_S2, above - flow * (t_s - start), area
+        start += burn
+        above -= total
+    return 0.0, payload_kg, 0.0
+
+
+@jit
+def _powered(state: Float, thrust_n: float, mass_kg: float, area_m2: float, direction: Float) -> Float:
+    """Rate (6,) of the state under thrust along `direction` (3,) and drag along the velocity."""
+    out = np.empty(6)
+    a = ballistic_acceleration(state)
+    density, sound = air(altitude_m(state[:3]))
+    speed = math.sqrt(state[3] ** 2 + state[4] ** 2 + state[5] ** 2)
+    drag = 0.5 * density * speed * _drag_coefficient(speed / sound) * area_m2 / mass_kg
+    for i in range(3):
+        out[i] = state[3 + i]
+        out[3 + i] = a[i] + thrust_n / mass_kg * direction[i] - drag * state[3 + i]
+    return out
+
+
+@jit
+def _free(state: Float, beta_kg_m2: float) -> Float:
+    out = np.empty(6)
+    a = ballistic_acceleration(state)
+    d = drag_acceleration(state, beta_kg_m2)
+    for i in range(3):
+        out[i] = state[3 + i]
+        out[3 + i] = a[i] + d[i]
+    return out
+
+
+@jit
+def _direction(up: Float, east: Float, north: Float, tilt_east: float, tilt_north: float, share: float) -> Float:
+    """Thrust direction (3,) after a share of the tilting: turned from the vertical by share times the tilt at cutoff."""
+    tilt = math.sqrt(tilt_east * tilt_east + tilt_north * tilt_north)
+    if tilt < 1e-12:
+        return up.copy()
+    angle = tilt * share
+    return math.cos(angle) * up + math.sin(angle) * (tilt_east * east + tilt_north * north) / tilt
+
+
+@jit
+def _integrate(
+    stages: Float,
+    payload_kg: float,
+    beta_kg_m2: float,
+    lat_rad: float,
+    lon_rad: float,
+    tilt_east: float,
+    tilt_north: float,
+    cutoff_s: float,
+) -> tuple[Float, int, float]:
+    """States at STEP_S from launch to impact, how many rows, and the impact's time. RK4; thrust is held over a step."""
+    rows = int(_LONGEST_FLIGHT_S / STEP_S) + 2
+    out = np.empty((rows, 6))
+    enu = enu_matrix(lat_rad, lon_rad)
+    east, north, up = enu[0].copy(), enu[1].copy(), enu[2].copy()
+    x = np.zeros(6)
+    x[:3] = geodetic_to_ecef(lat_rad, lon_rad, 0.0)
+    out[0] = x
+    t, n = 0.0, 1
+    h = STEP_S
+    tilting_s = max(cutoff_s - _VERTICAL_S, 1.0)
+    while n < rows - 1:
+        if t < cutoff_s:
+            middle = t + h / 2.0
+            thrust, mass, area = _thrust(stages, payload_kg, min(middle, cutoff_s))
+            thrust *= min(1.0, (cutoff_s - t) / h)
+            share = min(1.0, max(0.0, (middle - _VERTICAL_S) / tilting_s))
+            d = _direction(up, east, north, tilt_east, tilt_north, share)
+            k1 = _powered(x, thrust, mass, area, d)
+            k2 = _powered(x + 0.5 * h * k1, thrust, mass, area, d)
+            k3 = _powered(x + 0.5 * h * k2, thrust, mass, area, d)
+            k4 = _powered(x + h * k3, thrust, mass, area, d)
+        else:
+            k1 = _free(x, beta_kg_m2)
+            k2 = _free(x + 0.5 * h * k1, beta_kg_m2)
+            k3 = _free(x + 0.5 * h * k2, beta_kg_m2)
+            k4 = _free(x + h * k3, beta_kg_m2)
+        after = x + h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
+        height = altitude_m(after[:3])
+        if height <= 0.0 and t > 1.0:
+            before = altitude_m(x[:3])
+            part = h * before / max(before - height, 1e-9)
+            out[n] = x + (after - x) * (part / h)
+            return out, n + 1, t + part
+        x = after
+        t += h
+        out[n] = x
+        n += 1
+    return out, n, t

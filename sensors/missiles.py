@@ -1,0 +1,95 @@
+"""The catalogue of missile types and launch sites: data, read once, with every name in any letter case."""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from bus.errors import BadInput
+from bus.settings import from_toml
+
+CATALOGUE: Final = Path(__file__).parent / "catalogue"
+
+Positive = Annotated[float, Meta(gt=0.0, description="a number above 0")]
+
+
+class Stage(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One stage: masses kg (stage_mass with its propellant), specific impulse and burn time s, diameter m."""
+
+    propellant_kg: Positive
+    stage_mass_kg: Positive
+    isp_s: Positive
+    burn_s: Positive
+    diameter_m: Positive
+
+
+class MissileType(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One type: its stages from the ground up, the payload, and the ballistic coefficient after burnout."""
+
+    title: str
+    source: str
+    payload_kg: Positive
+    beta_kg_m2: Positive
+    stage: Annotated[tuple[Stage, ...], Meta(min_length=1, description="one or more stages")]
+
+    @property
+    def burn_s(self) -> float:
+        """Seconds from launch to the last stage's burnout."""
+        return sum(stage.burn_s for stage in self.stage)
+
+
+class Site(Struct, frozen=True, kw_only=True):
+    """One launch site; the usual azimuth is notional."""
+
+    name: str
+    lat_deg: float
+    lon_deg: float
+    usual_azimuth_deg: float
+
+
+@cache
+def missile_types() -> dict[str, MissileType]:
+    """Every type by its lower-case name."""
+    path = CATALOGUE / "types.toml"
+    types = from_toml(path.read_text(encoding="utf-8"), path.name, dict[str, MissileType])
+    for name, missile in types.items():
+        for index, stage in enumerate(missile.stage):
+            if stage.stage_mass_kg <= stage.propellant_kg:
+                key = f"{name}.stage[{index}].stage_mass_kg"
+                raise BadInput(path.name, key, f"{stage.stage_mass_kg:g} is not above its propellant", "more than propellant_kg")
+    return types
+
+
+@cache
+def sites() -> dict[str, Site]:
+    """Every site by its lower-case name."""
+    with (CATALOGUE / "sites.csv").open(encoding="utf-8", newline="") as file:
+        return {
+            row["site"].lower(): Site(
+                name=row["site"],
+                lat_deg=float(row["lat_deg"]),
+                lon_deg=float(row["lon_deg"]),
+                usual_azimuth_deg=float(row["usual_azimuth_deg"]),
+            )
+            for row in csv.DictReader(file)
+        }
+
+
+def find_type(name: str, source: str, key: str) -> MissileType:
+    """The type of that name; BadInput names `source` and `key` and lists what there is."""
+    found = missile_types().get(name.lower())
+    if found is None:
+        raise BadInput(source, key, f"no missile type {name!r}", ", ".join(sorted(missile_types())))
+    return found
+
+
+def find_site(name: str, source: str, key: str) -> Site:
+    """The site of that name; BadInput names `source` and `key` and lists what there is."""
+    found = sites().get(name.lower())
+    if found is None:
+        raise BadInput(source, key, f"no launch site {name!r}", ", ".join(site.name for site in sites().values()))
+    return found

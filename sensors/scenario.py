@@ -1,0 +1,186 @@
+"""Scenarios: strict TOML, read into frozen structs. What happens, who watches, and what fails.
+
+A scenario's text travels on the bus, so that every process computes the same truth from it; nothing here reads truth.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from bus.errors import BadInput
+from bus.release import NATIONS, Nation
+from bus.settings import from_toml
+from sensors.missiles import CATALOGUE, find_site, find_type
+
+_FOLDER: Final = Path(__file__).parent / "scenarios"
+_NATIONS_FILE: Final = CATALOGUE / "nations.toml"
+
+Seconds = Annotated[float, Meta(ge=0.0, le=86_400.0, description="seconds, 0 to 86400")]
+Kilometres = Annotated[float, Meta(gt=0.0, le=20_000.0, description="kilometres, above 0, at most 20000")]
+Degrees = Annotated[float, Meta(ge=-360.0, le=360.0, description="degrees, -360 to 360")]
+Factor = Annotated[float, Meta(ge=0.0, le=100.0, description="a factor, 0 to 100")]
+
+
+class LaunchPlan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One launch, or a salvo of `count`. Flown to `apogee_km` and `range_km`, or to `range_km` alone on a minimum-energy path.
+
+    `azimuth_deg` is the bearing from launch to impact, clockwise from north; left out, the site's usual one.
+    """
+
+    type: str
+    site: str
+    at_s: Seconds
+    range_km: Kilometres
+    apogee_km: Kilometres | None = None
+    azimuth_deg: Degrees | None = None
+    count: Annotated[int, Meta(ge=1, le=200, description="1 to 200 missiles")] = 1
+    interval_s: Seconds = 0.0
+    spacing_m: Annotated[float, Meta(ge=0.0, le=50_000.0, description="metres between launchers, 0 to 50000")] = 0.0
+    azimuth_spread_deg: Annotated[float, Meta(ge=0.0, le=60.0, description="degrees from first to last, 0 to 60")] = 0.0
+
+
+class Outage(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Sensors that see nothing: of a kind, of one nation or all; from `from_s` to `to_s`.
+
+    With `after_burnout_s` they are blind, for each launch apart, from that long after its burnout on.
+    """
+
+    kind: Literal["radar", "infrared", "all"] = "all"
+    nation: Nation | None = None
+    from_s: Seconds = 0.0
+    to_s: Seconds = 86_400.0
+    after_burnout_s: Seconds | None = None
+
+
+class NationPlan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One nation: its sensors (catalogue names), how often it reports, how late, to whom else, and how good its sensors are.
+
+    `release_to` names the others that its reports may reach; it always sees its own. `false_alarms` and `bias` multiply the
+    catalogue's figures.
+    """
+
+    sensors: Annotated[list[str], Meta(max_length=32, description="names from the sensor catalogue")]
+    report_interval_s: Annotated[float, Meta(ge=0.1, le=60.0, description="seconds, 0.1 to 60")] = 1.0
+    release_delay_s: Annotated[float, Meta(ge=0.0, le=600.0, description="seconds, 0 to 600")] = 0.0
+    release_to: list[Nation] = []
+    false_alarms: Factor = 1.0
+    bias: Factor = 1.0
+
+
+class NationChange(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a scenario changes about a nation; what is left out stays as in the catalogue."""
+
+    sensors: Annotated[list[str], Meta(max_length=32, description="names from the sensor catalogue")] | None = None
+    report_interval_s: Annotated[float, Meta(ge=0.1, le=60.0, description="seconds, 0.1 to 60")] | None = None
+    release_delay_s: Annotated[float, Meta(ge=0.0, le=600.0, description="seconds, 0 to 600")] | None = None
+    release_to: list[Nation] | None = None
+    false_alarms: Factor | None = None
+    bias: Factor | None = None
+
+
+class ScenarioFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A scenario as it is written. `start` is a date and time with its zone; without launches `duration_s` is required."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$", description="lower-case letters, digits and hyphens")]
+    title: Annotated[str, Meta(min_length=1, max_length=200, description="one line")]
+    start: datetime
+    duration_s: Annotated[float, Meta(gt=0.0, le=86_400.0, description="seconds, above 0, at most 86400")] | None = None
+    seed: Annotated[int, Meta(ge=0, le=2**53, description="a whole number from 0")] = 1
+    launch: Annotated[list[LaunchPlan], Meta(max_length=64, description="at most 64 launches")] = []
+    nations: dict[Nation, NationChange] = {}
+    outage: Annotated[list[Outage], Meta(max_length=64, description="at most 64 outages")] = []
+
+
+class Scenario(Struct, frozen=True, kw_only=True):
+    """A scenario ready to be computed: checked, with every nation complete, and its own text."""
+
+    name: str
+    title: str
+    text: str
+    source: str
+    seed: int
+    start_ns: int
+    duration_s: float | None
+    launches: list[LaunchPlan]
+    nations: dict[Nation, NationPlan]
+    outages: list[Outage]
+
+
+def parse_scenario(text: str, source: str) -> Scenario:
+    """The scenario that `text` holds; BadInput names `source`, the key, what is wrong and what is allowed."""
+    file = from_toml(text, source, ScenarioFile)
+    if file.start.tzinfo is None:
+        raise BadInput(source, "start", "has no time zone", "a date and time like 2024-05-30T06:14:00+09:00")
+    if not file.launch and file.duration_s is None:
+        raise BadInput(source, "duration_s", "missing, and there is no launch that would end", "seconds above 0")
+    for index, launch in enumerate(file.launch):
+        key = f"launch[{index}]"
+        find_type(launch.type, source, f"{key}.type")
+        find_site(launch.site, source, f"{key}.site")
+        last_s = launch.at_s + (launch.count - 1) * launch.interval_s
+        if file.duration_s is not None and last_s >= file.duration_s:
+            raise BadInput(
+                source, f"{key}.at_s", f"its last launch at {last_s:g} s is after the end", f"below {file.duration_s:g}"
+            )
+    for index, outage in enumerate(file.outage):
+        if outage.to_s <= outage.from_s:
+            raise BadInput(source, f"outage[{index}].to_s", f"{outage.to_s:g} is not after from_s", f"above {outage.from_s:g}")
+    return Scenario(
+        name=file.name,
+        title=file.title,
+        text=text,
+        source=source,
+        seed=file.seed,
+        start_ns=int(file.start.timestamp()) * 1_000_000_000 + file.start.microsecond * 1000,
+        duration_s=file.duration_s,
+        launches=file.launch,
+        nations={nation: _changed(nation, file.nations.get(nation)) for nation in NATIONS},
+        outages=file.outage,
+    )
+
+
+@cache
+def _default_nations() -> dict[Nation, NationPlan]:
+    return from_toml(_NATIONS_FILE.read_text(encoding="utf-8"), _NATIONS_FILE.name, dict[Nation, NationPlan])
+
+
+def default_nation(nation: Nation) -> NationPlan:
+    """A nation as the catalogue has it."""
+    return _default_nations()[nation]
+
+
+def _changed(nation: Nation, change: NationChange | None) -> NationPlan:
+    """The catalogue's nation with a scenario's changes."""
+    plan = default_nation(nation)
+    if change is None:
+        return plan
+    given = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not None}
+    return msgspec.structs.replace(plan, **given)
+
+
+def _shipped() -> dict[str, str]:
+    """Names and titles of the scenarios that come with the program."""
+    trees = (tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(_FOLDER.glob("*.toml")))
+    return {tree["name"]: tree["title"] for tree in trees}
+
+
+SCENARIOS: Final[dict[str, str]] = _shipped()
+
+
+def load_scenario(name_or_path: str) -> Scenario:
+    """A shipped scenario by its name, or the scenario in a file."""
+    path = _FOLDER / f"{name_or_path.lower()}.toml" if name_or_path.lower() in SCENARIOS else Path(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadInput(name_or_path, "", "no such scenario or file", f"{', '.join(SCENARIOS)}, or a path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(name_or_path, "", f"cannot be read: {error}") from None
+    return parse_scenario(text, path.name if path.parent == _FOLDER else str(path))
