@@ -81,7 +81,7 @@ def frame_of_reports(rows: int = MAX_FRAME_ROWS) -> bytes:
 
 
 LOADS: Final[dict[PayloadName, Load]] = {
-    "256 B": Load(lambda: bytes(256), 1000, 0),
+    "256 B": Load(lambda: bytes(256), 500, 0),
     "4 kB": Load(lambda: bytes(4096), 400, 0),
     "frame": Load(frame_of_reports, 40, MAX_FRAME_ROWS),
 }

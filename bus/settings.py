@@ -40,7 +40,7 @@ def from_tree(tree: Mapping[str, Any], source: str, kind: type[T]) -> T:
         raise _explained(str(error), source, kind) from None
 
 
-_AT = re.compile(r" - at `(?P<path>[^`]*)`$")
+_AT = re.compile(r" - at `(?P<key>key` in `)?(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 
@@ -56,6 +56,8 @@ def _explained(text: str, source: str, kind: type[Any]) -> BadInput:
     if missing := _MISSING.search(problem):
         key = ".".join(filter(None, [path, missing["name"]]))
         return BadInput(source, key, "missing", _meaning(kind, key))
+    if at and at["key"]:
+        return BadInput(source, path, problem[:1].lower() + problem[1:], _table_keys(kind, path))
     return BadInput(source, path, problem[:1].lower() + problem[1:], _meaning(kind, path))
 
 
@@ -100,6 +102,12 @@ def _keys_at(kind: Any, path: str) -> list[str]:
     if isinstance(inside, type) and issubclass(inside, Struct):
         return sorted(field.encode_name for field in msgspec.structs.fields(inside))
     return []
+
+
+def _table_keys(kind: Any, path: str) -> str:
+    """The keys that a table of named entries may have."""
+    arguments = get_args(_unwrapped(_hint_at(kind, path)))
+    return ", ".join(get_args(arguments[0])) if arguments else ""
 
 
 def _meaning(kind: Any, path: str) -> str:

@@ -2,7 +2,7 @@
 
 Powered flight: thrust, mass flow and staging by the type, drag by a Mach-dependent coefficient, gravity with J2, rotating Earth,
 a short vertical rise and then a thrust direction that tilts from the vertical at a constant rate until cutoff. Then free flight
-with drag to the ellipsoid. Three numbers steer it: the tilt at cutoff to the east and to the north, and the share of the burn used.
+with drag to the ellipsoid. Three numbers steer it: the tilt at cutoff to the east and to the north, and the burn's share used.
 
 Not modelled: lift, wind, pull-up and glide, thrust that changes with altitude.
 """
