@@ -156,4 +156,29 @@ def tap(topic: str, count: int | None, broker: str | None, settings_file: Path |
 
 @main.group()
 def bench() -> None:
-    """Measure the bus and the fusion."""
+    """Measure the bus and the fusion, over a real broker: --broker, or a Mosquitto if installed, or the embedded one."""
+
+
+@bench.command()
+@click.option("--seconds", default=10.0, show_default=True, type=click.FloatRange(1.0, 600.0), help="Length at each rate.")
+@_broker_option
+@_settings_option
+@_json_option
+def latency(seconds: float, broker: str | None, settings_file: Path | None, as_json: bool) -> None:
+    """From a new launch in a frame to the alert held, beside the floor: the same bytes over raw sockets."""
+    from bench.benches import run_latency
+
+    run_latency(load(settings_file, broker__url=broker), seconds, as_json=as_json)
+
+
+@bench.command()
+@click.option("--seconds", default=1.5, show_default=True, type=click.FloatRange(0.2, 60.0), help="Length of each run.")
+@click.option("--runs", default=3, show_default=True, type=click.IntRange(1, 20), help="Runs of each; the median counts.")
+@_broker_option
+@_settings_option
+@_json_option
+def bus(seconds: float, runs: int, broker: str | None, settings_file: Path | None, as_json: bool) -> None:
+    """Messages and track reports a second, one way, by adapter, QoS and payload."""
+    from bench.benches import run_bus
+
+    run_bus(load(settings_file, broker__url=broker), seconds, runs, as_json=as_json)

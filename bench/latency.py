@@ -32,6 +32,7 @@ from bus import recording
 from bus.columns import Reports, pack_cov
 from bus.messages import Alert, Status, TrackDropped, TrackFrame, decode, encode
 from bus.metrics import Metrics
+from bus.pace import until_wall
 from bus.party import Party
 from bus.release import EVERYONE, Nation
 from bus.topics import ALL_STATUS, Address, feed_events, feed_tracks, parse_topic
@@ -65,6 +66,15 @@ class Row(Struct, frozen=True, kw_only=True):
     floor_us: Percentiles
     warning_us: Percentiles
     ratio: Percentiles
+
+
+class Latency(Struct, frozen=True, kw_only=True):
+    """The whole measurement, with what it was measured on."""
+
+    broker: str
+    machine: dict[str, str | int]
+    seconds: float
+    rows: list[Row]
 
 
 def percentiles(seconds: NDArray[np.float64]) -> Percentiles:
@@ -158,8 +168,7 @@ async def _fire(party: Party, first: int, count: int, rate_hz: float) -> None:
     due = [start_ns + int(index * 1e9 / rate_hz) for index in range(count)]
     columns = [launch_report(first + index, due_ns).to_wire() for index, due_ns in enumerate(due)]
     for index, due_ns in enumerate(due):
-        while (left_s := (due_ns - time.time_ns()) / 1e9) > 0.0:
-            await asyncio.sleep(0.0 if left_s < 0.0015 else left_s - 0.0015)
+        await until_wall(due_ns)
         frame = TrackFrame(session=0, seq=0, nation=SOURCE, released_ns=due_ns, due_ns=due_ns, n=1, columns=columns[index])
         party.publish(party.bulk, topic, frame, kind="tracks")
     await asyncio.sleep(_SETTLE_S)

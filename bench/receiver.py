@@ -7,6 +7,7 @@ metrics and writes what it saw to a recording. It never writes to the bus but it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ from bus.release import Nation
 from bus.topics import Address, picture_alerts, picture_tracks
 from bus.transport import Delivery
 
+_LOOK_EVERY_S = 1.0
 _OVER = ("closed", "retracted")
 
 
@@ -70,7 +72,10 @@ class ReceiverService:
         await self.party.start()
         self.party.announce("ready")
         try:
-            await stopping.wait()
+            while not stopping.is_set():
+                self.party.note_silence()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), _LOOK_EVERY_S)
         finally:
             await self.party.stop()
 

@@ -31,6 +31,8 @@ from bus.transport import Delivery, LinkState, QoS, Transport, Will
 
 log = logging.getLogger(__name__)
 
+_SILENT_AFTER_NS = 10_000_000_000  # ten report intervals
+
 MakeTransport = Callable[[str, Will | None], Transport]
 Take = Callable[[Address, AnyMessage, Delivery], None]
 OnExercise = Callable[[ExerciseClock], None]
@@ -87,6 +89,7 @@ class Party:
         self.incoming = SequenceTracker()
         self.received: Counter[str] = Counter()
         self.published: Counter[str] = Counter()
+        self._heard: set[str] = set()
         self._sensors = sensors or []
         self._topic = status(role, name)
         self._state: Status | None = None
@@ -135,8 +138,15 @@ class Party:
         if seen == "duplicate":
             self.metrics.duplicates.labels(stream).inc()
         elif seen != "next":
-            self.metrics.gaps.labels(stream).set(self.incoming.gaps)
-        return bool(seen != "duplicate")
+            self.metrics.gaps.labels(stream).set(self.incoming.gaps_of(stream))
+        self._heard.add(stream)
+        return seen != "duplicate"
+
+    def note_silence(self) -> None:
+        """Export which streams have been silent for too long; called now and then."""
+        silent = set(self.incoming.stale(self.clock.wall_ns(), _SILENT_AFTER_NS))
+        for stream in self._heard:
+            self.metrics.stale.labels(stream).set(stream in silent)
 
     def publish(
         self, link: Transport, topic: str, message: AnyMessage, *, kind: str, qos: QoS = 0, retain: bool = False

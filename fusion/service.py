@@ -74,6 +74,7 @@ class FusionWorker:
 
     def tick(self) -> None:
         """Age tracks and alerts where nothing arrived."""
+        self.party.note_silence()
         self._emit(self._engine.step((), self.party.clock.now_ns()))
 
     def _take(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:

@@ -10,11 +10,11 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Iterator
-from typing import Final
 
 from bus.clock import Clock
 from bus.messages import ExerciseClock, LaunchDetected, TrackDropped, TrackFrame
 from bus.metrics import Metrics
+from bus.pace import until_wall
 from bus.party import MakeTransport, Party
 from bus.release import Nation
 from bus.topics import feed_events, feed_tracks
@@ -23,9 +23,6 @@ from sensors.scenario import parse_scenario
 from sensors.truth import build_truth
 
 log = logging.getLogger(__name__)
-
-_LONGEST_SLEEP_S: Final = 0.5
-_YIELD_BELOW_S: Final = 0.0015  # the loop's timers are a millisecond coarse: nearer than this, give way and look again
 
 
 def outgoing(release: Release, nation: Nation, clock: Clock) -> TrackFrame | LaunchDetected | TrackDropped:
@@ -86,10 +83,8 @@ class FeedService:
             releases = self._releases(exercise.scenario, exercise.seed)
         for release in releases:
             message = outgoing(release, self.nation, self.party.clock)
-            while (left_s := (message.due_ns - self.party.clock.wall_ns()) / 1e9) > 0.0:
-                await asyncio.sleep(0.0 if left_s < _YIELD_BELOW_S else min(left_s - _YIELD_BELOW_S, _LONGEST_SLEEP_S))
-                if self._changed.is_set() or stopping.is_set():
-                    return
+            if not await until_wall(message.due_ns, lambda: self._changed.is_set() or stopping.is_set()):
+                return
             self.send(message, release)
         log.info("feed %s has nothing more to say in exercise %s", self.nation, exercise.exercise)
 

@@ -1,0 +1,62 @@
+"""`triwarn bench latency` and `triwarn bench bus`: run the measurement, tell how it goes, print a table or JSON."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from bench.busload import BusLoad, broker_or_own, machine, measure_bus
+from bench.latency import RATES_HZ, Latency, measure
+from bench.settings import Settings
+
+
+def _tell(line: str) -> None:
+    click.echo(f"- {line}", err=True)
+
+
+def run_latency(settings: Settings, seconds: float, *, as_json: bool) -> None:
+    """Measure and print."""
+    with broker_or_own(settings.broker.url or None) as (url, name):
+        rows = asyncio.run(measure(settings, url, RATES_HZ, seconds, _tell))
+    result = Latency(broker=name, machine=machine(), seconds=seconds, rows=rows)
+    if as_json:
+        click.echo(msgspec.json.encode(result))
+    else:
+        Console().print(latency_table(result))
+
+
+def run_bus(settings: Settings, seconds: float, runs: int, *, as_json: bool) -> None:
+    """Measure and print."""
+    result = measure_bus(settings.broker.url or None, seconds=seconds, runs=runs, tell=_tell)
+    if as_json:
+        click.echo(msgspec.json.encode(result))
+    else:
+        Console().print(bus_table(result))
+
+
+def latency_table(result: Latency) -> Table:
+    """A row a rate: the floor, the warning and their ratio at p50, p99 and p99.9."""
+    table = Table(title=f"New launch in a frame to alert held, over {result.broker}", header_style="bold")
+    for heading in ("rate Hz", "launches", "missed", "floor us\\np50 / p99 / p99.9", "warning us\\np50 / p99 / p99.9", "ratio"):
+        table.add_column(heading, justify="right")
+    for row in result.rows:
+        spans = [f"{each.p50:.0f} / {each.p99:.0f} / {each.p999:.0f}" for each in (row.floor_us, row.warning_us)]
+        ratio = f"{row.ratio.p50:.2f} / {row.ratio.p99:.2f} / {row.ratio.p999:.2f}"
+        table.add_row(str(row.rate_hz), str(row.launches), str(row.missed), *spans, ratio)
+    return table
+
+
+def bus_table(result: BusLoad) -> Table:
+    """A row a combination of adapter, QoS and payload."""
+    table = Table(title=f"One way over {result.broker}", header_style="bold")
+    for heading in ("adapter", "QoS", "payload", "measured", "messages/s", "reports/s", "MB/s", "lost"):
+        table.add_column(heading, justify="left" if heading in ("adapter", "payload", "measured") else "right")
+    for row in result.rows:
+        reports = "-" if row.reports_per_s is None else f"{row.reports_per_s:,.0f}"
+        figures = (f"{row.messages_per_s:,.0f}", reports, f"{row.megabytes_per_s:,.1f}", str(row.lost))
+        table.add_row(row.adapter, str(row.qos), row.payload, row.measured, *figures)
+    return table
