@@ -29,11 +29,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from bus.dispatch import Dispatch
 from bus.errors import BusError, Refused, Unreachable
 from bus.link import Backoff, LinkSettings, parse_url
 from bus.outbox import Outbox, Outgoing
 from bus.routing import Route, Routes, check_topic
-from bus.transport import Delivery, Handler, LinkHandler, LinkState, QoS, TransportStats, Will
+from bus.transport import Delivery, Handler, LinkHandler, QoS, TransportStats, Will
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class AiomqttTransport:
         self._stats = TransportStats()
         self._routes = Routes()
         self._outbox = Outbox(self.settings, self._stats)
-        self._link_handlers: list[LinkHandler] = []
+        self._dispatch = Dispatch(client_id, self._stats)
         self._backoff = Backoff(self.settings.backoff_first_s, self.settings.backoff_most_s, rng or Random())
         self._connected = self._stopped = False
         self._to_send = asyncio.Event()
@@ -86,7 +87,7 @@ class AiomqttTransport:
         self._to_send.set()
 
     def on_link(self, handler: LinkHandler) -> None:
-        self._link_handlers.append(handler)
+        self._dispatch.on_link(handler)
 
     def publish(self, topic: str, payload: bytes, *, qos: QoS = 0, retain: bool = False, expiry_s: int | None = None) -> bool:
         check_topic(topic)
@@ -129,7 +130,7 @@ class AiomqttTransport:
         self._connected = False
         if self._outbox.unacknowledged:
             log.warning("%s: stopped with %d messages not acknowledged", self._client_id, self._outbox.unacknowledged)
-        self._tell("closed")
+        self._dispatch.tell("closed")
 
     # The link ------------------------------------------------------------------------------------------------------
 
@@ -167,7 +168,7 @@ class AiomqttTransport:
             self._connected = True
             if first.done():
                 self._stats.reconnects += 1
-            self._tell("connected")
+            self._dispatch.tell("connected")
             if not first.done():
                 first.set_result(None)
             try:
@@ -180,7 +181,7 @@ class AiomqttTransport:
                 self._connected = False
                 self._outbox.link_lost()
                 if not self._stopped:
-                    self._tell("lost")
+                    self._dispatch.tell("lost")
 
     def _client(self) -> aiomqtt.Client:
         settings, broker = self.settings, self._broker
@@ -240,14 +241,6 @@ class AiomqttTransport:
         route.granted = (code if isinstance(code, int) else code.value) < _FIRST_FAILURE
         return route.granted
 
-    def _tell(self, state: LinkState) -> None:
-        for handler in self._link_handlers:
-            try:
-                handler(state)
-            except Exception:
-                self._stats.handler_errors += 1
-                log.exception("%s: a link handler failed on %r", self._client_id, state)
-
     # Messages ------------------------------------------------------------------------------------------------------
 
     async def _send(self, client: aiomqtt.Client, group: asyncio.TaskGroup) -> None:
@@ -293,20 +286,13 @@ class AiomqttTransport:
         return properties
 
     async def _receive(self, client: aiomqtt.Client) -> None:
-        stats, routes = self._stats, self._routes
+        routes = self._routes
         async for message in client.messages:
-            topic, payload = message.topic.value, message.payload
-            stats.received += 1
-            stats.bytes_in += len(payload)
-            delivery = Delivery(topic, payload, message.qos, message.retain)
+            delivery = Delivery(message.topic.value, message.payload, message.qos, message.retain)
             numbers = getattr(message.properties, "SubscriptionIdentifier", None)
             known = [routes.by_number[number] for number in numbers or () if number in routes.by_number]
-            for handler in [h for route in known for h in route.handlers] if numbers else routes.handlers_for(topic):
-                try:
-                    handler(delivery)
-                except Exception:
-                    stats.handler_errors += 1
-                    log.exception("%s: a handler failed on %s", self._client_id, topic)
+            handlers = [h for route in known for h in route.handlers] if numbers else routes.handlers_for(delivery.topic)
+            self._dispatch.deliver(delivery, handlers)
 
 
 def _properties(packet_type: int) -> Properties:

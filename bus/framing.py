@@ -4,6 +4,8 @@
   handed over together.
 - The codec says "not enough bytes" both for a packet that is still arriving and for one whose own lengths lie, so the
   fixed header is read here: a packet that has wholly arrived and still cannot be read is malformed.
+- A packet goes straight to the socket. From the ninth of one loop iteration on they are gathered and written together when
+  the iteration ends or 64 kB are full: the first never waits, and a burst costs few system calls.
 - A malformed or too large packet ends the connection and is counted. So does silence over two pings.
 
 It knows nothing of sessions: who is greeted, subscribed or owed an acknowledgement is its owner's business.
@@ -24,6 +26,8 @@ _BUFFER_BYTES: Final = 262_144
 # A broker that leaves Nagle's algorithm on (rumqttd, Mosquitto by default) holds a small packet back until the last one is
 # acknowledged, and a kernel puts that off by 40 ms. Linux forgets this option again after a while: it is set at each read.
 _QUICK_ACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
+_STRAIGHT_WRITES: Final = 8  # of one loop iteration: enough for every alert of one launch
+_GATHERED_BYTES: Final = 65_536
 _HEADER_BYTES: Final = 5  # packet type, and a length of up to four bytes
 
 
@@ -58,6 +62,9 @@ class Connection(asyncio.BufferedProtocol):
         self._socket: socket.socket | None = None
         self._greeted: asyncio.Future[None] = self._loop.create_future()
         self._lost: asyncio.Future[None] = self._loop.create_future()
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        self._writes_now = 0
         self._why = ""
         self._heard = True
         self._timer: asyncio.TimerHandle | None = None
@@ -74,14 +81,21 @@ class Connection(asyncio.BufferedProtocol):
         self._socket = sock
 
     def write(self, packet: bytes) -> None:
-        """Straight to the socket, as far as it takes it."""
-        if self._transport is not None:
+        """Straight to the socket; the later packets of a burst within one loop iteration together, when it ends."""
+        if self._transport is None:
+            return
+        if self._writes_now == 0:
+            self._loop.call_soon(self._end_burst)
+        self._writes_now += 1
+        if self._writes_now <= _STRAIGHT_WRITES:
             self._transport.write(packet)
+            return
+        self._gathered.append(packet)
+        self._gathered_bytes += len(packet)
+        if self._gathered_bytes >= _GATHERED_BYTES:
+            self._write_gathered()
 
-    def call_soon(self, callback: Callable[[], None]) -> None:
-        self._loop.call_soon(callback)
-
-    def greeted(self, ping: Callable[[], None], every_s: float) -> None:
+    def greeted(self, ping: bytes, every_s: float) -> None:
         """The broker has let us in: keep the link alive from now on."""
         if not self._greeted.done():
             self._greeted.set_result(None)
@@ -96,6 +110,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Close once everything written has gone out."""
+        self._write_gathered()
         if self._transport is not None:
             self._transport.close()
 
@@ -181,10 +196,21 @@ class Connection(asyncio.BufferedProtocol):
         self.malformed += 1
         self.abort(f"malformed packet: {why}")
 
-    def _beat(self, ping: Callable[[], None], every_s: float) -> None:
+    def _end_burst(self) -> None:
+        self._writes_now = 0
+        self._write_gathered()
+
+    def _write_gathered(self) -> None:
+        if self._gathered and self._transport is not None:
+            together = b"".join(self._gathered)
+            self._gathered.clear()
+            self._gathered_bytes = 0
+            self._transport.write(together)
+
+    def _beat(self, ping: bytes, every_s: float) -> None:
         if not self._heard:
             self.abort(f"no answer to a ping within {every_s:g} s")
             return
         self._heard = False
-        ping()
+        self.write(ping)
         self._timer = self._loop.call_later(every_s, self._beat, ping, every_s)

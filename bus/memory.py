@@ -10,15 +10,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from typing import NamedTuple, TypeVar
 
+from bus.dispatch import Dispatch
 from bus.link import LinkSettings
 from bus.routing import Route, Routes, check_topic, matches
 from bus.transport import Delivery, Handler, LinkHandler, LinkState, QoS, TransportStats, Will
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -90,8 +88,8 @@ class MemoryTransport:
         self.client_id = client_id
         self._bus, self._will, self._settings = bus, will, settings
         self._routes = Routes()
-        self._link_handlers: list[LinkHandler] = []
         self._stats = TransportStats()
+        self._dispatch = Dispatch(client_id, self._stats)
         self._state: LinkState | None = None
         self._waiting_in: deque[tuple[Delivery, Route | None]] = deque()
         self._waiting_out: deque[tuple[str, bytes, bool]] = deque()
@@ -113,7 +111,7 @@ class MemoryTransport:
             self._grant(route)
 
     def on_link(self, handler: LinkHandler) -> None:
-        self._link_handlers.append(handler)
+        self._dispatch.on_link(handler)
 
     def publish(self, topic: str, payload: bytes, *, qos: QoS = 0, retain: bool = False, expiry_s: int | None = None) -> bool:
         check_topic(topic)
@@ -188,14 +186,7 @@ class MemoryTransport:
             elif self._state == "lost":
                 self._stats.dropped["incoming_full" if delivery.qos else "qos0_link_down"] += 1
             return
-        self._stats.received += 1
-        self._stats.bytes_in += len(delivery.payload)
-        for handler in self._routes.handlers_for(delivery.topic) if route is None else route.handlers:
-            try:
-                handler(delivery)
-            except Exception:
-                self._stats.handler_errors += 1
-                log.exception("%s: a handler failed on %s", self.client_id, delivery.topic)
+        self._dispatch.deliver(delivery, self._routes.handlers_for(delivery.topic) if route is None else route.handlers)
 
     def _enter(self, state: LinkState) -> None:
         self._tell(state)
@@ -216,12 +207,7 @@ class MemoryTransport:
 
     def _tell(self, state: LinkState) -> None:
         self._state = state
-        for handler in self._link_handlers:
-            try:
-                handler(state)
-            except Exception:
-                self._stats.handler_errors += 1
-                log.exception("%s: a link handler failed on %r", self.client_id, state)
+        self._dispatch.tell(state)
 
 
 def _emptied(queue: deque[T]) -> list[T]:

@@ -1,7 +1,6 @@
 """The MQTT 5 transport: our client on the sans-I/O codec `mqtt5`. The rules are the port's (`bus.transport`).
 
-- `publish` writes straight to the socket. From the ninth message of one loop iteration on, messages are gathered and
-  written together when the iteration ends or 64 kB are full: the first never waits, a burst costs few system calls.
+- `publish` writes straight to the socket; only a burst within one loop iteration is gathered (`bus.framing`).
 - Handlers run inside the read; QoS 1 is acknowledged after they ran, all of one read together. There is no task a message.
 - Every subscription has its MQTT identifier, so a message goes to the handlers of its subscription without matching.
 - A packet that is malformed, or larger than the settings allow, costs the connection (counted), never the process.
@@ -18,13 +17,14 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Final
 
 import mqtt5
 from mqtt5 import PubAckPacket, PublishPacket
 
+from bus.dispatch import Dispatch
 from bus.errors import BusError, Refused, Unreachable
 from bus.framing import Connection
 from bus.link import Backoff, BrokerUrl, LinkSettings, parse_url
@@ -34,8 +34,6 @@ from bus.transport import Delivery, Handler, LinkHandler, LinkState, QoS, Transp
 
 log = logging.getLogger(__name__)
 
-_STRAIGHT_WRITES: Final = 8
-_GATHERED_BYTES: Final = 65_536
 _QOS: Final = (mqtt5.QoS.AT_MOST_ONCE, mqtt5.QoS.AT_LEAST_ONCE)
 _PUBACK: Final = struct.Struct(">HH")  # 0x4002, then the packet id: a success needs no more
 _PUBACK_HEAD: Final = 0x4002
@@ -61,14 +59,11 @@ class MqttTransport:
         self._stats = TransportStats()
         self._routes = Routes()
         self._outbox = Outbox(self.settings, self._stats)
-        self._link_handlers: list[LinkHandler] = []
+        self._dispatch = Dispatch(client_id, self._stats)
         self._backoff = Backoff(self.settings.backoff_first_s, self.settings.backoff_most_s, rng or Random())
         self._connection: Connection | None = None  # set only between CONNACK and the loss
         self._writable = False
         self._largest_out = self.settings.largest_packet
-        self._gathered: list[bytes] = []
-        self._gathered_bytes = 0
-        self._writes_now = 0
         self._subscribing: dict[int, Route] = {}
         self._refusal = ""
         self._changed = asyncio.Event()
@@ -100,7 +95,7 @@ class MqttTransport:
             self._ask_for(route)
 
     def on_link(self, handler: LinkHandler) -> None:
-        self._link_handlers.append(handler)
+        self._dispatch.on_link(handler)
 
     async def start(self) -> None:
         if self._runner is not None or self._stopped:
@@ -122,7 +117,7 @@ class MqttTransport:
             packet = PublishPacket(topic, payload, retain=retain, message_expiry_interval=expiry_s).write()
             if len(packet) > self._largest_out:
                 return self._dropped("oversized")
-            self._write(packet)
+            self._send(packet)
         elif self._connection is None:
             return self._dropped("qos0_link_down")
         else:
@@ -152,7 +147,6 @@ class MqttTransport:
                 await self._runner
         connection = self._connection
         if connection is not None:
-            self._write_gathered()
             connection.write(mqtt5.DisconnectPacket(session_expiry_interval=0).write())
             connection.close()
             with contextlib.suppress(TimeoutError):
@@ -218,7 +212,7 @@ class MqttTransport:
         self._connection, self._writable, self._begun = connection, True, True
         self._largest_out = packet.max_packet_size or 2**28
         self._outbox.window = min(self.settings.in_flight, packet.receive_max)
-        connection.greeted(self._ping, (packet.server_keep_alive or self.settings.keepalive_s) / 2.0)
+        connection.greeted(_PING, (packet.server_keep_alive or self.settings.keepalive_s) / 2.0)
         if not packet.session_present:
             self._routes.forget_grants()
         for route in self._routes.waiting():
@@ -238,8 +232,6 @@ class MqttTransport:
         connection, self._connection, self._writable = self._connection, None, False
         if connection is not None:
             connection.abort()
-        self._gathered.clear()
-        self._gathered_bytes = 0
         self._subscribing.clear()
         self._outbox.link_lost()
         self._changed.set()
@@ -265,45 +257,14 @@ class MqttTransport:
             log.info("%s: link to %s is back", self._client_id, self._broker)
 
     def _tell(self, state: LinkState) -> None:
-        for handler in self._link_handlers:
-            try:
-                handler(state)
-            except Exception:
-                self._stats.handler_errors += 1
-                log.exception("%s: a link handler failed on %r", self._client_id, state)
+        self._dispatch.tell(state)
         self._changed.set()
-
-    def _ping(self) -> None:
-        self._write(_PING)
 
     # Out -----------------------------------------------------------------------------------------------------------
 
-    def _write(self, packet: bytes) -> None:
-        """To the socket at once, or with the rest of this loop iteration's burst."""
-        connection = self._connection
-        if connection is None:
-            return
-        if self._writes_now == 0:
-            connection.call_soon(self._end_of_iteration)
-        self._writes_now += 1
-        if self._writes_now <= _STRAIGHT_WRITES:
-            connection.write(packet)
-            return
-        self._gathered.append(packet)
-        self._gathered_bytes += len(packet)
-        if self._gathered_bytes >= _GATHERED_BYTES:
-            self._write_gathered()
-
-    def _write_gathered(self) -> None:
-        if self._gathered and self._connection is not None:
-            together = b"".join(self._gathered)
-            self._gathered.clear()
-            self._gathered_bytes = 0
-            self._connection.write(together)
-
-    def _end_of_iteration(self) -> None:
-        self._writes_now = 0
-        self._write_gathered()
+    def _send(self, packet: bytes) -> None:
+        if self._connection is not None:
+            self._connection.write(packet)
 
     def _publish_qos1(self, topic: str, payload: bytes, retain: bool, expiry_s: int | None) -> bool:
         check_topic(topic)
@@ -330,13 +291,13 @@ class MqttTransport:
                 self._dropped("oversized")
                 continue
             message.sent_before = True
-            self._write(packet)
+            self._send(packet)
         while self._writable and (message := outbox.next_qos0(now_s)) is not None:
             packet = self._packet(message, now_s, qos=0)
             if len(packet) > self._largest_out:
                 self._dropped("oversized")
             else:
-                self._write(packet)
+                self._send(packet)
 
     def _packet(self, message: Outgoing, now_s: float, qos: QoS) -> bytes:
         return PublishPacket(
@@ -357,29 +318,20 @@ class MqttTransport:
 
     def _on_packets(self, connection: Connection, packets: list[object]) -> None:
         """Everything one read held, in order. Raises ValueError where the broker breaks the protocol."""
-        routes, stats = self._routes, self._stats
-        by_number, handlers_for = routes.by_number, routes.handlers_for
+        by_number, handlers_for, deliver = self._routes.by_number, self._routes.handlers_for, self._dispatch.deliver
         acks: list[bytes] = []
         for packet in packets:
             if type(packet) is PublishPacket:
-                topic, payload = packet.topic, packet.payload
-                stats.received += 1
-                stats.bytes_in += len(payload)
-                packet_id = packet.packet_id
-                delivery = Delivery(topic, payload, 0 if packet_id is None else 1, packet.retain, packet.duplicate)
-                numbers = packet.subscription_ids
+                topic, packet_id, numbers = packet.topic, packet.packet_id, packet.subscription_ids
+                handlers: Iterable[Handler]
                 if len(numbers) == 1 and (route := by_number.get(numbers[0])) is not None:
                     handlers = route.handlers
                 elif numbers:
-                    handlers = tuple(h for n in numbers if n in by_number for h in by_number[n].handlers)
+                    handlers = [h for n in numbers if n in by_number for h in by_number[n].handlers]
                 else:
                     handlers = handlers_for(topic)
-                for handler in handlers:
-                    try:
-                        handler(delivery)
-                    except Exception:
-                        stats.handler_errors += 1
-                        log.exception("%s: a handler failed on %s", self._client_id, topic)
+                qos = 0 if packet_id is None else 1
+                deliver(Delivery(topic, packet.payload, qos, packet.retain, packet.duplicate), handlers)
                 if packet_id is not None:
                     acks.append(_PUBACK.pack(_PUBACK_HEAD, packet_id))
             elif self._connection is not connection:
@@ -392,7 +344,7 @@ class MqttTransport:
                     raise ValueError(f"unexpected {type(packet).__name__}")
                 take(packet)
         if acks and self._connection is connection:
-            self._write(b"".join(acks))
+            self._send(b"".join(acks))
 
     def _take_puback(self, packet: PubAckPacket) -> None:
         if not self._outbox.acknowledge(packet.packet_id):
@@ -428,7 +380,7 @@ class MqttTransport:
         wanted = mqtt5.TopicFilter(route.topic_filter, max_qos=_QOS[route.qos], retain_as_published=False)
         packet_id = self._outbox.new_id(self._subscribing)
         self._subscribing[packet_id] = route
-        self._write(mqtt5.SubscribePacket(packet_id, [wanted], subscription_id=route.number).write())
+        self._send(mqtt5.SubscribePacket(packet_id, [wanted], subscription_id=route.number).write())
 
     async def _all_granted(self) -> None:
         try:
