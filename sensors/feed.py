@@ -1,0 +1,106 @@
+"""A national feed: everything one nation will release in an exercise, in order of time. Pure, and open loop: it takes
+nothing from the bus, so the live process, the simulated run and the scorer all get the same releases to the bit.
+
+- A newly confirmed track goes out at once, as `launch_detected` and in a frame; all live tracks go out every report interval.
+- A track that ended goes out as `dropped`. Everything leaves the nation's release delay after it was known.
+- With nothing to say the feed says nothing.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+
+from bus import release
+from bus.columns import Reports
+from bus.messages import MAX_FRAME_ROWS
+from bus.release import Nation
+from sensors.detect import Scan, Scanner
+from sensors.instruments import find_sensors
+from sensors.scenario import Scenario
+from sensors.tracker import EndReason, NationalTracker, Track, report
+from sensors.truth import Truth
+
+_NS: Final = 1_000_000_000
+
+
+class Release(NamedTuple):
+    """One thing that a feed lets go: a frame or a launch with its reports, or the numbers of tracks that ended and why."""
+
+    released_ns: int
+    kind: Literal["frame", "launch_detected", "dropped"]
+    to: release.Release
+    reports: Reports | None = None
+    tracks: list[int] = []  # noqa: RUF012 - never changed
+    reason: EndReason = "lost"
+
+
+class NationalFeed:
+    """One nation's feed of a scenario; see the module's text."""
+
+    def __init__(self, scenario: Scenario, truth: Truth, nation: Nation, seed: int) -> None:
+        self._scenario, self._truth, self._nation, self._seed = scenario, truth, nation, seed
+        self._plan = scenario.nations[nation]
+        self._sensors = find_sensors(list(self._plan.sensors), nation, scenario.source)
+        self._to = release.release(nation, *self._plan.release_to)
+        self.origins: dict[int, str | None] = {}
+        self.first_seen: dict[str, tuple[int, int]] = {}
+
+    def sensor_names(self) -> list[str]:
+        """The catalogue names of the nation's sensors."""
+        return list(self._sensors)
+
+    def releases(self) -> Iterator[Release]:
+        """Every release in order of time; each call begins afresh. `origins` and `first_seen` fill as it runs."""
+        self.origins.clear()
+        self.first_seen.clear()
+        delay_ns = round(self._plan.release_delay_s * _NS)
+        tracker = NationalTracker()
+        scanners = [Scanner(sensor, self._scenario, self._truth, self._nation, self._seed) for sensor in self._sensors.values()]
+        interval_ns = round(self._plan.report_interval_s * _NS)
+        next_ns = self._truth.start_ns + interval_ns
+        for scan, scanner in _merged(scanners):
+            while next_ns < scan.at_ns:
+                yield from self._frames(tracker.live(), next_ns, delay_ns)
+                next_ns += interval_ns
+            self._note_seen(scan, scanner)
+            confirmed, ended = tracker.step(scan)
+            for track in tracker.tracks:
+                if track.number:
+                    self.origins[track.number] = self._origin(track.origins)
+            if confirmed:
+                yield Release(scan.at_ns + delay_ns, "launch_detected", self._to, report(confirmed, scan.at_ns))
+                yield from self._frames(confirmed, scan.at_ns, delay_ns)
+            for each in ended:
+                yield Release(scan.at_ns + delay_ns, "dropped", self._to, tracks=[each.number], reason=each.reason)
+
+    def _frames(self, tracks: list[Track], at_ns: int, delay_ns: int) -> Iterator[Release]:
+        for begin in range(0, len(tracks), MAX_FRAME_ROWS):
+            block = report([track for track in tracks[begin : begin + MAX_FRAME_ROWS] if track.at_ns <= at_ns], at_ns)
+            if len(block):
+                yield Release(at_ns + delay_ns, "frame", self._to, block)
+
+    def _origin(self, origins: Counter[int]) -> str | None:
+        index, count = origins.most_common(1)[0]
+        return self._truth.launches[index].launch_id if index >= 0 and count * 2 > origins.total() else None
+
+    def _note_seen(self, scan: Scan, scanner: Scanner) -> None:
+        """For the scorer: when each launch could first be seen, and when it first was."""
+        for index in scanner.sees(scan.at_ns) if len(self.first_seen) < len(self._truth.launches) else np.empty(0, np.int64):
+            launch_id = self._truth.launches[int(index)].launch_id
+            self.first_seen.setdefault(launch_id, (scan.at_ns, scan.at_ns))
+
+
+def _merged(scanners: list[Scanner]) -> Iterator[tuple[Scan, Scanner]]:
+    """The scans of all sensors in order of time; at the same instant by pedigree bit."""
+
+    def keyed(scanner: Scanner) -> Iterator[tuple[int, int, Scan, Scanner]]:
+        for scan in scanner.scans():
+            yield scan.at_ns, scan.bit, scan, scanner
+
+    for _, _, scan, scanner in heapq.merge(*map(keyed, scanners), key=lambda item: item[:2]):
+        yield scan, scanner

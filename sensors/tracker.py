@@ -1,0 +1,280 @@
+"""A national tracker: scans in, national tracks out. One step a scan; pure.
+
+Detections go to tracks by global nearest neighbour over the filter's likelihood. What no track takes may begin a tentative track;
+enough hits confirm it and give it its number; a run of misses ends it. A track lives on without detections for a while, wider
+every second, and then ends as what it looks like: come down, lost, or never there.
+
+The reported covariance is the filter's and, added, the bias of the sensors that fed it: averaging takes out noise, never bias.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from bus.columns import Reports, pack_cov, to_u1
+from physics.frames import altitude_m
+from sensors.detect import Scan
+from sensors.filter import combined, gate_all, predict, predict_all, update
+from sensors.instruments import INFRARED, RADAR
+
+Float = NDArray[np.float64]
+EndReason = Literal["impact", "lost", "false"]
+
+GATE: Final = 28.0  # squared distance; chi-square of 3 degrees of freedom leaves out 4 in a million
+MISS_COST: Final = 25.0  # what it costs to leave a detection to no track, in negative log-likelihood
+RADAR_HITS: Final = 4  # hits that confirm a track seen by radar
+INFRARED_HITS: Final = 3  # and by infrared alone
+TENTATIVE_S: Final = 25.0  # a tentative track not confirmed by then ends
+TENTATIVE_MISSES: Final = 2  # misses in a row of a radar that ended a tentative track
+LOST_S: Final = 20.0  # a confirmed track not seen for so long is lost
+REENTRY_BELOW_M: Final = 80e3
+DOWN_BELOW_M: Final = 8e3
+MIN_SPEED_M_S: Final = 250.0  # slower than any missile once confirmed: clutter
+MAX_SPEED_M_S: Final = 9_000.0
+_QUALITY_SIGMA_M: Final = 10.0  # position sigma of quality 15; each step below is 1.6 times as much
+_NS: Final = 1_000_000_000
+
+
+@dataclass(slots=True, eq=False)
+class Track:
+    """One track: the filter's two models, and its history. `number` is 0 until it is confirmed."""
+
+    x: Float
+    cov: Float
+    mu: Float
+    at_ns: int
+    first_ns: int
+    seen_ns: int
+    number: int = 0
+    confirmed_ns: int = 0
+    hits: int = 1
+    misses: int = 0
+    pedigree: int = 0
+    phenomenology: int = 0
+    bias: dict[int, Float] = field(default_factory=dict)  # by sensor bit: bias covariance (3, 3) at its latest detection
+    origins: Counter[int] = field(default_factory=Counter)
+
+    def take(self, scan: Scan, k: int) -> None:
+        """Note that detection `k` of a scan was this track's."""
+        self.seen_ns = scan.at_ns
+        self.misses = 0
+        self.pedigree |= 1 << scan.bit
+        self.phenomenology |= scan.phenomenology
+        self.bias[scan.bit] = scan.bias_cov[k]
+        self.origins[int(scan.origin[k])] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A confirmed track that ended."""
+
+    number: int
+    reason: EndReason
+
+
+class NationalTracker:
+    """The tracks of one nation."""
+
+    def __init__(self) -> None:
+        self.tracks: list[Track] = []
+        self._last_number = 0
+
+    def step(self, scan: Scan) -> tuple[list[Track], list[Ended]]:
+        """Take one scan; the tracks that it confirmed, and the confirmed ones that ended."""
+        self._predict(scan.at_ns)
+        taken = self._associate(scan)
+        self._initiate(scan, taken)
+        confirmed = [track for track in self.tracks if self._confirms(track)]
+        for track in confirmed:
+            self._last_number += 1
+            track.number, track.confirmed_ns = self._last_number, scan.at_ns
+        return confirmed, self._end(scan)
+
+    def live(self) -> list[Track]:
+        """The confirmed tracks, by number."""
+        return sorted((track for track in self.tracks if track.number), key=lambda track: track.number)
+
+    def _predict(self, at_ns: int) -> None:
+        if not self.tracks:
+            return
+        dt_s = np.array([(at_ns - track.at_ns) / 1e9 for track in self.tracks])
+        x, cov, mu = predict_all(
+            np.array([track.x for track in self.tracks]),
+            np.array([track.cov for track in self.tracks]),
+            np.array([track.mu for track in self.tracks]),
+            dt_s,
+        )
+        for i, track in enumerate(self.tracks):
+            track.x, track.cov, track.mu, track.at_ns = x[i], cov[i], mu[i], max(at_ns, track.at_ns)
+
+    def _associate(self, scan: Scan) -> set[int]:
+        """Give detections to tracks; the detections that were taken."""
+        n = len(scan.position)
+        if not n or not self.tracks:
+            for track in self.tracks:
+                self._miss(track, scan)
+            return set()
+        cost = gate_all(
+            np.array([track.x for track in self.tracks]),
+            np.array([track.cov for track in self.tracks]),
+            np.array([track.mu for track in self.tracks]),
+            scan.position,
+            scan.information,
+            GATE,
+        )
+        # A tentative track yields to a confirmed one where both could take a detection.
+        cost += np.array([0.0 if track.number else 4.0 for track in self.tracks])[:, None]
+        wide = np.minimum(cost, MISS_COST)
+        rows, columns = linear_sum_assignment(wide)
+        pairs = {int(i): int(k) for i, k in zip(rows, columns, strict=True) if cost[i, k] < MISS_COST}
+        for i, track in enumerate(self.tracks):
+            if i in pairs:
+                k = pairs[i]
+                track.x, track.cov, track.mu = update(track.x, track.cov, track.mu, scan.position[k], scan.information[k])
+                track.hits += 1
+                track.take(scan, k)
+            else:
+                self._miss(track, scan)
+        return set(pairs.values())
+
+    def _miss(self, track: Track, scan: Scan) -> None:
+        if track.pedigree >> scan.bit & 1:
+            track.misses += 1
+
+    def _initiate(self, scan: Scan, taken: set[int]) -> None:
+        for k in range(len(scan.position)):
+            if k not in taken:
+                self.tracks.append(_begin(scan, k))
+
+    def _confirms(self, track: Track) -> bool:
+        if track.number:
+            return False
+        needed = RADAR_HITS if track.phenomenology & RADAR else INFRARED_HITS
+        if track.hits < needed:
+            return False
+        x, cov = combined(track.x, track.cov, track.mu)
+        speed = float(np.linalg.norm(x[3:]))
+        sigma = math.sqrt(float(np.trace(cov[3:, 3:])))
+        return MIN_SPEED_M_S < speed < MAX_SPEED_M_S and speed > 2.0 * sigma and altitude_m(x[:3]) > 0.0
+
+    def _end(self, scan: Scan) -> list[Ended]:
+        ended: list[Ended] = []
+        kept: list[Track] = []
+        for track in self.tracks:
+            reason = self._over(track, scan.at_ns)
+            if reason is None:
+                kept.append(track)
+            elif track.number:
+                ended.append(Ended(track.number, reason))
+        self.tracks = kept
+        return ended
+
+    def _over(self, track: Track, at_ns: int) -> EndReason | None:
+        unseen_s = (at_ns - track.seen_ns) / 1e9
+        if not track.number:
+            stale = track.misses >= TENTATIVE_MISSES and track.phenomenology == RADAR
+            return "false" if stale or unseen_s > TENTATIVE_S or (at_ns - track.first_ns) / 1e9 > 2 * TENTATIVE_S else None
+        x, _ = combined(track.x, track.cov, track.mu)
+        climbing = float(x[:3] @ x[3:]) > 0.0
+        height = altitude_m(x[:3])
+        if (height < DOWN_BELOW_M and not climbing and unseen_s > 3.0) or height < -DOWN_BELOW_M:
+            return "impact"
+        if unseen_s > LOST_S:
+            return "false" if track.hits <= RADAR_HITS + 1 else "lost"
+        return None
+
+
+def _begin(scan: Scan, k: int) -> Track:
+    """A tentative track from one detection: position as measured, velocity and thrust with what any missile may have.
+
+    From a line of sight alone, the height is taken to be 25 km give or take 15: above the cloud break and still burning.
+    """
+    position = scan.position[k]
+    up = position / np.linalg.norm(position)
+    x = np.zeros(9)
+    x[:3] = position
+    cov = np.zeros((9, 9))
+    if scan.phenomenology == INFRARED:
+        sight = scan.sight[k]
+        down = max(0.2, float(-up @ sight))
+        along = np.outer(sight, sight)
+        cov[:3, :3] = np.linalg.inv(scan.information[k] + along / (15e3 / down) ** 2)
+        x[3:6] = 700.0 * up
+        cov[3:6, 3:6] = 700.0**2 * np.eye(3)
+        x[6:] = 15.0 * up
+        cov[6:, 6:] = 25.0**2 * np.eye(3)
+    else:
+        cov[:3, :3] = np.linalg.inv(scan.information[k])
+        x[3:6] = 400.0 * up
+        cov[3:6, 3:6] = 1500.0**2 * np.eye(3)
+        cov[6:, 6:] = 25.0**2 * np.eye(3)
+    mu = np.array([0.9, 0.1]) if scan.phenomenology == INFRARED or altitude_m(position) < 60e3 else np.array([0.4, 0.6])
+    coast = cov.copy()
+    coast[6:, :] = coast[:, 6:] = 0.0
+    coast[6:, 6:] = 0.05**2 * np.eye(3)
+    still = x.copy()
+    still[6:] = 0.0
+    track = Track(np.stack([x, still]), np.stack([cov, coast]), mu, scan.at_ns, scan.at_ns, scan.at_ns)
+    track.take(scan, k)
+    return track
+
+
+def report(tracks: list[Track], at_ns: int) -> Reports:
+    """The wire's block of these tracks, each predicted to `at_ns` (ns), with bias inside the covariance."""
+    n = len(tracks)
+    state, cov = np.empty((n, 6)), np.empty((n, 6, 6))
+    phase = np.empty((n, 3))
+    for i, track in enumerate(tracks):
+        x, p, mu = predict(track.x, track.cov, track.mu, (at_ns - track.at_ns) / 1e9)
+        state[i], cov[i] = combined(x, p, mu)
+        cov[i] += _bias(track)
+        phase[i] = _phase(state[i], float(mu[0]))
+    ages = [((at_ns - track.first_ns) // 1_000_000, (at_ns - track.confirmed_ns) // 1_000_000) for track in tracks]
+    return Reports(
+        track=np.array([track.number for track in tracks], np.uint32),
+        valid_ns=np.full(n, at_ns, np.int64),
+        state=state,
+        cov=pack_cov(cov),
+        phase=to_u1(phase),
+        quality=_quality(cov),
+        phenomenology=np.array([track.phenomenology for track in tracks], np.uint8),
+        pedigree=np.array([track.pedigree for track in tracks], np.uint32),
+        detected_age_ms=np.array([age for age, _ in ages], np.uint32),
+        tracked_age_ms=np.array([age for _, age in ages], np.uint32),
+    )
+
+
+def _bias(track: Track) -> Float:
+    """Covariance (6, 6) that the sensors' biases add: independent ones weighted by how small they are, and the turn they make of
+    the velocity.
+    """
+    biases = np.array(list(track.bias.values()))
+    weights = 1.0 / (np.trace(biases, axis1=1, axis2=2) + 1e-9)
+    weights /= weights.sum()
+    position = np.einsum("s,sij->ij", weights**2, biases)
+    out = np.zeros((6, 6))
+    out[:3, :3] = position
+    out[3:, 3:] = np.eye(3) * (1e-7 * np.trace(position))
+    return out
+
+
+def _phase(state: Float, boost: float) -> tuple[float, float, float]:
+    """Probability of boost, coast and re-entry; whatever descends below 80 km re-enters."""
+    descending = float(state[:3] @ state[3:]) < 0.0
+    if descending and altitude_m(state[:3]) < REENTRY_BELOW_M:
+        return 0.0, 0.0, 1.0
+    return boost, 1.0 - boost, 0.0
+
+
+def _quality(cov: Float) -> NDArray[np.uint8]:
+    """Track quality 0 to 15 from the position's one-sigma radius."""
+    sigma = np.sqrt(np.trace(cov[:, :3, :3], axis1=1, axis2=2))
+    steps = np.log(np.maximum(sigma, 1e-3) / _QUALITY_SIGMA_M) / math.log(1.6)
+    return np.clip(15.0 - steps, 0.0, 15.0).astype(np.uint8)
