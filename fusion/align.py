@@ -1,0 +1,90 @@
+"""Aligns reports to a common time: free flight, with the accelerations that the model leaves out inside the covariance.
+
+An unmodelled acceleration of standard deviation s an axis, constant over the span dt, adds (s dt^2 / 2)^2 to the position's
+variance, (s dt)^2 to the velocity's, and their product between them. That is deliberately not white noise: thrust does not
+average out. s is the root of the phases' mean square, weighted with their probabilities.
+
+Spans up to SHORT_S use the closed transition of a constant gravity gradient; longer ones integrate it (`physics.propagate`).
+Does not choose the time.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physics.compile import jit
+from physics.constants import EARTH_OMEGA_RAD_S
+from physics.motion import ballistic_gradient
+from physics.propagate import propagate_cov_one, propagate_one
+
+Float = NDArray[np.float64]
+
+SHORT_S = 3.0
+
+
+@jit
+def acceleration_sigma(boost: float, coast: float, reentry: float, sigmas_m_s2: Float) -> float:
+    """Root mean square of the phases' unmodelled accelerations (3,), m/s2; no phase known counts as boost."""
+    total = boost + coast + reentry
+    if not total > 0.0:
+        return float(sigmas_m_s2[0])
+    mean_square = boost * sigmas_m_s2[0] ** 2 + coast * sigmas_m_s2[1] ** 2 + reentry * sigmas_m_s2[2] ** 2
+    return math.sqrt(mean_square / total)
+
+
+@jit
+def short_transition(state: Float, dt_s: float) -> Float:
+    """State-transition matrix (6, 6) to second order in dt, with the gravity gradient and the Coriolis term."""
+    g = ballistic_gradient(state[:3])
+    phi = np.eye(6)
+    half = 0.5 * dt_s * dt_s
+    for i in range(3):
+        phi[i, 3 + i] = dt_s
+        for j in range(3):
+            phi[i, j] += g[i, j] * half
+            phi[3 + i, 3 + j] += g[i, j] * half
+            phi[3 + i, j] += g[i, j] * dt_s
+    turn = 2.0 * EARTH_OMEGA_RAD_S
+    phi[0, 4] += turn * half
+    phi[1, 3] -= turn * half
+    phi[3, 4] += turn * dt_s
+    phi[4, 3] -= turn * dt_s
+    return phi
+
+
+@jit
+def align_one(state: Float, cov: Float, dt_s: float, sigma_m_s2: float) -> tuple[Float, Float]:
+    """State (6,) and covariance (6, 6) of a report `dt_s` seconds later (negative: earlier), ECEF, SI."""
+    if dt_s == 0.0:
+        return state.copy(), cov.copy()
+    if abs(dt_s) <= SHORT_S:
+        x = propagate_one(state, dt_s)
+        phi = short_transition(state, dt_s)
+        half = np.zeros((6, 6))
+        p = np.empty((6, 6))
+        for i in range(6):
+            for k in range(6):
+                f = phi[i, k]
+                if f != 0.0:
+                    for j in range(6):
+                        half[i, j] += f * cov[k, j]
+        for i in range(6):
+            for j in range(i, 6):
+                total = 0.0
+                for k in range(6):
+                    total += half[i, k] * phi[j, k]
+                p[i, j] = total
+                p[j, i] = total
+    else:
+        x, p = propagate_cov_one(state, cov, dt_s, 0.0)
+    along = sigma_m_s2 * dt_s * dt_s * 0.5
+    gained = sigma_m_s2 * dt_s
+    for i in range(3):
+        p[i, i] += along * along
+        p[3 + i, 3 + i] += gained * gained
+        p[i, 3 + i] += along * gained
+        p[3 + i, i] += along * gained
+    return x, p

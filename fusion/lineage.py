@@ -1,0 +1,33 @@
+"""Pedigree: what an estimate was made of. One bit a sensor, one a phenomenology, one column a nation. Pure.
+
+Members are held as one row number a nation (column order: `bus.release.NATIONS`), -1 for none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
+from typing import Final
+
+from bus.release import NATIONS, Nation
+
+RADAR: Final = 1
+INFRARED: Final = 2
+COLUMN_OF: Final[dict[str, int]] = {nation: column for column, nation in enumerate(NATIONS)}
+_NAMES: Final = {0: "no sensor", RADAR: "radar", INFRARED: "infrared", RADAR | INFRARED: "radar and infrared"}
+
+
+def union(bits: Iterable[int]) -> int:
+    """All bits that any member has."""
+    return reduce(or_, bits, 0)
+
+
+def phenomenologies(bits: int) -> int:
+    """How many kinds of sensor contributed."""
+    return (bits & (RADAR | INFRARED)).bit_count()
+
+
+def describe(bits: int, nations: Iterable[Nation]) -> str:
+    """`radar of kor, usa`: for an alert's reason."""
+    return f"{_NAMES[bits & (RADAR | INFRARED)]} of {', '.join(nations)}"

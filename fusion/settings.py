@@ -1,0 +1,112 @@
+"""What the fusion core decides by: one frozen section a concept. No kernels here, so that reading settings compiles nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+
+class Motion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Accelerations that the ballistic model leaves out, one standard deviation an axis, held constant over the span."""
+
+    boost_m_s2: Annotated[float, Meta(ge=0.0, le=500.0, description="m/s2; thrust of 3 to 7 g along an unknown axis")] = 40.0
+    coast_m_s2: Annotated[float, Meta(ge=0.0, le=500.0, description="m/s2; thin air and the tail of a burn")] = 0.05
+    reentry_m_s2: Annotated[float, Meta(ge=0.0, le=500.0, description="m/s2; drag below some 60 km, unknown body")] = 60.0
+    lost_m_s2: Annotated[
+        float, Meta(ge=0.0, le=500.0, description="m/s2 added for a track nobody reports: it may manoeuvre or still burn")
+    ] = 2.0
+
+
+class Association(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When two tracks are held to be the same object."""
+
+    gate_chi2: Annotated[float, Meta(gt=0.0, le=200.0, description="6 degrees of freedom; 27.9 keeps 0.9999 of true pairs")] = (
+        27.9
+    )
+    bias_m: Annotated[float, Meta(ge=0.0, le=1e4, description="m an axis; sensors disagree by this much beyond their noise")] = (
+        100.0
+    )
+    bias_m_s: Annotated[float, Meta(ge=0.0, le=1e3, description="m/s an axis; the same for velocity")] = 5.0
+    new_object_m: Annotated[
+        float,
+        Meta(
+            ge=1e2,
+            le=1e7,
+            description="m; with new_object_m_s the room in which one unseen object is expected: the price of not pairing",
+        ),
+    ] = 50e3
+    new_object_m_s: Annotated[float, Meta(ge=1.0, le=2e4, description="m/s; see new_object_m")] = 2000.0
+    sure: Annotated[
+        float, Meta(ge=0.0, le=1e3, description="join at once when the second-best way costs this much more; odds exp(-sure/2)")
+    ] = 16.0
+    likely: Annotated[
+        float, Meta(ge=0.0, le=1e3, description="join after `looks` looks in a row that cost this much more each")
+    ] = 6.0
+    looks: Annotated[int, Meta(ge=1, le=100, description="looks in a row that must agree before a likely pair is joined")] = 3
+    look_every_s: Annotated[float, Meta(gt=0.0, le=60.0, description="seconds of valid time between looks for pairs")] = 1.0
+    split_chi2: Annotated[
+        float, Meta(gt=0.0, le=1e4, description="a member further off than this is inconsistent; 1e-6 at 6 dof")
+    ] = 38.3
+    split_after: Annotated[int, Meta(ge=1, le=1000, description="inconsistent reports in a row before a member is split off")] = 5
+
+
+class Timing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is late, stale and lost; scenario seconds."""
+
+    lag_s: Annotated[
+        float, Meta(gt=0.0, le=600.0, description="reports older than this are late: no sensor's delay is so long")
+    ] = 30.0
+    stale_s: Annotated[
+        float, Meta(gt=0.0, le=600.0, description="a member this much older than the newest is left out of the estimate")
+    ] = 20.0
+    silent_s: Annotated[
+        float, Meta(gt=0.0, le=600.0, description="a track unheard for this long is lost; two of the slowest sensor's looks")
+    ] = 25.0
+    lost_after_s: Annotated[float, Meta(gt=0.0, le=3600.0, description="a lost track is given up after this long")] = 60.0
+    vanished_s: Annotated[
+        float, Meta(ge=0.0, le=600.0, description="a quick alert whose track lived less than this was never a launch: retracted")
+    ] = 20.0
+
+
+class Assessment(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Launch point and impact prediction."""
+
+    beta_kg_m2: Annotated[
+        float, Meta(gt=0.0, le=1e5, description="kg/m2; slender re-entry bodies lie within 5,000 to 10,000")
+    ] = 7000.0
+    beta_time_s: Annotated[
+        float, Meta(ge=0.0, le=600.0, description="s, one sigma; what an unknown drag does to the time of fall")
+    ] = 3.0
+    beta_m: Annotated[float, Meta(ge=0.0, le=1e6, description="m, one sigma; what an unknown drag does to the point of fall")] = (
+        2000.0
+    )
+    thrust_m_s2: Annotated[
+        float, Meta(gt=0.0, le=500.0, description="m/s2; usual net acceleration of a boost, for back-extrapolation")
+    ] = 30.0
+    impact_every_s: Annotated[
+        float, Meta(gt=0.0, le=600.0, description="s of valid time between impact predictions of one track")
+    ] = 1.0
+    fall_max_s: Annotated[float, Meta(gt=0.0, le=1e5, description="s; the highest lofted flights last some 4,200 s")] = 7200.0
+
+
+class Alerting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When an alert is raised and moved."""
+
+    speed_m_s: Annotated[float, Meta(ge=0.0, le=2e4, description="m/s; no aircraft is faster")] = 700.0
+    quality: Annotated[int, Meta(ge=0, le=15, description="track quality that one sensor's coasting track needs")] = 4
+    boost_quality: Annotated[int, Meta(ge=0, le=15, description="track quality that one sensor's boosting track needs")] = 1
+    moved_sigma: Annotated[float, Meta(ge=0.0, le=100.0, description="an impact point that moved this many sigma is news")] = 3.0
+    update_every_s: Annotated[float, Meta(ge=0.0, le=3600.0, description="s of valid time between updates of one alert")] = 5.0
+    past_sigma: Annotated[float, Meta(ge=0.0, le=100.0, description="closed this many sigma after the time of impact")] = 3.0
+    past_s: Annotated[float, Meta(ge=0.0, le=3600.0, description="s; and at least this long after it")] = 5.0
+
+
+class FusionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All of the fusion core's settings."""
+
+    motion: Motion = Motion()
+    association: Association = Association()
+    timing: Timing = Timing()
+    assessment: Assessment = Assessment()
+    alerting: Alerting = Alerting()
