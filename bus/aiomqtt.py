@@ -107,6 +107,9 @@ class AiomqttTransport:
             raise RuntimeError("a transport starts once")
         first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._runner = asyncio.create_task(self._keep_connected(first), name=f"aiomqtt {self._client_id}")
+        await asyncio.wait({first, self._runner}, return_when=asyncio.FIRST_COMPLETED)
+        if not first.done():
+            await self._runner  # it has failed for a reason of its own: let that be seen
         await first
 
     async def flush(self, timeout_s: float = 5.0) -> bool:

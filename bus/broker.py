@@ -65,6 +65,12 @@ def free_port() -> int:
         return port
 
 
+def check_port(port: int) -> None:
+    """Unreachable where something listens on the loopback port already: it would be mistaken for ours."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5):
+        raise Unreachable(f"port {port} is taken: something listens there already")
+
+
 def wait_for_port(port: int, process: subprocess.Popen[bytes], name: str, within_s: float = _START_S) -> None:
     """Until something accepts on the loopback port. Unreachable when the process ends first, or time runs out."""
     deadline = time.monotonic() + within_s
@@ -97,6 +103,7 @@ class EmbeddedBroker:
         """Start the child and return once it accepts connections. Raises Unreachable where it does not."""
         if self.running:
             return self
+        check_port(self.port)
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="triwarn-broker-")
         config = Path(self._folder.name) / "broker.toml"
@@ -109,7 +116,11 @@ class EmbeddedBroker:
             start_new_session=True,  # Ctrl-C is for the parent: it ends the broker last
             cwd=Path(__file__).resolve().parent.parent,
         )
-        wait_for_port(self.port, self._process, "the embedded broker")
+        try:
+            wait_for_port(self.port, self._process, "the embedded broker")
+        except Unreachable:
+            self.stop()
+            raise
         return self
 
     def kill(self) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from bus.broker import free_port, wait_for_port
+from bus.broker import check_port, free_port, wait_for_port
 from bus.errors import Unreachable
 
 _SYSTEM_FOLDERS: Final = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"  # not on everybody's path
@@ -50,13 +50,18 @@ class MosquittoBroker:
         """Start it and return once it accepts connections. Raises Unreachable where it is not installed or does not start."""
         if MOSQUITTO is None:
             raise Unreachable(NO_MOSQUITTO)
+        check_port(self.port)
         config = Path(self._folder.name) / "mosquitto.conf"
         config.write_text(_CONFIG.format(port=self.port) + "\n".join(self._extra) + "\n", encoding="utf-8")
         Path(self._folder.name).chmod(0o755)  # started as root, it becomes another user and reads again on a signal
         self._process = subprocess.Popen(
             [MOSQUITTO, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        wait_for_port(self.port, self._process, "mosquitto")
+        try:
+            wait_for_port(self.port, self._process, "mosquitto")
+        except Unreachable:
+            self.kill()
+            raise
         return self
 
     def kill(self) -> None:

@@ -34,10 +34,12 @@ from bus.transport import Delivery, Handler, LinkHandler, LinkState, QoS, Transp
 
 log = logging.getLogger(__name__)
 
+_RETAINED: Final = (mqtt5.RetainHandling.SEND_ALWAYS, mqtt5.RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS)
 _QOS: Final = (mqtt5.QoS.AT_MOST_ONCE, mqtt5.QoS.AT_LEAST_ONCE)
 _PUBACK: Final = struct.Struct(">HH")  # 0x4002, then the packet id: a success needs no more
 _PUBACK_HEAD: Final = 0x4002
 _FIRST_FAILURE: Final = 128  # MQTT 5: every reason code from here on is an error
+_GOODBYE: Final = mqtt5.DisconnectPacket(session_expiry_interval=0).write()
 _PING: Final = mqtt5.PingReqPacket().write()
 
 
@@ -111,6 +113,7 @@ class MqttTransport:
         self._runner = asyncio.create_task(self._keep_connected(), name=f"mqtt {self._client_id}")
 
     def publish(self, topic: str, payload: bytes, *, qos: QoS = 0, retain: bool = False, expiry_s: int | None = None) -> bool:
+        check_topic(topic)
         if qos:
             return self._publish_qos1(topic, payload, retain, expiry_s)
         if self._writable:
@@ -120,10 +123,8 @@ class MqttTransport:
             self._send(packet)
         elif self._connection is None:
             return self._dropped("qos0_link_down")
-        else:
-            check_topic(topic)
-            if not self._outbox.hold_qos0(Outgoing(topic, payload, retain, _deadline(expiry_s))):
-                return False
+        elif not self._outbox.hold_qos0(Outgoing(topic, payload, retain, _deadline(expiry_s))):
+            return False
         self._stats.published += 1
         self._stats.bytes_out += len(payload)
         return True
@@ -147,7 +148,7 @@ class MqttTransport:
                 await self._runner
         connection = self._connection
         if connection is not None:
-            connection.write(mqtt5.DisconnectPacket(session_expiry_interval=0).write())
+            connection.write(_GOODBYE)
             connection.close()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.settings.connect_timeout_s):
@@ -207,16 +208,16 @@ class MqttTransport:
             return
         self._left_over = packet.session_present and not self._begun
         if self._left_over:
+            connection.write(_GOODBYE)  # without it the broker would publish our will
             connection.close()
             return
         self._connection, self._writable, self._begun = connection, True, True
         self._largest_out = packet.max_packet_size or 2**28
         self._outbox.window = min(self.settings.in_flight, packet.receive_max)
         connection.greeted(_PING, (packet.server_keep_alive or self.settings.keepalive_s) / 2.0)
-        if not packet.session_present:
-            self._routes.forget_grants()
+        self._routes.forget_grants()
         for route in self._routes.waiting():
-            self._ask_for(route)
+            self._ask_for(route, again=packet.session_present)
         self._tell("resumed" if packet.session_present else "connected")
         self._pump()
 
@@ -267,7 +268,6 @@ class MqttTransport:
             self._connection.write(packet)
 
     def _publish_qos1(self, topic: str, payload: bytes, retain: bool, expiry_s: int | None) -> bool:
-        check_topic(topic)
         if self._stopped or not self._outbox.accept_qos1(Outgoing(topic, payload, retain, _deadline(expiry_s))):
             return False
         self._stats.published += 1
@@ -376,8 +376,12 @@ class MqttTransport:
         if self._connection is not None:
             self._connection.abort(f"the broker says {packet.reason_code.name.lower()} {packet.reason_str or ''}".rstrip())
 
-    def _ask_for(self, route: Route) -> None:
-        wanted = mqtt5.TopicFilter(route.topic_filter, max_qos=_QOS[route.qos], retain_as_published=False)
+    def _ask_for(self, route: Route, *, again: bool = False) -> None:
+        """Subscribe; `again` on a resumed session, which may be older than the subscription: then retained messages are
+        wanted only if the broker has lost it."""
+        wanted = mqtt5.TopicFilter(
+            route.topic_filter, max_qos=_QOS[route.qos], retain_as_published=False, retain_handling=_RETAINED[again]
+        )
         packet_id = self._outbox.new_id(self._subscribing)
         self._subscribing[packet_id] = route
         self._send(mqtt5.SubscribePacket(packet_id, [wanted], subscription_id=route.number).write())

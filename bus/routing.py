@@ -8,6 +8,7 @@ was asked for, and what the broker has granted.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from bus.transport import Handler, QoS
@@ -26,6 +27,7 @@ def check_filter(topic_filter: str) -> None:
         raise ValueError(f"{topic_filter!r} is not a topic filter")
 
 
+@lru_cache(maxsize=_CACHED_TOPICS)  # a publisher's topics are few, and this stands in its way
 def check_topic(topic: str) -> None:
     """ValueError unless this is a topic that can be published to."""
     if not topic or "+" in topic or "#" in topic or "\0" in topic or len(topic.encode()) > 65_535:

@@ -13,7 +13,8 @@ Rules, the same for every adapter (the contract suite in tests/bus holds them to
   drop is counted by reason; none is silent.
 - Order is kept per topic and QoS. QoS 1 is at least once: duplicates are possible, and the layers above expect them.
 - After a lost link an adapter reconnects with backoff, resumes its session where the broker still has it, and subscribes
-  again where it has not. A session lives as long as its transport: `start` begins a new one, `stop` ends it.
+  again: a broker that was killed may bring back a session older than its subscriptions. A session lives as long as its
+  transport: `start` begins a new one, `stop` ends it.
 """
 
 from __future__ import annotations
