@@ -1,0 +1,179 @@
+"""Combines reports of one object whose errors may be correlated in any way: covariance intersection over all at once.
+
+P = (sum w_i P_i^-1)^-1 and x = P sum w_i P_i^-1 x_i, with the weights on the simplex that maximise log det of the information
+(Julier and Uhlmann, 1997, in the batch form). That is the D-optimal design problem, solved by the multiplicative rule
+w_i <- w_i tr(P P_i^-1) / 6 (Silvey, Titterington and Torsney, 1978): it starts from equal weights, so where the objective is
+flat the weights stay equal, and never leaves the simplex. Whatever the weights, the result is consistent if every member is.
+
+Members stand in a fixed order (a column a nation), so the result does not depend on the order of arrival.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.align import acceleration_sigma, align_one
+from fusion.gate import cholesky, distance
+from physics.compile import jit
+
+Float = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+_ROUNDS = 60
+_ENOUGH = 0.005  # stop where no member's gradient is more than this share above the optimum's
+_FRESH_NS = 2_000_000_000  # phases are taken from reports no older than this beside the newest
+
+
+@jit
+def inverse(a: Float) -> tuple[bool, Float]:
+    """Inverse (6, 6) of a symmetric positive definite matrix by its Cholesky factor, scaled to a unit diagonal first."""
+    n = a.shape[0]
+    out = np.full((n, n), np.nan)
+    scale = np.empty(n)
+    for i in range(n):
+        if not (a[i, i] > 0.0 and np.isfinite(a[i, i])):
+            return False, out
+        scale[i] = 1.0 / math.sqrt(a[i, i])
+    scaled = np.empty((n, n))
+    for i in range(n):
+        for j in range(n):
+            scaled[i, j] = a[i, j] * scale[i] * scale[j]
+    sound, low = cholesky(scaled)
+    if not sound:
+        return False, out
+    back = np.zeros((n, n))  # inverse of the factor
+    for i in range(n):
+        back[i, i] = 1.0 / low[i, i]
+        for j in range(i):
+            total = 0.0
+            for k in range(j, i):
+                total -= low[i, k] * back[k, j]
+            back[i, j] = total / low[i, i]
+    for i in range(n):
+        for j in range(i + 1):
+            total = 0.0
+            for k in range(i, n):
+                total += back[k, i] * back[k, j]
+            total *= scale[i] * scale[j]
+            out[i, j] = total
+            out[j, i] = total
+    return bool(np.isfinite(out).all()), out
+
+
+@jit
+def intersect(states: Float, covs: Float) -> tuple[bool, Float, Float, Float]:
+    """Covariance intersection of (k, 6) states and (k, 6, 6) covariances: (sound, weights (k,), state (6,), covariance (6, 6)).
+
+    Where the numbers cannot be inverted: the member with the smallest position variance alone, and not sound.
+    """
+    k = states.shape[0]
+    weights = np.full(k, 1.0 / k)
+    if k == 1:
+        return True, weights, states[0].copy(), covs[0].copy()
+    infos = np.empty((k, 6, 6))
+    sound = True
+    for i in range(k):
+        fine, info = inverse(covs[i])
+        sound = sound and fine
+        infos[i] = info
+    p = np.empty((6, 6))
+    if sound:
+        for _ in range(_ROUNDS):
+            total = np.zeros((6, 6))
+            for i in range(k):
+                total += weights[i] * infos[i]
+            sound, p = inverse(total)
+            if not sound:
+                break
+            gains = np.empty(k)
+            for i in range(k):
+                gain = 0.0
+                for r in range(6):
+                    for c in range(6):
+                        gain += p[r, c] * infos[i, r, c]
+                gains[i] = gain / 6.0
+            if not gains.max() > 1.0 + _ENOUGH:
+                break
+            weights = weights * gains
+            weights = weights / weights.sum()
+    if sound:
+        y = np.zeros(6)
+        for i in range(k):
+            for r in range(6):
+                for c in range(6):
+                    y[r] += weights[i] * infos[i, r, c] * (states[i, c] - states[0, c])
+        x = states[0].copy()
+        for r in range(6):
+            for c in range(6):
+                x[r] += p[r, c] * y[c]
+        if np.isfinite(x).all():
+            return True, weights, x, p
+    best = 0
+    for i in range(1, k):
+        if covs[i, 0, 0] + covs[i, 1, 1] + covs[i, 2, 2] < covs[best, 0, 0] + covs[best, 1, 1] + covs[best, 2, 2]:
+            best = i
+    weights[:] = 0.0
+    weights[best] = 1.0
+    return False, weights, states[best].copy(), covs[best].copy()
+
+
+@jit
+def fuse_many(
+    members: Rows,
+    at_ns: Rows,
+    valid_ns: Rows,
+    state: Float,
+    cov: Float,
+    phase: Float,
+    sigmas_m_s2: Float,
+    lost_m_s2: float,
+    stale_ns: int,
+    bias_var: Float,
+) -> tuple[Rows, Rows, Float, Float, Float, Float]:
+    """Estimates of m objects from their members' latest reports: (valid, newest (m,), state, cov, phase, off (m, 3)).
+
+    `members` (m, 3) are rows of the report tables, -1 for none. The estimate holds at the newest member's time or at `at_ns` if
+    that is later; past the newest report the spread grows with `lost_m_s2` too. Members `stale_ns` behind are left out. `off` is
+    how far each member is from the nearest other one (d2, NaN where there is none to compare with).
+    """
+    m = members.shape[0]
+    out_valid, out_newest = np.zeros(m, np.int64), np.zeros(m, np.int64)
+    out_state, out_cov, out_phase = np.zeros((m, 6)), np.zeros((m, 6, 6)), np.zeros((m, 3))
+    out_off = np.full((m, 3), np.nan)
+    xs, ps = np.empty((3, 6)), np.empty((3, 6, 6))
+    for i in range(m):
+        newest = np.int64(-1)
+        for c in range(3):
+            if members[i, c] >= 0:
+                newest = max(newest, valid_ns[members[i, c]])
+        at = max(newest, at_ns[i])
+        extra = lost_m_s2 if at > newest else 0.0
+        used = np.full(3, -1, np.int64)
+        k = 0
+        for c in range(3):
+            r = members[i, c]
+            if r < 0 or newest - valid_ns[r] > stale_ns:
+                continue
+            sigma = math.hypot(acceleration_sigma(phase[r, 0], phase[r, 1], phase[r, 2], sigmas_m_s2), extra)
+            x, p = align_one(state[r], cov[r], (at - valid_ns[r]) * 1e-9, sigma)
+            xs[k] = x
+            ps[k] = p
+            used[k] = c
+            k += 1
+            if newest - valid_ns[r] <= _FRESH_NS:
+                out_phase[i] += phase[r]
+        _, _, x, p = intersect(xs[:k], ps[:k])
+        for u in range(k):
+            for w in range(u):
+                d2, _ = distance(xs[u], ps[u], xs[w], ps[w], bias_var)
+                for c in (used[u], used[w]):
+                    if not out_off[i, c] <= d2:
+                        out_off[i, c] = d2
+        total = out_phase[i].sum()
+        if total > 0.0:
+            out_phase[i] /= total
+        out_valid[i], out_newest[i], out_state[i], out_cov[i] = at, newest, x, p
+    return out_valid, out_newest, out_state, out_cov, out_phase, out_off
