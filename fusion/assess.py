@@ -1,0 +1,183 @@
+"""Assesses an object: is it boosting, where was it launched, where and when will it come down. Pure.
+
+Launch, from the earliest report. While it boosts, from rest on a rising path that pitches over: the flight so far is 2 h / v_up
+at constant vertical acceleration, and speed / a at a usual acceleration a, weighted by their variances; the ground covered is a
+third of v_horizontal times that (a horizontal speed that grows with the square of time). The ellipse holds the report's
+covariance and the model's error, which is larger. First seen in coast: back along the ballistic path to the ground, with a wide ellipse,
+because the boost it replaces is unknown.
+
+Impact, only while it does not boost: the fall with drag at a nominal ballistic coefficient, what is unknown of it in the ellipse.
+
+Ellipses are of 95 percent: 2.448 sigma in two dimensions (chi-square, 5.991). Does not decide when to assess.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bus.messages import Place
+from fusion.settings import Assessment
+from physics.compile import jit
+from physics.frames import ecef_to_geodetic, enu_matrix
+from physics.propagate import GROUND_OK, propagate_cov_one, propagate_one, to_ground
+
+Float = NDArray[np.float64]
+
+ELLIPSE_95: Final = math.sqrt(5.991464547)
+BOOSTING: Final = 0.5  # an object is held to boost from this probability on
+_MOST_M: Final = 1e7  # half-axes are cut here: half round the Earth says nothing
+_MOST_S: Final = 1e6
+_BOOST_MOST_S: Final = 400.0
+_BACK_STEP_S = 10.0
+_BACK_MOST_S = 3600.0
+
+
+@jit
+def ground_state(state: Float, cov: Float) -> tuple[Float, Float, Float]:
+    """Geodetic position (3,), velocity east, north, up (3,) and the covariance in that frame (6, 6)."""
+    geodetic = ecef_to_geodetic(state[:3])
+    turn = enu_matrix(geodetic[0], geodetic[1])
+    whole = np.zeros((6, 6))
+    whole[:3, :3] = turn
+    whole[3:, 3:] = turn
+    return geodetic, turn @ state[3:].copy(), whole @ cov @ whole.T
+
+
+@jit
+def boost_origin(state: Float, cov: Float, thrust_m_s2: float) -> tuple[float, float, Float, Float]:
+    """Of a boosting object: seconds since launch, its sigma, the launch point's offset east and north (2,), covariance (2, 2)."""
+    geodetic, v, p = ground_state(state, cov)
+    h = max(geodetic[2], 0.0)
+    speed = math.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
+    across = math.sqrt(v[0] * v[0] + v[1] * v[1])
+    by_speed = speed / thrust_m_s2
+    var_speed = (0.4 * by_speed) ** 2 + (p[3, 3] + p[4, 4] + p[5, 5]) / (3.0 * thrust_m_s2**2) + 4.0
+    t, var = by_speed, var_speed
+    if v[2] > 50.0:
+        by_height = 2.0 * h / v[2]
+        var_height = (0.25 * by_height) ** 2 + 4.0 * p[2, 2] / v[2] ** 2 + (by_height / v[2]) ** 2 * p[5, 5] + 1.0
+        var = 1.0 / (1.0 / var_speed + 1.0 / var_height)
+        t = var * (by_speed / var_speed + by_height / var_height)
+    t = min(max(t, 0.0), _BOOST_MOST_S)
+    share = t / 3.0
+    spread = np.empty((2, 2))
+    model = (0.5 * share * across) ** 2 + 0.02 * h * h + 1e6
+    for i in range(2):
+        for j in range(2):
+            spread[i, j] = p[i, j] - share * (p[i, 3 + j] + p[3 + i, j]) + share * share * p[3 + i, 3 + j]
+        spread[i, i] += model
+    return t, math.sqrt(var), -share * v[:2], spread
+
+
+@jit
+def coast_origin(state: Float, cov: Float) -> tuple[bool, float, Float, Float]:
+    """Back along the ballistic path, no air: (found, seconds since it left the ground, state (6,) there, covariance (6, 6))."""
+    x = state.copy()
+    t = 0.0
+    if not ecef_to_geodetic(x[:3])[2] > 0.0:
+        return True, 0.0, x, cov.copy()
+    while t < _BACK_MOST_S:
+        before = propagate_one(x, -_BACK_STEP_S)
+        if not ecef_to_geodetic(before[:3])[2] > 0.0:
+            low, high = 0.0, _BACK_STEP_S
+            for _ in range(12):
+                middle = 0.5 * (low + high)
+                if ecef_to_geodetic(propagate_one(x, -middle)[:3])[2] > 0.0:
+                    low = middle
+                else:
+                    high = middle
+            t += high
+            there, spread = propagate_cov_one(state, cov, -t, 0.0)
+            return True, t, there, spread
+        x = before
+        t += _BACK_STEP_S
+    return False, t, x, cov.copy()
+
+
+@jit
+def on_ground(state: Float, cov: Float) -> tuple[Float, float]:
+    """Covariance (2, 2) east, north of where a path crosses the ground, and the sigma of the time; from its state there."""
+    _, v, p = ground_state(state, cov)
+    steep = v[2] if abs(v[2]) > 30.0 else (30.0 if v[2] >= 0.0 else -30.0)
+    cross = np.zeros((2, 3))
+    for i in range(2):
+        cross[i, i] = 1.0
+        cross[i, 2] = -v[i] / steep
+    return cross @ p[:3, :3].copy() @ cross.T, math.sqrt(max(p[2, 2], 0.0)) / abs(steep)
+
+
+def ellipse(spread: Float) -> tuple[float, float, float]:
+    """Half-axes m (major, minor) and the major one's bearing, deg, of an east-north covariance's (2, 2) 95-percent ellipse."""
+    e, c, n = float(spread[0, 0]), float(spread[0, 1]), float(spread[1, 1])
+    middle, half = 0.5 * (e + n), math.hypot(0.5 * (e - n), c)
+    bearing = 0.5 * math.atan2(2.0 * c, n - e)  # clockwise from north
+    major, minor = (ELLIPSE_95 * math.sqrt(max(v, 0.0)) for v in (middle + half, middle - half))
+    return min(major, _MOST_M), min(minor, _MOST_M), math.degrees(bearing) % 180.0
+
+
+def place(lat_rad: float, lon_rad: float, spread: Float, time_ns: int, time_sigma_s: float) -> Place | None:
+    """The message's form; None where the numbers are not finite."""
+    values = (lat_rad, lon_rad, *spread.ravel().tolist(), time_sigma_s)
+    if not all(math.isfinite(value) for value in values):
+        return None
+    major, minor, bearing = ellipse(spread)
+    return Place(
+        lat_deg=min(max(math.degrees(lat_rad), -90.0), 90.0),
+        lon_deg=min(max(math.degrees(lon_rad), -180.0), 180.0),
+        semi_major_m=major,
+        semi_minor_m=minor,
+        bearing_deg=bearing,
+        time_ns=min(max(time_ns, 0), 2**63 - 1),
+        time_sigma_s=min(time_sigma_s, _MOST_S),
+    )
+
+
+def launch_of(valid_ns: int, state: Float, cov: Float, boost: float, settings: Assessment) -> Place | None:
+    """The launch point estimate from one report; None where its path never left the ground."""
+    if boost >= BOOSTING:
+        back_s, sigma_s, offset_m, spread = boost_origin(state, cov, settings.thrust_m_s2)
+        lat, lon, _ = ecef_to_geodetic(state[:3]).tolist()
+        if not math.isfinite(back_s + lat + float(offset_m.sum())):
+            return None
+        lat, lon = _moved(lat, lon, float(offset_m[0]), float(offset_m[1]))
+        return place(lat, lon, spread, valid_ns - int(back_s * 1e9), sigma_s)
+    found, back_s, there, cov_there = coast_origin(state, cov)
+    if not found or not np.isfinite(there).all():
+        return None
+    spread, sigma_s = on_ground(there, cov_there)
+    lat, lon, _ = ecef_to_geodetic(there[:3]).tolist()
+    boost_s = float(np.linalg.norm(there[3:])) / settings.thrust_m_s2  # what the ballistic path replaces by an instant
+    spread = spread + np.eye(2) * (0.15 * float(np.linalg.norm(there[3:])) * boost_s) ** 2
+    return place(lat, lon, spread, valid_ns - int((back_s + 0.4 * boost_s) * 1e9), math.hypot(sigma_s, 0.3 * boost_s))
+
+
+def impact_of(valid_ns: int, state: Float, cov: Float, settings: Assessment) -> Place | None:
+    """The impact prediction from one estimate; None where it does not come down in time or has no spread worth naming."""
+    status, fall_s, there, cov_there = to_ground(state, cov, 0.0, settings.beta_kg_m2, settings.fall_max_s)
+    if status != GROUND_OK:
+        return None
+    spread, sigma_s = on_ground(there, cov_there)
+    lat, lon, _ = ecef_to_geodetic(there[:3]).tolist()
+    share = min(fall_s / 120.0, 1.0)  # what is left of the air to fall through, roughly: its error fades towards the ground
+    spread = spread + np.eye(2) * (settings.beta_m * share) ** 2
+    return place(lat, lon, spread, valid_ns + int(fall_s * 1e9), math.hypot(sigma_s, settings.beta_time_s * share))
+
+
+def sigmas_apart(one: Place, other: Place) -> float:
+    """How far two places are apart in units of their common sigma (major half-axes; flat Earth: a measure of news, no more)."""
+    north = math.radians(other.lat_deg - one.lat_deg) * 6.371e6
+    turned = (other.lon_deg - one.lon_deg + 180.0) % 360.0 - 180.0
+    east = math.radians(turned) * 6.371e6 * math.cos(math.radians(one.lat_deg))
+    sigma = max(one.semi_major_m, other.semi_major_m, 1.0) / ELLIPSE_95
+    return math.hypot(north, east) / sigma
+
+
+def _moved(lat_rad: float, lon_rad: float, east_m: float, north_m: float) -> tuple[float, float]:
+    radius = 6.371e6
+    cos_lat = max(math.cos(lat_rad), 1e-3)
+    lon = lon_rad + east_m / (radius * cos_lat)
+    return min(max(lat_rad + north_m / radius, -math.pi / 2), math.pi / 2), (lon + math.pi) % (2.0 * math.pi) - math.pi

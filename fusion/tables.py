@@ -1,0 +1,119 @@
+"""Tables: the reports and system tracks held, as structures of arrays that kernels read in place.
+
+Rows are handed out and taken back; a row's number means nothing outside the tables. Growing doubles every array. Nothing here
+decides.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+NONE: Final = -1
+
+
+class Table:
+    """Arrays of equal length and a stock of free rows. Subclasses name the arrays: {name: (dtype, width)}."""
+
+    FIELDS: dict[str, tuple[type[np.generic], tuple[int, ...]]]
+
+    def __init__(self, capacity: int = 64) -> None:
+        self._free: list[int] = list(range(capacity - 1, -1, -1))
+        self.capacity = capacity
+        for name, (dtype, shape) in self.FIELDS.items():
+            setattr(self, name, np.zeros((capacity, *shape), dtype))
+
+    def __len__(self) -> int:
+        return self.capacity - len(self._free)
+
+    def take(self) -> int:
+        """A free row, its old values still in it."""
+        if not self._free:
+            self._free = list(range(2 * self.capacity - 1, self.capacity - 1, -1))
+            self.capacity *= 2
+            for name in self.FIELDS:
+                old: NDArray[Any] = getattr(self, name)
+                setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
+        return self._free.pop()
+
+    def give_back(self, row: int) -> None:
+        """Free a row."""
+        self._free.append(row)
+
+
+class ReportTable(Table):
+    """The newest report of each national track. `system` is the row of the system track that it is a member of."""
+
+    FIELDS = {  # noqa: RUF012 (a table, never changed)
+        "track": (np.uint32, ()),
+        "nation": (np.int64, ()),
+        "mask": (np.int64, ()),
+        "valid_ns": (np.int64, ()),
+        "state": (np.float64, (6,)),
+        "cov": (np.float64, (6, 6)),
+        "phase": (np.float64, (3,)),
+        "quality": (np.int64, ()),
+        "phenomenology": (np.int64, ()),
+        "pedigree": (np.int64, ()),
+        "detected_ns": (np.int64, ()),
+        "tracked_ns": (np.int64, ()),
+        "system": (np.int64, ()),
+        "off": (np.int64, ()),
+        "dropped": (np.bool_, ()),
+    }
+    track: NDArray[np.uint32]
+    nation: Rows
+    mask: Rows
+    valid_ns: Rows
+    state: Float
+    cov: Float
+    phase: Float
+    quality: Rows
+    phenomenology: Rows
+    pedigree: Rows
+    detected_ns: Rows
+    tracked_ns: Rows
+    system: Rows
+    off: Rows
+    dropped: NDArray[np.bool_]
+
+
+class SystemTable(Table):
+    """System tracks and their estimates. `mask` has a bit a nation that is a member; 0 marks a free row.
+
+    `present` is False while every member has been dropped and only a prediction is left. `due_ns` is when the clock's tick has to
+    look at it again.
+    """
+
+    FIELDS = {  # noqa: RUF012 (a table, never changed)
+        "number": (np.int64, ()),
+        "members": (np.int64, (3,)),
+        "mask": (np.int64, ()),
+        "valid_ns": (np.int64, ()),
+        "newest_ns": (np.int64, ()),
+        "state": (np.float64, (6,)),
+        "cov": (np.float64, (6, 6)),
+        "phase": (np.float64, (3,)),
+        "due_ns": (np.int64, ()),
+        "present": (np.bool_, ()),
+    }
+    number: Rows
+    members: Rows
+    mask: Rows
+    valid_ns: Rows
+    newest_ns: Rows
+    state: Float
+    cov: Float
+    phase: Float
+    due_ns: Rows
+    present: NDArray[np.bool_]
+
+    def give_back(self, row: int) -> None:
+        """Free a row; it no longer counts as a track."""
+        self.mask[row] = 0
+        super().give_back(row)
