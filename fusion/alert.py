@@ -1,0 +1,159 @@
+"""Alerts: a table of states and events, and the case that each system track keeps. Pure.
+
+    state      corroborated  predicted  landed   lost     false       merged
+    (none)     confirmed     -          -        -        -           -          raised: quick
+    quick      confirmed     quick      closed   closed   retracted   retracted
+    confirmed  -             updated    closed   closed   closed      retracted
+    updated    -             updated    closed   closed   closed      retracted
+
+Closed and retracted are final. A quick alert that carries a prediction stays quick: one nation's one kind of sensor does not
+become trustworthy by predicting. Each sending raises the revision by one. An alert's id is made of its founding report, so that it
+does not depend on anything but the reports that its recipient may see.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from bus.messages import Alert, AlertState, AlertTimes, Member, Place
+from bus.release import Nation
+from fusion.assess import sigmas_apart
+from fusion.settings import Alerting
+
+Event = Literal["raised", "corroborated", "predicted", "landed", "lost", "false", "merged"]
+
+TRANSITIONS: Final[dict[tuple[AlertState | None, Event], AlertState]] = {
+    (None, "raised"): "quick",
+    (None, "corroborated"): "confirmed",
+    ("quick", "corroborated"): "confirmed",
+    ("quick", "predicted"): "quick",
+    ("quick", "landed"): "closed",
+    ("quick", "lost"): "closed",
+    ("quick", "false"): "retracted",
+    ("quick", "merged"): "retracted",
+    ("confirmed", "predicted"): "updated",
+    ("confirmed", "landed"): "closed",
+    ("confirmed", "lost"): "closed",
+    ("confirmed", "false"): "closed",
+    ("confirmed", "merged"): "retracted",
+    ("updated", "predicted"): "updated",
+    ("updated", "landed"): "closed",
+    ("updated", "lost"): "closed",
+    ("updated", "false"): "closed",
+    ("updated", "merged"): "retracted",
+}
+FINAL: Final[frozenset[AlertState]] = frozenset(("closed", "retracted"))
+
+
+@dataclass(slots=True)
+class Case:
+    """What is known of one system track beyond its estimate: its founder, its places, and where its alert stands.
+
+    `anchor` is the alert's id less the recipient. `times` are the stage times of the report that touched it last.
+    """
+
+    anchor: str
+    first_ns: int
+    times: AlertTimes
+    launch: Place | None = None
+    impact: Place | None = None
+    impact_from_ns: int = 0  # valid time of the estimate behind `impact`
+    told_impact: Place | None = None
+    told_ns: int = 0
+    state: AlertState | None = None
+    revision: int = 0
+    sent: Alert | None = None  # as last sent, without recipient
+
+    @property
+    def standing(self) -> bool:
+        return self.state is not None and self.state not in FINAL
+
+    @property
+    def was_confirmed(self) -> bool:
+        return self.state in ("confirmed", "updated")
+
+
+def anchor_id(nation: Nation, track: int, detected_ns: int) -> str:
+    """An alert's id less the recipient: its founding member and when that was first detected, whole seconds."""
+    return f"{nation}-{track}-{max(detected_ns, 0) // 1_000_000_000}"
+
+
+def id_of(recipient: Nation, anchor: str) -> str:
+    """The id of an alert to one recipient."""
+    return f"{recipient}-{anchor}"
+
+
+def plausible(boosts: bool, speed_m_s: float, quality: int, settings: Alerting) -> bool:
+    """Whether one nation's one kind of sensor is reason enough for a quick alert."""
+    if boosts:
+        return quality >= settings.boost_quality
+    return speed_m_s >= settings.speed_m_s and quality >= settings.quality
+
+
+def is_news(case: Case, settings: Alerting, at_ns: int) -> bool:
+    """Whether the impact prediction is worth telling: the first one, or one that moved, and not too soon after the last."""
+    if case.impact is None or not case.standing:
+        return False
+    if case.told_impact is None:
+        return True
+    if at_ns - case.told_ns < settings.update_every_s * 1e9:
+        return False
+    return sigmas_apart(case.told_impact, case.impact) > settings.moved_sigma
+
+
+def move(
+    case: Case,
+    event: Event,
+    *,
+    at_ns: int,
+    system: int,
+    members: list[Member],
+    phenomenology: int,
+    reason: str,
+    heading_deg: float,
+) -> bool:
+    """Move the case by the table; True where there is something to send (`case.sent`). An event without an entry changes nothing."""
+    state = TRANSITIONS.get((case.state, event))
+    if state is None:
+        return False
+    case.state = state
+    case.revision += 1
+    case.told_impact, case.told_ns = case.impact, at_ns
+    case.sent = Alert(
+        session=0,
+        seq=0,
+        id=case.anchor,
+        recipient="jpn",  # replaced for each recipient
+        state=state,
+        revision=case.revision,
+        system=system,
+        members=members,
+        phenomenology=phenomenology,
+        reason=reason,
+        times=case.times,
+        heading_deg=heading_deg,
+        launch=case.launch,
+        impact=case.impact,
+    )
+    return True
+
+
+def addressed(sent: Alert, recipient: Nation) -> Alert:
+    """The alert as it goes to one recipient."""
+    return Alert(
+        session=0,
+        seq=0,
+        id=id_of(recipient, sent.id),
+        recipient=recipient,
+        state=sent.state,
+        revision=sent.revision,
+        system=sent.system,
+        members=sent.members,
+        phenomenology=sent.phenomenology,
+        reason=sent.reason.replace("{recipient}", recipient),
+        times=sent.times,
+        heading_deg=sent.heading_deg,
+        launch=sent.launch,
+        impact=sent.impact,
+    )
