@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
+from pathlib import Path
 
 import mqtt5
 import pytest
@@ -312,13 +314,14 @@ async def test_credentials_of_the_url_reach_the_broker() -> None:
 
 @pytest.mark.mosquitto
 @pytest.mark.skipif(MOSQUITTO is None, reason=NO_MOSQUITTO)
-async def test_qos1_to_a_cut_off_subscriber_outlives_a_killed_broker_that_persists(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    """With persistence the session outlives the broker: the subscriber resumes, and what was kept for it comes."""
-    store = tmp_path_factory.mktemp("mosquitto")
-    for folder in (store, store.parent, store.parent.parent):
-        folder.chmod(0o777)  # started as root, Mosquitto becomes another user before it writes
+async def test_a_session_outlives_a_killed_broker_that_persists() -> None:
+    """With persistence the session is back with the broker: the subscriber resumes, and hears."""
+    with tempfile.TemporaryDirectory(prefix="triwarn-mosquitto-") as folder:
+        Path(folder).chmod(0o777)  # started as root, Mosquitto becomes another user before it writes
+        await _kill_and_resume(Path(folder))
+
+
+async def _kill_and_resume(store: Path) -> None:
     durable = (
         *ANONYMOUS,
         "persistence true",
