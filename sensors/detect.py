@@ -1,7 +1,7 @@
 """Detections: what one sensor measures in one scan, with noise, bias, misses, false alarms and outages.
 
 A radar's detection is a position: range and two angles turned into ECEF, its covariance long across the line of sight. An
-infrared detection is a direction: the same with no knowledge along the line of sight, which the information matrix says by being singular.
+infrared detection is a direction: the same with no knowledge along the line of sight, so that its information is singular.
 Both are linear in the target's position, so one filter takes both (converted measurements: Lerro and Bar-Shalom, IEEE Trans. AES
 29(3), 1993; at these angles their debiasing term is below 2 m at 1,000 km).
 

@@ -2,8 +2,8 @@
 
 State (9,): ECEF position m, velocity m/s, thrust acceleration m/s2. Boost: free flight plus a thrust acceleration that wanders
 (white jerk). Coast: free flight, no thrust, small process noise, larger where drag bites. Interacting multiple models: Blom and
-Bar-Shalom, IEEE Trans. AC 33(8), 1988. Updates are in Joseph form, from a detection's position and information matrix, which may be singular
-(an infrared line of sight). Nothing here knows about sensors or about which detection belongs to which track.
+Bar-Shalom, IEEE Trans. AC 33(8), 1988. Updates are in Joseph form, from a detection's position and information matrix, which
+may be singular (an infrared line of sight). Nothing here knows about sensors, or which detection belongs to which track.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physics.compile import jit
-from physics.frames import altitude_m
+from physics.motion import drag_acceleration
 from physics.propagate import transition
 
 Float = NDArray[np.float64]
 
 BOOST, COAST = 0, 1
-_JERK_PSD = 40.0  # m2/s5: thrust acceleration wanders by about 6 m/s2 in a second
+_JERK_PSD = 160.0  # m2/s5: thrust acceleration wanders by about 13 m/s2 in a second
 _COAST_PSD = 0.01  # m2/s3: what the ballistic model leaves out
-_DRAG_PSD = 400.0  # m2/s3 below 40 km, where drag of an unknown body is tens of m/s2
-_THIN_PSD = 4.0  # m2/s3 from 40 to 80 km
+_DRAG_BETA_KG_M2 = 5_000.0  # drag of an unknown body is of the size that this ballistic coefficient gives ...
+_DRAG_S = 4.0  # ... and steady for some seconds: the PSD is the drag squared times this
 _THRUST_SIGMA_M_S2 = 30.0  # of thrust, each axis, where it may begin or its direction is not known
 _REST_SIGMA_M_S2 = 0.05  # of thrust in coast: none
 _BURN_S = 60.0  # mean burn left
@@ -32,13 +32,11 @@ _SMALL = 1e-12
 
 
 @jit
-def _coast_psd(position: Float) -> float:
-    height = altitude_m(position)
-    if height < 40e3:
-        return _DRAG_PSD
-    if height < 80e3:
-        return _THIN_PSD
-    return _COAST_PSD
+def _coast_psd(state: Float) -> float:
+    """Process noise of free flight, m2/s3: small in space, the square of the drag where there is air."""
+    drag = drag_acceleration(state, _DRAG_BETA_KG_M2)
+    psd: float = _COAST_PSD + _DRAG_S * (drag[0] ** 2 + drag[1] ** 2 + drag[2] ** 2)
+    return psd
 
 
 @jit
@@ -69,7 +67,7 @@ def _move(x: Float, cov: Float, dt_s: float, model: int) -> tuple[Float, Float]:
             q[i + 6, i] = q[i, i + 6]
             q[i + 6, i + 3] = q[i + 3, i + 6]
     else:
-        psd = _coast_psd(x[:3])
+        psd = _coast_psd(flown)
         for i in range(3):
             q[i, i] = psd * t**3 / 3.0
             q[i, i + 3] = psd * t * t / 2.0
@@ -175,16 +173,19 @@ def predict_all(x: Float, cov: Float, mu: Float, dt_s: Float) -> tuple[Float, Fl
 
 
 @jit
-def gate_all(x: Float, cov: Float, mu: Float, positions: Float, information: Float, gate: float) -> Float:
-    """Cost (tracks, detections) of each pair: -log-likelihood over both models; inf outside the gate (squared distance)."""
+def gate_all(x: Float, cov: Float, mu: Float, positions: Float, information: Float, gate: float, near_m: float) -> Float:
+    """Cost (tracks, detections) of each pair: -log-likelihood over both models; inf outside the gate (squared distance).
+
+    Pairs further apart than `near_m` and six sigma are out without the algebra; for lines of sight `near_m` is infinite, as a
+    position on one says nothing of the distance.
+    """
     tracks, detections = x.shape[0], positions.shape[0]
     cost = np.full((tracks, detections), np.inf)
     for i in range(tracks):
         for k in range(detections):
-            # Nobody moves this far from a prediction: spares the algebra for most pairs.
             d = positions[k] - x[i, 0, :3]
-            reach = 36.0 * (cov[i, 0, 0, 0] + cov[i, 0, 1, 1] + cov[i, 0, 2, 2]) + 36.0 * 1e7
-            if information[k, 0, 0] + information[k, 1, 1] + information[k, 2, 2] > 1e-6 and (d * d).sum() > reach:
+            spread = math.sqrt(cov[i, 0, 0, 0] + cov[i, 0, 1, 1] + cov[i, 0, 2, 2])
+            if math.sqrt((d * d).sum()) > near_m + 6.0 * spread:
                 continue
             near0, like0 = innovation(x[i, 0], cov[i, 0], positions[k], information[k])
             near1, like1 = innovation(x[i, 1], cov[i, 1], positions[k], information[k])

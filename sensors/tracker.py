@@ -28,6 +28,7 @@ Float = NDArray[np.float64]
 EndReason = Literal["impact", "lost", "false"]
 
 GATE: Final = 28.0  # squared distance; chi-square of 3 degrees of freedom leaves out 4 in a million
+NEAR_M: Final = 30e3  # a radar's detection further than this, and six sigma, from a prediction is not its track's
 MISS_COST: Final = 25.0  # what it costs to leave a detection to no track, in negative log-likelihood
 RADAR_HITS: Final = 4  # hits that confirm a track seen by radar
 INFRARED_HITS: Final = 3  # and by infrared alone
@@ -128,6 +129,7 @@ class NationalTracker:
             scan.position,
             scan.information,
             GATE,
+            math.inf if scan.phenomenology == INFRARED else NEAR_M,
         )
         # A tentative track yields to a confirmed one where both could take a detection.
         cost += np.array([0.0 if track.number else 4.0 for track in self.tracks])[:, None]
@@ -277,4 +279,5 @@ def _quality(cov: Float) -> NDArray[np.uint8]:
     """Track quality 0 to 15 from the position's one-sigma radius."""
     sigma = np.sqrt(np.trace(cov[:, :3, :3], axis1=1, axis2=2))
     steps = np.log(np.maximum(sigma, 1e-3) / _QUALITY_SIGMA_M) / math.log(1.6)
-    return np.clip(15.0 - steps, 0.0, 15.0).astype(np.uint8)
+    quality: NDArray[np.uint8] = np.clip(15.0 - steps, 0.0, 15.0).astype(np.uint8)
+    return quality

@@ -1,0 +1,123 @@
+"""National feeds: pure, in order, one track a missile, covariances that mean something, and silence where nothing flies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import fields
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+from bus.columns import Reports, bad_rows, unpack_cov
+from bus.release import NATIONS, Nation
+from sensors.feed import NationalFeed, Release
+from sensors.scenario import load_scenario, parse_scenario
+from sensors.truth import build_truth
+
+
+@cache
+def played(name: str, nation: Nation, seed: int) -> tuple[NationalFeed, list[Release]]:
+    scenario = load_scenario(name)
+    feed = NationalFeed(scenario, build_truth(scenario), nation, seed)
+    return feed, list(feed.releases())
+
+
+@pytest.mark.parametrize("nation", NATIONS)
+def test_every_missile_of_the_salvo_has_exactly_one_track_of_each_nation(nation: Nation) -> None:
+    feed, _ = played("salvo-2024-05-30", nation, 1)
+    assert Counter(feed.origins.values()) == {f"L{i + 1:02d}": 1 for i in range(18)}
+
+
+@pytest.mark.parametrize("nation", NATIONS)
+def test_two_runs_release_the_same_to_the_bit(nation: Nation) -> None:
+    feed, first = played("overflight", nation, 1)
+    for one, two in zip(first, feed.releases(), strict=True):
+        assert one[:3] == two[:3]
+        assert one[4:] == two[4:]
+        if one.reports is not None:
+            assert two.reports is not None
+            for column in fields(Reports):
+                np.testing.assert_array_equal(getattr(one.reports, column.name), getattr(two.reports, column.name))
+
+
+@pytest.mark.parametrize("nation", NATIONS)
+def test_releases_are_in_order_and_every_row_is_sound(nation: Nation) -> None:
+    _, releases = played("salvo-2024-05-30", nation, 1)
+    times = [release.released_ns for release in releases]
+    assert times == sorted(times)
+    for release in releases:
+        if release.reports is not None:
+            assert len(release.reports)
+            assert bad_rows(release.reports.state, release.reports.cov) == {}
+            assert (release.reports.valid_ns <= release.released_ns).all()
+
+
+@pytest.mark.parametrize("nation", NATIONS)
+def test_where_nothing_flies_nothing_is_confirmed(nation: Nation) -> None:
+    for seed in (1, 2, 3):
+        assert played("quiet", nation, seed)[1] == []
+
+
+def test_a_track_is_announced_before_or_with_its_first_frame_and_dropped_once() -> None:
+    _, releases = played("salvo-2024-05-30", "kor", 1)
+    announced: set[int] = set()
+    dropped: Counter[int] = Counter()
+    for release in releases:
+        if release.kind == "launch_detected":
+            assert release.reports is not None
+            announced |= set(release.reports.track.tolist())
+        elif release.kind == "frame":
+            assert release.reports is not None
+            assert set(release.reports.track.tolist()) <= announced
+        else:
+            dropped.update(release.tracks)
+    assert dropped == dict.fromkeys(announced, 1)
+
+
+@pytest.mark.parametrize("nation", NATIONS)
+def test_errors_are_not_larger_than_the_covariances_say(nation: Nation) -> None:
+    """ANEES by phase over seeds, one sample a track and phase (samples of one track are not independent): chi-square by 6.
+
+    False confidence is what must not be: the upper bound is the chi-square's; below, bias kept in the covariance may leave slack.
+    """
+    scenario = load_scenario("salvo-2024-05-30")
+    truth = build_truth(scenario)
+    index = {launch.launch_id: i for i, launch in enumerate(truth.launches)}
+    sums: dict[int, list[float]] = {0: [], 1: []}
+    for seed in range(1, 5):
+        feed, releases = played("salvo-2024-05-30", nation, seed)
+        latest: dict[tuple[int, int], float] = {}
+        for release in releases:
+            if release.kind != "frame" or release.reports is None:
+                continue
+            states, phases = truth.states_at(int(release.reports.valid_ns[0])), truth.phase_at(int(release.reports.valid_ns[0]))
+            covs = unpack_cov(release.reports.cov)
+            for k, number in enumerate(release.reports.track.tolist()):
+                origin = feed.origins[number]
+                if origin is not None and phases[index[origin]] in sums:
+                    error = release.reports.state[k] - states[index[origin]]
+                    latest[number, int(phases[index[origin]])] = float(error @ np.linalg.solve(covs[k], error))
+        for (_, phase), value in latest.items():
+            sums[phase].append(value)
+    for phase, values in sums.items():
+        if len(values) > 20:
+            assert sum(values) < chi2.ppf(0.999, 6 * len(values)) * 1.25, phase
+            assert np.mean(values) / 6.0 > 0.1, phase
+
+
+def test_the_release_policy_of_the_scenario_is_the_release_of_the_feed() -> None:
+    text = load_scenario("overflight").text + '\n[nations.jpn]\nrelease_to = ["usa"]\nrelease_delay_s = 7.0\n'
+    scenario = parse_scenario(text, "mine.toml")
+    releases = list(NationalFeed(scenario, build_truth(scenario), "jpn", 1).releases())
+    assert {release.to for release in releases} == {("jpn", "usa")}
+    first = next(release for release in releases if release.reports is not None)
+    assert first.reports is not None
+    assert first.released_ns - int(first.reports.valid_ns[0]) == 7_000_000_000
+
+
+def test_radars_that_lose_the_object_after_burnout_end_the_track_as_lost() -> None:
+    for nation in NATIONS:
+        _, releases = played("lost-track", nation, 1)
+        assert [release.reason for release in releases if release.kind == "dropped"] == ["lost"]
