@@ -117,7 +117,7 @@ def innovation(x: Float, cov: Float, position: Float, information: Float) -> tup
     root = np.zeros((3, 3))
     for i in range(3):
         root[:, i] = vectors[:, i] * math.sqrt(max(values[i], 0.0))
-    s = np.eye(3) + root.T @ cov[:3, :3] @ root
+    s = np.eye(3) + root.T @ np.ascontiguousarray(cov[:3, :3]) @ root
     w = root.T @ d
     distance2 = (w * np.linalg.solve(s, w)).sum()
     return distance2, -0.5 * (distance2 + math.log(max(np.linalg.det(s), _SMALL)))

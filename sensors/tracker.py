@@ -33,7 +33,7 @@ MISS_COST: Final = 25.0  # what it costs to leave a detection to no track, in ne
 RADAR_HITS: Final = 4  # hits that confirm a track seen by radar
 INFRARED_HITS: Final = 3  # and by infrared alone
 TENTATIVE_S: Final = 25.0  # a tentative track not confirmed by then ends
-TENTATIVE_MISSES: Final = 2  # misses in a row of a radar that ended a tentative track
+TENTATIVE_MISSES: Final = 2  # misses in a row, by sensors that had seen it, that end a tentative track
 LOST_S: Final = 20.0  # a confirmed track not seen for so long is lost
 REENTRY_BELOW_M: Final = 80e3
 DOWN_BELOW_M: Final = 8e3
@@ -181,7 +181,7 @@ class NationalTracker:
     def _over(self, track: Track, at_ns: int) -> EndReason | None:
         unseen_s = (at_ns - track.seen_ns) / 1e9
         if not track.number:
-            stale = track.misses >= TENTATIVE_MISSES and track.phenomenology == RADAR
+            stale = track.misses >= TENTATIVE_MISSES
             return "false" if stale or unseen_s > TENTATIVE_S or (at_ns - track.first_ns) / 1e9 > 2 * TENTATIVE_S else None
         x, _ = combined(track.x, track.cov, track.mu)
         climbing = float(x[:3] @ x[3:]) > 0.0

@@ -39,8 +39,7 @@ def test_errors_are_of_the_size_that_the_information_matrix_states(name: str) ->
             error = scan.position[k] - TRUTH.states_at(scan.at_ns)[scan.origin[k], :3]
             squares.append(error @ scan.information[k] @ error)
     freedom = len(squares) * (2 if isinstance(sensor_catalogue()[name], Infrared) else 3)
-    low, high = chi2.ppf([0.0005, 0.9995], freedom)
-    assert low < sum(squares) < high
+    assert chi2.ppf(0.0005, freedom) < sum(squares) < chi2.ppf(0.9995, freedom)
 
 
 def test_an_infrared_detection_says_nothing_of_the_distance() -> None:
@@ -86,7 +85,7 @@ def test_the_lowest_visible_altitude_above_sunan_is_the_published_one(
 
 
 def test_refraction_lets_a_radar_see_a_quarter_further_down() -> None:
-    """At 1,000 km the ground lies 78.5 km under the horizontal; over an Earth 4/3 as large 58.9 km: 19.6 km lower in elevation."""
+    """At 1,000 km the ground lies 78.5 km under the horizontal, and 58.9 km over an Earth 4/3 as large: 19.6 km less."""
     gained = 1_000e3 / (8.0 * 6_371_008.8)
     assert apparent_elevation_rad(-gained, 1_000e3) == pytest.approx(0.0, abs=1e-5)
     assert gained * 1_000e3 == pytest.approx(19.6e3, rel=0.01)

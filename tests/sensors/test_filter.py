@@ -32,7 +32,7 @@ def test_an_update_with_a_position_is_the_textbooks(seed: int) -> None:
     root = rng.normal(size=(3, 3)) * 100.0
     noise = root @ root.T + np.eye(3) * 100.0
     z = x[0, :3] + rng.normal(scale=300.0, size=3)
-    got, got_cov, got_mu = update(x, cov, mu, z, np.linalg.inv(noise))
+    got, got_cov, got_mu = update(x, cov, mu, z, np.asarray(np.linalg.inv(noise), dtype=np.float64))
     likes = []
     for j in range(2):
         want, want_cov, like = kalman_update(x[j], cov[j], z, noise)
