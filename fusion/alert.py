@@ -7,8 +7,8 @@
     updated    -             updated    closed   closed   closed      retracted
 
 Closed and retracted are final. A quick alert that carries a prediction stays quick: one nation's one kind of sensor does not
-become trustworthy by predicting. Each sending raises the revision by one. An alert's id is made of its founding report, so that it
-does not depend on anything but the reports that its recipient may see.
+become trustworthy by predicting. Each sending raises the revision by one. An alert's id is made of its founding report, so that
+it does not depend on anything but the reports that its recipient may see.
 """
 
 from __future__ import annotations
@@ -56,9 +56,10 @@ class Case:
     anchor: str
     first_ns: int
     times: AlertTimes
+    phenomenology: int = 0
+    raised_ns: int = 2**63 - 1
     launch: Place | None = None
     impact: Place | None = None
-    impact_from_ns: int = 0  # valid time of the estimate behind `impact`
     told_impact: Place | None = None
     told_ns: int = 0
     state: AlertState | None = None
@@ -109,11 +110,10 @@ def move(
     at_ns: int,
     system: int,
     members: list[Member],
-    phenomenology: int,
     reason: str,
     heading_deg: float,
 ) -> bool:
-    """Move the case by the table; True where there is something to send (`case.sent`). An event without an entry changes nothing."""
+    """Move the case by the table; True where there is something to send (`case.sent`). An event not in it changes nothing."""
     state = TRANSITIONS.get((case.state, event))
     if state is None:
         return False
@@ -129,7 +129,7 @@ def move(
         revision=case.revision,
         system=system,
         members=members,
-        phenomenology=phenomenology,
+        phenomenology=case.phenomenology,
         reason=reason,
         times=case.times,
         heading_deg=heading_deg,

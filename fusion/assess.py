@@ -3,8 +3,8 @@
 Launch, from the earliest report. While it boosts, from rest on a rising path that pitches over: the flight so far is 2 h / v_up
 at constant vertical acceleration, and speed / a at a usual acceleration a, weighted by their variances; the ground covered is a
 third of v_horizontal times that (a horizontal speed that grows with the square of time). The ellipse holds the report's
-covariance and the model's error, which is larger. First seen in coast: back along the ballistic path to the ground, with a wide ellipse,
-because the boost it replaces is unknown.
+covariance and the model's error, which is larger. First seen in coast: back along the ballistic path to the ground, with a wide
+ellipse, because the boost it replaces is unknown.
 
 Impact, only while it does not boost: the fall with drag at a nominal ballistic coefficient, what is unknown of it in the ellipse.
 
@@ -110,6 +110,20 @@ def on_ground(state: Float, cov: Float) -> tuple[Float, float]:
     return cross @ p[:3, :3].copy() @ cross.T, math.sqrt(max(p[2, 2], 0.0)) / abs(steep)
 
 
+@jit
+def heading_deg(state: Float) -> float:
+    """Direction of the horizontal velocity, degrees clockwise from north in [0, 360)."""
+    geodetic = ecef_to_geodetic(state[:3])
+    v = enu_matrix(geodetic[0], geodetic[1]) @ state[3:].copy()
+    turned = math.degrees(math.atan2(v[0], v[1])) % 360.0
+    return turned if turned >= 0.0 else 0.0
+
+
+def boosting(phase: Float) -> bool:
+    """Whether an object has to be taken to boost; also where nothing is known of its phase."""
+    return bool(phase[0] >= BOOSTING or phase.sum() <= 0.0)
+
+
 def ellipse(spread: Float) -> tuple[float, float, float]:
     """Half-axes m (major, minor) and the major one's bearing, deg, of an east-north covariance's (2, 2) 95-percent ellipse."""
     e, c, n = float(spread[0, 0]), float(spread[0, 1]), float(spread[1, 1])
@@ -136,9 +150,9 @@ def place(lat_rad: float, lon_rad: float, spread: Float, time_ns: int, time_sigm
     )
 
 
-def launch_of(valid_ns: int, state: Float, cov: Float, boost: float, settings: Assessment) -> Place | None:
+def launch_of(valid_ns: int, state: Float, cov: Float, boosts: bool, settings: Assessment) -> Place | None:
     """The launch point estimate from one report; None where its path never left the ground."""
-    if boost >= BOOSTING:
+    if boosts:
         back_s, sigma_s, offset_m, spread = boost_origin(state, cov, settings.thrust_m_s2)
         lat, lon, _ = ecef_to_geodetic(state[:3]).tolist()
         if not math.isfinite(back_s + lat + float(offset_m.sum())):

@@ -29,21 +29,15 @@ class Association(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     )
     bias_m_s: Annotated[float, Meta(ge=0.0, le=1e3, description="m/s an axis; the same for velocity")] = 5.0
     new_object_m: Annotated[
-        float,
-        Meta(
-            ge=1e2,
-            le=1e7,
-            description="m; with new_object_m_s the room in which one unseen object is expected: the price of not pairing",
-        ),
-    ] = 50e3
-    new_object_m_s: Annotated[float, Meta(ge=1.0, le=2e4, description="m/s; see new_object_m")] = 2000.0
+        float, Meta(ge=1e2, le=1e7, description="m; the room in which one unseen object is expected: the price of not pairing")
+    ] = 200e3
+    new_object_m_s: Annotated[float, Meta(ge=1.0, le=2e4, description="m/s; the same for velocity")] = 4000.0
     sure: Annotated[
-        float, Meta(ge=0.0, le=1e3, description="join at once when the second-best way costs this much more; odds exp(-sure/2)")
-    ] = 16.0
-    likely: Annotated[
-        float, Meta(ge=0.0, le=1e3, description="join after `looks` looks in a row that cost this much more each")
-    ] = 6.0
-    looks: Annotated[int, Meta(ge=1, le=100, description="looks in a row that must agree before a likely pair is joined")] = 3
+        float, Meta(ge=0.0, le=1e3, description="join when the second-best way costs this much more; odds exp(sure / 2)")
+    ] = 40.0
+    looks: Annotated[
+        int, Meta(ge=1, le=100, description="a look short of `sure` counts towards it with at most this share: errors persist")
+    ] = 3
     look_every_s: Annotated[float, Meta(gt=0.0, le=60.0, description="seconds of valid time between looks for pairs")] = 1.0
     split_chi2: Annotated[
         float, Meta(gt=0.0, le=1e4, description="a member further off than this is inconsistent; 1e-6 at 6 dof")
@@ -60,10 +54,13 @@ class Timing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     stale_s: Annotated[
         float, Meta(gt=0.0, le=600.0, description="a member this much older than the newest is left out of the estimate")
     ] = 20.0
+    ahead_s: Annotated[
+        float, Meta(ge=0.0, le=600.0, description="reports from further in the future are refused: clocks agree")
+    ] = 5.0
     silent_s: Annotated[
         float, Meta(gt=0.0, le=600.0, description="a track unheard for this long is lost; two of the slowest sensor's looks")
     ] = 25.0
-    lost_after_s: Annotated[float, Meta(gt=0.0, le=3600.0, description="a lost track is given up after this long")] = 60.0
+    lost_after_s: Annotated[float, Meta(gt=0.0, le=3600.0, description="a lost track is given up after this long")] = 90.0
     vanished_s: Annotated[
         float, Meta(ge=0.0, le=600.0, description="a quick alert whose track lived less than this was never a launch: retracted")
     ] = 20.0

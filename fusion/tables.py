@@ -84,36 +84,41 @@ class ReportTable(Table):
 
 
 class SystemTable(Table):
-    """System tracks and their estimates. `mask` has a bit a nation that is a member; 0 marks a free row.
+    """System tracks and their estimates; `number` 0 marks a free row.
 
-    `present` is False while every member has been dropped and only a prediction is left. `due_ns` is when the clock's tick has to
-    look at it again.
+    `mask` has a bit a nation that reports it now, 0 while all members have been dropped and only a prediction is left; `seen` a
+    bit a nation that ever did. `first_ns` is the founding report's time, `impact_ns` the time of the estimate that the last
+    impact prediction was made from, `due_ns` when the clock's tick has to look again.
     """
 
     FIELDS = {  # noqa: RUF012 (a table, never changed)
         "number": (np.int64, ()),
         "members": (np.int64, (3,)),
         "mask": (np.int64, ()),
+        "seen": (np.int64, ()),
         "valid_ns": (np.int64, ()),
         "newest_ns": (np.int64, ()),
         "state": (np.float64, (6,)),
         "cov": (np.float64, (6, 6)),
         "phase": (np.float64, (3,)),
+        "first_ns": (np.int64, ()),
+        "impact_ns": (np.int64, ()),
         "due_ns": (np.int64, ()),
-        "present": (np.bool_, ()),
     }
     number: Rows
     members: Rows
     mask: Rows
+    seen: Rows
     valid_ns: Rows
     newest_ns: Rows
     state: Float
     cov: Float
     phase: Float
+    first_ns: Rows
+    impact_ns: Rows
     due_ns: Rows
-    present: NDArray[np.bool_]
 
     def give_back(self, row: int) -> None:
         """Free a row; it no longer counts as a track."""
-        self.mask[row] = 0
+        self.number[row] = self.mask[row] = self.seen[row] = 0
         super().give_back(row)

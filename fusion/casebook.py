@@ -1,0 +1,132 @@
+"""The casebook: a case for each system track, the alerts that they send, and the counts by state.
+
+Judges what a change means (raise, corroborate, predict, end) and writes the alert; the table in `fusion.alert` says what state
+comes of it. Alerts wait in `outbox`, in order, until the step collects them. Knows nothing of recipients:
+every recipient of a picture gets the same alerts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from bus.messages import Alert, AlertTimes, Member
+from bus.release import NATIONS, Nation
+from fusion.alert import FINAL, Case, Event, anchor_id, is_news, move, plausible
+from fusion.assess import boosting, heading_deg, impact_of, launch_of
+from fusion.clusters import Clusters
+from fusion.lineage import describe, phenomenologies, union
+from fusion.settings import FusionSettings
+
+_KEEP_ANCHORS = 10_000
+
+
+class Casebook:
+    """Cases by row of their system track."""
+
+    def __init__(self, settings: FusionSettings, clusters: Clusters) -> None:
+        self._settings, self._clusters = settings, clusters
+        self.cases: dict[int, Case] = {}
+        self.outbox: list[Alert] = []
+        self.counts: Counter[str] = Counter()
+        self._anchors: dict[str, None] = {}
+
+    def open(self, system: int, row: int, times: AlertTimes) -> None:
+        """A case for a new system track, founded by a report; its launch point comes from that report."""
+        held = self._clusters.reports
+        detected_ns = int(held.detected_ns[row])
+        nation, track, valid_ns = NATIONS[int(held.nation[row])], int(held.track[row]), int(held.valid_ns[row])
+        anchor = anchor_id(nation, track, detected_ns)
+        while anchor in self._anchors:  # the same national track founds again after a split
+            detected_ns += 1_000_000_000
+            anchor = anchor_id(nation, track, detected_ns)
+        launch = launch_of(valid_ns, held.state[row], held.cov[row], boosting(held.phase[row]), self._settings.assessment)
+        self.cases[system] = Case(anchor, valid_ns, times, int(held.phenomenology[row]), launch=launch)
+
+    def judge(self, system: int, now_ns: int) -> None:
+        """After a change of the estimate or the members: is there an alert to raise or to confirm?"""
+        case, table, held = self.cases[system], self._clusters.systems, self._clusters.reports
+        rows = self._clusters.members(system)
+        case.phenomenology |= union(int(held.phenomenology[row]) for row in rows)
+        if case.state not in (None, "quick"):
+            return
+        corroborated = int(table.seen[system]).bit_count() >= 2 or phenomenologies(case.phenomenology) >= 2
+        if case.state is None:
+            speed_m_s = math.hypot(*table.state[system, 3:].tolist())
+            quality = max(int(held.quality[row]) for row in rows)
+            if plausible(boosting(table.phase[system]), speed_m_s, quality, self._settings.alerting):
+                case.raised_ns = now_ns
+                self._anchors[case.anchor] = None
+                if len(self._anchors) > _KEEP_ANCHORS:
+                    del self._anchors[next(iter(self._anchors))]
+                event: Event = "corroborated" if corroborated else "raised"
+                self.send(system, event, describe(case.phenomenology, self._nations(int(table.seen[system]))))
+        elif corroborated:
+            self.send(system, "corroborated", describe(case.phenomenology, self._nations(int(table.seen[system]))))
+
+    def predict(self, system: int) -> None:
+        """A fresh impact prediction; told where it is news."""
+        case, table = self.cases[system], self._clusters.systems
+        valid_ns = int(table.valid_ns[system])
+        table.impact_ns[system] = valid_ns
+        case.impact = impact_of(valid_ns, table.state[system], table.cov[system], self._settings.assessment)
+        if is_news(case, self._settings.alerting, valid_ns):
+            first = case.told_impact is None
+            self.send(system, "predicted", "impact predicted" if first else "impact prediction moved")
+
+    def landing_ns(self, system: int) -> int | None:
+        """When its object is down beyond doubt; None without a prediction."""
+        impact, rules = self.cases[system].impact, self._settings.alerting
+        if impact is None:
+            return None
+        return impact.time_ns + int(max(rules.past_s, rules.past_sigma * impact.time_sigma_s) * 1e9)
+
+    def send(self, system: int, event: Event, reason: str) -> None:
+        """Move the case; what comes of it goes to the outbox."""
+        case, table, held = self.cases[system], self._clusters.systems, self._clusters.reports
+        before = case.state
+        heading = heading_deg(table.state[system])
+        members = [Member(NATIONS[int(held.nation[row])], int(held.track[row])) for row in self._clusters.members(system)]
+        moved = move(
+            case,
+            event,
+            at_ns=int(table.valid_ns[system]),
+            system=int(table.number[system]),
+            members=members,
+            reason=reason,
+            heading_deg=heading if math.isfinite(heading) else 0.0,
+        )
+        if moved and case.sent is not None and case.state is not None:
+            self.outbox.append(case.sent)
+            if before is not None:
+                self.counts[before] -= 1
+            self.counts[case.state] += 1
+
+    def elder(self, one: int, other: int) -> tuple[int, int]:
+        """Of two system tracks, the one whose alert was raised first, then the other."""
+        number = self._clusters.systems.number
+        first, second = sorted((one, other), key=lambda system: (self.cases[system].raised_ns, int(number[system])))
+        return first, second
+
+    def merge(self, kept: int, gone: int) -> None:
+        """Retract the alert of `gone` in favour of the one of `kept`, which inherits the earlier launch point."""
+        elder, younger = self.cases[kept], self.cases[gone]
+        self.send(gone, "merged", f"same object as {{recipient}}-{elder.anchor}")
+        if younger.first_ns < elder.first_ns:
+            elder.first_ns, elder.launch = younger.first_ns, younger.launch or elder.launch
+        elder.phenomenology |= younger.phenomenology
+        elder.times = max(elder.times, younger.times, key=lambda times: times.valid_ns)
+        del self.cases[gone]
+
+    def close(self, system: int, event: Event, reason: str) -> None:
+        """End the alert, if one stands, and the case."""
+        self.send(system, event, reason)
+        del self.cases[system]
+
+    def standing(self) -> list[Alert]:
+        """Every alert that is neither closed nor retracted, as last sent."""
+        return [case.sent for _, case in sorted(self.cases.items()) if case.sent is not None and case.state not in FINAL]
+
+    @staticmethod
+    def _nations(mask: int) -> list[Nation]:
+        return [nation for column, nation in enumerate(NATIONS) if mask >> column & 1]

@@ -1,0 +1,184 @@
+"""Clusters: which national tracks are held, and which system track each is a member of.
+
+Association has memory: a member stays until it is split off, dropped or merged away. A national track's newest report counts;
+one of the same or an earlier time is a repetition. A dropped track's stragglers are refused for a while. A feed's new session
+ends its old tracks. A system track whose last member was dropped keeps that member's last report, for prediction only.
+
+Does not decide who belongs together (`fusion.associate`), nor what is told (`fusion.picture`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from bus.columns import Reports, unpack_cov
+from fusion.settings import Timing
+from fusion.tables import NONE, ReportTable, SystemTable
+
+_AGE_NS: Final = 1_000_000
+MAX_NUMBER: Final = 2**32 - 1
+
+
+class Clusters:
+    """Reports and system tracks, and the bookkeeping between them."""
+
+    def __init__(self, timing: Timing) -> None:
+        self.reports, self.systems = ReportTable(), SystemTable()
+        self._lag_ns, self._ahead_ns = int(timing.lag_s * 1e9), int(timing.ahead_s * 1e9)
+        self._row_of: dict[tuple[int, int], int] = {}
+        self._gone: dict[tuple[int, int], int] = {}  # dropped tracks, and until when their stragglers are refused
+        self._session: dict[int, int] = {}
+        self._past: dict[int, dict[int, None]] = {}
+        self._next = 1
+
+    def __len__(self) -> int:
+        return len(self.systems)
+
+    def begin_session(self, column: int, session: int) -> tuple[bool, list[int]]:
+        """Whether a message of this session is to be taken, and the tracks of the former session that it ends."""
+        known = self._session.get(column)
+        if known == session:
+            return True, []
+        past = self._past.setdefault(column, {})
+        if session in past:
+            return False, []
+        ended: list[int] = []
+        if known is not None:
+            past[known] = None
+            if len(past) > 8:
+                del past[next(iter(past))]
+            ended = sorted(number for of, number in self._row_of if of == column)
+            self._gone = {key: until for key, until in self._gone.items() if key[0] != column}
+        self._session[column] = session
+        return True, ended
+
+    def take(self, column: int, block: Reports, now_ns: int) -> tuple[list[int], list[int], dict[str, int]]:
+        """Hold a frame's newest reports: rows that moved, rows that are new, and counts of those refused by reason."""
+        oldest, youngest = now_ns - self._lag_ns, now_ns + self._ahead_ns
+        valid_held = self.reports.valid_ns
+        chosen: dict[int, int] = {}
+        fresh: dict[int, None] = {}
+        late = ahead = 0
+        for index, (number, valid_ns) in enumerate(zip(block.track.tolist(), block.valid_ns.tolist(), strict=True)):
+            if not oldest <= valid_ns <= youngest:
+                late, ahead = late + (valid_ns < oldest), ahead + (valid_ns > youngest)
+                continue
+            key = (column, number)
+            row = self._row_of.get(key)
+            if row is None:
+                if self._gone.get(key, -1) >= now_ns:
+                    continue
+                row = self.reports.take()
+                valid_held = self.reports.valid_ns
+                self._row_of[key] = row
+                fresh[row] = None
+            elif valid_ns <= valid_held[row]:
+                continue
+            valid_held[row] = valid_ns
+            chosen[row] = index
+        if chosen:
+            self._write(column, block, list(chosen), list(chosen.values()), list(fresh))
+        refused = {reason: n for reason, n in (("late", late), ("range", ahead)) if n}
+        return [row for row in chosen if row not in fresh], list(fresh), refused
+
+    def _write(self, column: int, block: Reports, rows: list[int], indices: list[int], fresh: list[int]) -> None:
+        held, at, of = self.reports, np.array(rows), np.array(indices)
+        valid_ns = block.valid_ns[of].astype(np.int64)
+        held.state[at] = block.state[of]
+        held.cov[at] = unpack_cov(block.cov[of])
+        held.phase[at] = block.phase[of]
+        held.quality[at] = np.minimum(block.quality[of], 15)
+        held.phenomenology[at] = block.phenomenology[of] & 3
+        held.pedigree[at] = block.pedigree[of]
+        held.detected_ns[at] = np.maximum(valid_ns - block.detected_age_ms[of].astype(np.int64) * _AGE_NS, 0)
+        held.tracked_ns[at] = np.maximum(valid_ns - block.tracked_age_ms[of].astype(np.int64) * _AGE_NS, 0)
+        held.track[at] = block.track[of]
+        if fresh:
+            new = np.array(fresh)
+            held.nation[new], held.mask[new] = column, 1 << column
+            held.system[new], held.off[new], held.dropped[new] = NONE, 0, False
+
+    def found(self, row: int) -> int:
+        """A new system track with this report as its only member."""
+        system, table = self.systems.take(), self.systems
+        table.number[system] = self._next
+        self._next = self._next % MAX_NUMBER + 1
+        table.members[system] = NONE
+        table.mask[system] = table.seen[system] = 0
+        table.due_ns[system] = table.impact_ns[system] = 0
+        table.first_ns[system] = self.reports.valid_ns[row]
+        self.join(row, system)
+        return system
+
+    def join(self, row: int, system: int) -> None:
+        """Make a report a member; what a lost system track was predicted from goes."""
+        table = self.systems
+        if table.mask[system] == 0:
+            for old in self.members(system):
+                self._forget(old)
+            table.members[system] = NONE
+        column = int(self.reports.nation[row])
+        table.members[system, column] = row
+        table.mask[system] |= 1 << column
+        table.seen[system] |= 1 << column
+        self.reports.system[row], self.reports.off[row] = system, 0
+
+    def leave(self, row: int) -> None:
+        """Take a member out of a system track that has others."""
+        system, column = int(self.reports.system[row]), int(self.reports.nation[row])
+        self.systems.members[system, column] = NONE
+        self.systems.mask[system] &= ~(1 << column)
+        self.reports.system[row] = NONE
+
+    def members(self, system: int) -> list[int]:
+        """Report rows of a system track, by nation."""
+        return [row for row in self.systems.members[system].tolist() if row != NONE]
+
+    def refuse(self, column: int, number: int, now_ns: int) -> None:
+        """A national track was dropped by its feed: what is still on its way of it is not taken."""
+        self._gone[column, number] = now_ns + self._lag_ns
+
+    def drop(self, column: int, number: int) -> tuple[int, bool] | None:
+        """A national track has ended: its system track and whether that has no member left; None where it was not held."""
+        row = self._row_of.pop((column, number), None)
+        if row is None:
+            return None
+        system = int(self.reports.system[row])
+        alone = int(self.systems.mask[system]) == 1 << column
+        if alone:
+            self.reports.dropped[row] = True
+            self.systems.mask[system] = 0
+        else:
+            self.leave(row)
+            self._forget(row)
+        return system, alone
+
+    def end(self, system: int) -> int:
+        """Forget a system track and its reports; its number."""
+        for row in self.members(system):
+            if not self.reports.dropped[row]:
+                self._row_of.pop((int(self.reports.nation[row]), int(self.reports.track[row])))
+            self._forget(row)
+        number = int(self.systems.number[system])
+        self.systems.give_back(system)
+        return number
+
+    def absorb(self, kept: int, gone: int) -> int:
+        """Move the members of `gone` that are still reported into `kept`; the number of `gone`, which ends."""
+        for row in self.members(gone):
+            if not self.reports.dropped[row]:
+                self.join(row, kept)
+                self.systems.members[gone, self.reports.nation[row]] = NONE
+        self.systems.seen[kept] |= self.systems.seen[gone]
+        return self.end(gone)
+
+    def forget_stragglers(self, now_ns: int) -> None:
+        """Dropped tracks whose time of refusal is over."""
+        if self._gone:
+            self._gone = {key: until for key, until in self._gone.items() if until >= now_ns}
+
+    def _forget(self, row: int) -> None:
+        self.reports.system[row] = NONE
+        self.reports.give_back(row)

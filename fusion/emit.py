@@ -1,0 +1,81 @@
+"""Writes picture frames: the system tracks that changed, as columns, for every recipient of a picture.
+
+A row that the receiver's checks would refuse is left out: nothing unsound leaves. A track that nobody reports loses quality with
+its age, a step of the scale every QUALITY_STEP_S.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from bus.columns import SystemTracks, bad_rows, pack_cov, to_u1
+from bus.messages import MAX_FRAME_ROWS, PictureFrame
+from bus.release import Nation
+from fusion.clusters import Clusters
+from fusion.tables import NONE
+
+QUALITY_STEP_S: Final = 2.0
+_NS_A_MS: Final = 1_000_000
+
+
+class Stamp(NamedTuple):
+    """Times of the newest message behind a picture."""
+
+    released_ns: int
+    due_ns: int = 0
+    received_ns: int = 0
+
+
+def rows_of(clusters: Clusters, systems: Sequence[int]) -> SystemTracks:
+    """The system tracks (rows of the table) as they are told."""
+    table, held = clusters.systems, clusters.reports
+    at = np.array(systems, np.int64)
+    members = table.members[at]
+    none = members == NONE
+    age_ms = (table.valid_ns[at] - table.newest_ns[at]) // _NS_A_MS
+    best = np.where(none, 0, held.quality[members]).max(axis=1)
+    block = SystemTracks(
+        system=table.number[at].astype(np.uint32),
+        valid_ns=table.valid_ns[at],
+        state=table.state[at],
+        cov=pack_cov(table.cov[at]),
+        phase=to_u1(table.phase[at]),
+        quality=np.maximum(best - (age_ms / (1000.0 * QUALITY_STEP_S)).astype(np.int64), 0).astype(np.uint8),
+        phenomenology=np.bitwise_or.reduce(np.where(none, 0, held.phenomenology[members]), axis=1).astype(np.uint8),
+        pedigree=np.bitwise_or.reduce(np.where(none, 0, held.pedigree[members]), axis=1).astype(np.uint32),
+        members=np.where(none | held.dropped[members], 0, held.track[members]).astype(np.uint32),
+        age_ms=np.minimum(age_ms, 2**32 - 1).astype(np.uint32),
+    )
+    bad = bad_rows(block.state, block.cov)
+    return block.take(~np.logical_or.reduce(list(bad.values()))) if bad else block
+
+
+def frames_of(
+    clusters: Clusters, touched: Sequence[int], ended: Sequence[int], to: Sequence[Nation], stamp: Stamp
+) -> list[PictureFrame]:
+    """Frames of at most MAX_FRAME_ROWS tracks and as many endings, a copy for each recipient."""
+    pieces = [touched[i : i + MAX_FRAME_ROWS] for i in range(0, len(touched), MAX_FRAME_ROWS)]
+    endings = [ended[i : i + MAX_FRAME_ROWS] for i in range(0, len(ended), MAX_FRAME_ROWS)]
+    frames: list[PictureFrame] = []
+    for piece, ending in zip_longest(pieces, endings, fillvalue=()):
+        block = rows_of(clusters, piece)
+        columns = block.to_wire()
+        frames += [
+            PictureFrame(
+                session=0,
+                seq=0,
+                recipient=recipient,
+                released_ns=stamp.released_ns,
+                due_ns=stamp.due_ns,
+                received_ns=stamp.received_ns,
+                n=len(block),
+                dropped=list(ending),
+                columns=columns,
+            )
+            for recipient in to
+        ]
+    return frames

@@ -1,0 +1,143 @@
+"""The engine: `step(messages, now) -> outputs`. Pure: no clock, no I/O, no chance.
+
+All recipients begin in one group with one picture. A message released to some of a group and not to others clones the picture and
+splits the group; groups never merge again. So each recipient's picture is exactly what an engine of its own, fed with nothing but
+what is released to it, would hold: nothing else can reach it, not by a number, a time, or a byte.
+
+A step with messages touches the groups that they are released to, and no other. A step without messages is the clock's tick.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from bus.columns import Reports
+from bus.errors import Rejected
+from bus.messages import Alert, LaunchDetected, PictureFrame, TrackDropped, TrackFrame, reports_of
+from bus.release import NATIONS, Nation, Release
+from fusion.alert import addressed
+from fusion.emit import Stamp, frames_of
+from fusion.picture import Picture
+from fusion.settings import FusionSettings
+
+__all__ = ["FusionEngine", "FusionSettings", "Inbound", "Outputs"]
+
+_LATEST_NS: Final = 2**62
+_DEFAULTS: Final = FusionSettings()
+
+
+class Inbound(NamedTuple):
+    """A decoded message, the release of its topic, and the wall time of its arrival."""
+
+    message: TrackFrame | LaunchDetected | TrackDropped
+    to: Release
+    received_ns: int = 0
+
+
+class Outputs(NamedTuple):
+    """What a step has to tell: alerts first. Sessions, sequence numbers and machine times are the shell's to stamp."""
+
+    alerts: list[Alert]
+    pictures: list[PictureFrame]
+
+
+@dataclass(slots=True)
+class _Group:
+    recipients: tuple[Nation, ...]
+    picture: Picture
+
+
+class FusionEngine:
+    """Fusion for a set of recipients. `rejected` counts rows and frames left out, by reason."""
+
+    def __init__(self, settings: FusionSettings = _DEFAULTS, recipients: tuple[Nation, ...] = NATIONS) -> None:
+        self._groups = [_Group(tuple(recipients), Picture(settings))]
+        self._order = {recipient: place for place, recipient in enumerate(recipients)}
+        self.rejected: Counter[str] = Counter()
+
+    def step(self, messages: Sequence[Inbound], now_ns: int) -> Outputs:
+        """Take the messages in their order at scenario time `now_ns`; none: only age."""
+        now_ns = min(max(now_ns, 0), _LATEST_NS)
+        if not messages:
+            for group in self._groups:
+                group.picture.tick(now_ns)
+            return self._collect([(group, Stamp(now_ns)) for group in self._groups])
+        stamps: dict[Nation, Stamp] = {}
+        for inbound in messages:
+            self._take(inbound, now_ns, stamps)
+        told = [(group, stamps[group.recipients[0]]) for group in self._groups if group.recipients[0] in stamps]
+        return self._collect(told)
+
+    def standing_alerts(self) -> list[Alert]:
+        """Every alert not closed or retracted, as last sent."""
+        return [
+            addressed(sent, to) for group in self._groups for sent in group.picture.book.standing() for to in group.recipients
+        ]
+
+    @property
+    def system_tracks(self) -> dict[Nation, int]:
+        """System tracks held, by recipient."""
+        return {to: len(group.picture.clusters) for group in self._groups for to in group.recipients}
+
+    @property
+    def alerts_by_state(self) -> dict[tuple[Nation, str], int]:
+        """Alerts that stand, by recipient and state, and all that were ever closed or retracted."""
+        return {
+            (to, state): count
+            for group in self._groups
+            for to in group.recipients
+            for state, count in sorted(group.picture.book.counts.items())
+        }
+
+    def _take(self, inbound: Inbound, now_ns: int, stamps: dict[Nation, Stamp]) -> None:
+        message = inbound.message
+        block: Reports | None = None
+        if isinstance(message, TrackFrame):
+            try:
+                block, left_out = reports_of(message)
+            except Rejected as rejected:
+                self.rejected[rejected.reason] += 1
+                return
+            self.rejected.update(left_out)
+        refused: dict[str, int] = {}
+        for group in self._released(inbound.to):
+            if block is not None and isinstance(message, TrackFrame):
+                refused = group.picture.take_reports(message, block, inbound.received_ns, now_ns)
+            elif isinstance(message, TrackDropped):
+                group.picture.take_drop(message, now_ns)
+            stamp = Stamp(message.released_ns, message.due_ns, inbound.received_ns)
+            for recipient in group.recipients:
+                stamps[recipient] = max(stamps.get(recipient, stamp), stamp)
+        self.rejected.update(refused)
+
+    def _released(self, to: Release) -> list[_Group]:
+        """The groups that may see it, after splitting those of which only a part may."""
+        groups: list[_Group] = []
+        for group in self._groups:
+            seeing = tuple(recipient for recipient in group.recipients if recipient in to)
+            if seeing and seeing != group.recipients:
+                rest = tuple(recipient for recipient in group.recipients if recipient not in to)
+                groups.append(_Group(rest, copy.deepcopy(group.picture)))
+                group.recipients = seeing
+            groups.append(group)
+        self._groups = sorted(groups, key=lambda group: self._order[group.recipients[0]])
+        return [group for group in self._groups if group.recipients[0] in to]
+
+    def _collect(self, told: list[tuple[_Group, Stamp]]) -> Outputs:
+        alerts: list[Alert] = []
+        pictures: list[PictureFrame] = []
+        for group, _ in told:
+            for sent in group.picture.book.outbox:
+                alerts += [addressed(sent, recipient) for recipient in group.recipients]
+            group.picture.book.outbox.clear()
+        for group, stamp in told:
+            picture = group.picture
+            if picture.touched or picture.ended:
+                pictures += frames_of(picture.clusters, list(picture.touched), picture.ended, group.recipients, stamp)
+                picture.touched.clear()
+                picture.ended.clear()
+        return Outputs(alerts, pictures)

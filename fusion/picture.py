@@ -1,0 +1,258 @@
+"""A picture: the state of fusion for a group of recipients who have been released the same reports.
+
+Takes reports and drops in, keeps clusters, estimates and cases, and hands out what changed. A message is fused when it is taken:
+hold, associate, estimate, judge; only then, and within bounds, looks for pairs and impact predictions. The clock's tick is what
+ages: it finds the silent, widens the lost, closes what is over. Nothing else looks at the time but for refusing late reports, so
+that a step which brings a recipient nothing does nothing to its picture.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from bus.columns import Reports
+from bus.messages import AlertTimes, TrackDropped, TrackFrame
+from fusion.alert import Event
+from fusion.assess import boosting
+from fusion.associate import Associator
+from fusion.casebook import Casebook
+from fusion.clusters import Clusters
+from fusion.combine import fuse_many
+from fusion.lineage import COLUMN_OF
+from fusion.settings import FusionSettings
+from fusion.tables import NONE
+
+_S: Final = 1_000_000_000
+_NEVER: Final = 2**62
+_IMPACTS_A_MESSAGE: Final = 3  # each takes some 0.3 ms; the rest follow with the next messages or the tick
+_IMPACTS_A_TICK: Final = 64
+
+
+class Picture:
+    """Fusion for one group of recipients."""
+
+    def __init__(self, settings: FusionSettings) -> None:
+        self._settings = settings
+        self.clusters = Clusters(settings.timing)
+        self.book = Casebook(settings, self.clusters)
+        self._associator = Associator(settings)
+        self._sigmas, self._bias = self._associator.sigmas_m_s2, self._associator.bias_var
+        self._newest_ns = 0
+        self.touched: dict[int, None] = {}  # system tracks that changed since they were last handed out
+        self.ended: list[int] = []  # numbers of those that ended
+
+    # -- messages --------------------------------------------------------------------------------------------------------------
+
+    def take_reports(self, frame: TrackFrame, block: Reports, received_ns: int, now_ns: int) -> dict[str, int]:
+        """Fuse a frame; the counts of its rows that were refused, by reason."""
+        column = COLUMN_OF[frame.nation]
+        if not self._in_session(column, frame.session, now_ns):
+            return {"late": len(block)} if len(block) else {}
+        moved, fresh, refused = self.clusters.take(column, block, now_ns)
+        if not (moved or fresh):
+            return refused
+        held = self.clusters.reports
+        homes = self._associator.place(self.clusters, fresh, column) if fresh else {}
+        systems: dict[int, int] = {}  # changed system track -> the report that changed it
+        for row in moved:
+            systems[int(held.system[row])] = row
+        for row in fresh:
+            home = homes.get(row)
+            if home is None:
+                home = self.clusters.found(row)
+                self.book.open(home, row, self._times(frame, row, received_ns))
+            else:
+                self.clusters.join(row, home)
+            systems[home] = row
+        off = self._estimate(list(systems))
+        for (system, row), apart in zip(systems.items(), off[:, column].tolist(), strict=True):
+            self.book.cases[system].times = self._times(frame, row, received_ns)
+            self._newest_ns = max(self._newest_ns, int(held.valid_ns[row]))
+            held.off[row] = held.off[row] + 1 if apart > self._settings.association.split_chi2 else 0
+        for system, row in systems.items():
+            if held.off[row] >= self._settings.association.split_after:
+                self._split(system, row, self._times(frame, row, received_ns), now_ns)
+            self.book.judge(system, now_ns)
+        self._look(now_ns)
+        self._predict([system for system in systems if system in self.book.cases], _IMPACTS_A_MESSAGE)
+        return refused
+
+    def take_drop(self, message: TrackDropped, now_ns: int) -> None:
+        """End national tracks; what becomes of a system track left without any depends on the reason."""
+        column = COLUMN_OF[message.nation]
+        if self._in_session(column, message.session, now_ns):
+            for number in message.tracks:
+                self.clusters.refuse(column, number, now_ns)
+                self._drop(column, number, message.reason, now_ns)
+
+    def tick(self, now_ns: int) -> None:
+        """Age: drop the silent, widen the lost, close what is over, catch up on looks and impact predictions."""
+        table = self.clusters.systems
+        self.clusters.forget_stragglers(now_ns)
+        for system in np.flatnonzero((table.number != 0) & (table.due_ns <= now_ns)).tolist():
+            if table.number[system] and table.due_ns[system] <= now_ns:
+                self._age(system, now_ns)
+        self._look(now_ns)
+        every_ns = int(self._settings.assessment.impact_every_s * _S)
+        due = (table.number != 0) & (table.phase[:, 0] < 0.5) & (table.newest_ns - table.impact_ns >= every_ns)
+        self._predict(np.flatnonzero(due).tolist(), _IMPACTS_A_TICK)
+
+    # -- estimates -------------------------------------------------------------------------------------------------------------
+
+    def _estimate(self, systems: list[int], at_ns: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        """Estimate anew from the members' latest reports; how far each member is from the others (m, 3), d2."""
+        table, held, timing = self.clusters.systems, self.clusters.reports, self._settings.timing
+        at = np.array(systems, np.int64)
+        members = table.members[at]
+        valid, newest, state, cov, phase, off = fuse_many(
+            members,
+            np.full(len(at), at_ns, np.int64),
+            held.valid_ns,
+            held.state,
+            held.cov,
+            held.phase,
+            self._sigmas,
+            self._settings.motion.lost_m_s2,
+            int(timing.stale_s * _S),
+            self._bias,
+        )
+        table.valid_ns[at], table.newest_ns[at], table.state[at], table.cov[at], table.phase[at] = (
+            valid,
+            newest,
+            state,
+            cov,
+            phase,
+        )
+        oldest = np.where(members == NONE, _NEVER, held.valid_ns[members]).min(axis=1)
+        table.due_ns[at] = oldest + int(timing.silent_s * _S)
+        self.touched.update(dict.fromkeys(systems))
+        return off
+
+    def _predict(self, systems: list[int], most: int) -> None:
+        table, every_ns = self.clusters.systems, int(self._settings.assessment.impact_every_s * _S)
+        due: list[tuple[int, int, int]] = []
+        for system in systems:
+            if boosting(table.phase[system]):
+                self.book.cases[system].impact = None
+            elif table.valid_ns[system] - table.impact_ns[system] >= every_ns and table.mask[system]:
+                due.append((int(table.impact_ns[system]), int(table.number[system]), system))
+        for _, _, system in sorted(due)[:most]:
+            self.book.predict(system)
+            self._expect_landing(system)
+
+    def _expect_landing(self, system: int) -> None:
+        landing_ns, table = self.book.landing_ns(system), self.clusters.systems
+        if landing_ns is not None and self.book.cases[system].standing:
+            table.due_ns[system] = min(int(table.due_ns[system]), landing_ns)
+
+    # -- who is who ------------------------------------------------------------------------------------------------------------
+
+    def _look(self, now_ns: int) -> None:
+        for one, other in self._associator.look(self.clusters, self._newest_ns):
+            self._merge(*self.book.elder(one, other), now_ns)
+
+    def _merge(self, kept: int, gone: int, now_ns: int) -> None:
+        self.book.merge(kept, gone)
+        self.ended.append(self.clusters.absorb(kept, gone))
+        self.touched.pop(gone, None)
+        self._estimate([kept])
+        self.book.judge(kept, now_ns)
+
+    def _split(self, system: int, row: int, times: AlertTimes, now_ns: int) -> None:
+        """A member that has been elsewhere for too long gets a system track of its own."""
+        table = self.clusters.systems
+        if len(self.clusters.members(system)) < 2:
+            return
+        self.clusters.leave(row)
+        table.seen[system] = table.mask[system]
+        own = self.clusters.found(row)
+        self.book.open(own, row, times)
+        self._estimate([system, own])
+        self.book.judge(own, now_ns)
+
+    def _in_session(self, column: int, session: int, now_ns: int) -> bool:
+        taken, ended = self.clusters.begin_session(column, session)
+        for number in ended:
+            self._drop(column, number, "lost", now_ns)
+        return taken
+
+    # -- endings ---------------------------------------------------------------------------------------------------------------
+
+    def _drop(self, column: int, number: int, reason: str, now_ns: int) -> None:
+        dropped = self.clusters.drop(column, number)
+        if dropped is None:
+            return
+        system, alone = dropped
+        if not alone:
+            self._estimate([system])
+            self._expect_landing(system)
+        elif reason == "impact":
+            self._end(system, "landed", "impact reported")
+        elif reason == "false":
+            self._end(system, "false", "reported as a false track")
+        else:
+            self._lose(system, now_ns)
+
+    def _lose(self, system: int, now_ns: int) -> None:
+        """Every member is gone: it may be seen by others already, may never have been, or is kept as a prediction."""
+        case, table = self.book.cases[system], self.clusters.systems
+        if not case.standing:
+            self._end(system, "lost", "lost")
+        elif not self._recognise(system, now_ns):
+            lived_ns = int(table.newest_ns[system]) - case.first_ns
+            if not case.was_confirmed and lived_ns < self._settings.timing.vanished_s * _S:
+                self._end(system, "false", "vanished soon after it appeared")
+            else:
+                table.due_ns[system] = now_ns
+
+    def _recognise(self, system: int, now_ns: int) -> bool:
+        """Whether a lost system track is one that others report: then they are one, and the elder alert goes on."""
+        same = self._associator.likeness(self.clusters, system)
+        if same is None:
+            return False
+        self._merge(*self.book.elder(system, same), now_ns)
+        return True
+
+    def _age(self, system: int, now_ns: int) -> None:
+        table, held, timing = self.clusters.systems, self.clusters.reports, self._settings.timing
+        landing_ns = self.book.landing_ns(system)
+        standing = self.book.cases[system].standing
+        if standing and landing_ns is not None and now_ns >= landing_ns:
+            if table.mask[system] == 0:
+                self._end(system, "landed", "the time of impact has passed")
+                return
+            self.book.send(system, "landed", "the time of impact has passed")
+        silent_ns = now_ns - int(timing.silent_s * _S)
+        if table.mask[system]:
+            silent = [row for row in self.clusters.members(system) if held.valid_ns[row] <= silent_ns]
+            for row in silent:
+                self._drop(int(held.nation[row]), int(held.track[row]), "lost", now_ns)
+            if not silent:
+                members = self.clusters.members(system)
+                table.due_ns[system] = min(int(held.valid_ns[row]) for row in members) + int(timing.silent_s * _S)
+                self._expect_landing(system)
+        elif now_ns - table.newest_ns[system] >= timing.lost_after_s * _S:
+            self._end(system, "lost", "lost, and not found again")
+        else:
+            self._estimate([system], now_ns)
+            if not self._recognise(system, now_ns):
+                table.due_ns[system] = now_ns + _S
+
+    def _end(self, system: int, event: Event, reason: str) -> None:
+        self.book.close(system, event, reason)
+        self.ended.append(self.clusters.end(system))
+        self.touched.pop(system, None)
+
+    def _times(self, frame: TrackFrame, row: int, received_ns: int) -> AlertTimes:
+        held = self.clusters.reports
+        return AlertTimes(
+            valid_ns=int(held.valid_ns[row]),
+            detected_ns=int(held.detected_ns[row]),
+            tracked_ns=int(held.tracked_ns[row]),
+            released_ns=frame.released_ns,
+            due_ns=frame.due_ns,
+            sent_ns=frame.sent_ns,
+            received_ns=received_ns,
+        )
