@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physics.compile import jit
-from physics.constants import EARTH_A_M, EARTH_B_M, EARTH_E2, EARTH_MEAN_RADIUS_M
+from physics.constants import EARTH_A_M, EARTH_B_M, EARTH_E2, EARTH_F, EARTH_MEAN_RADIUS_M
 
 Float = NDArray[np.float64]
 
@@ -87,6 +87,16 @@ def altitude_m(r_ecef_m: Float) -> float:
     """Height above the ellipsoid, m, of an ECEF position."""
     height: float = ecef_to_geodetic(r_ecef_m)[2]
     return height
+
+
+@jit
+def quick_altitude_m(r_ecef_m: Float) -> float:
+    """Height above the ellipsoid, m, to second order in the flattening: within 0.6 m up to 100 km, 5 m at 1,000 km."""
+    xy2 = r_ecef_m[0] * r_ecef_m[0] + r_ecef_m[1] * r_ecef_m[1]
+    r2 = xy2 + r_ecef_m[2] * r_ecef_m[2]
+    s2 = r_ecef_m[2] * r_ecef_m[2] / r2
+    radius = EARTH_A_M * (1.0 - EARTH_F * s2 * (1.0 + 1.5 * EARTH_F * (1.0 - s2)))
+    return math.sqrt(r2) - radius
 
 
 @jit

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from physics.atmosphere import air
 from physics.compile import jit
 from physics.constants import EARTH_A_M, EARTH_GM_M3_S2, EARTH_J2, EARTH_OMEGA_RAD_S
-from physics.frames import altitude_m
+from physics.frames import quick_altitude_m
 
 Float = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ def drag_acceleration(state: Float, beta_kg_m2: float) -> Float:
     r2 = state[0] * state[0] + state[1] * state[1] + state[2] * state[2]
     if not (0.0 < beta_kg_m2 < np.inf) or r2 > _NO_AIR_RADIUS_M * _NO_AIR_RADIUS_M:
         return out
-    density, _ = air(altitude_m(state[:3]))
+    density, _ = air(quick_altitude_m(state[:3]))
     speed = math.sqrt(state[3] * state[3] + state[4] * state[4] + state[5] * state[5])
     factor = -0.5 * density * speed / beta_kg_m2
     out[0] = factor * state[3]

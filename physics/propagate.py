@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from physics.compile import jit
 from physics.constants import EARTH_OMEGA_RAD_S
-from physics.frames import altitude_m
+from physics.frames import quick_altitude_m
 from physics.motion import ballistic_acceleration, ballistic_gradient, drag_acceleration
 
 Float = NDArray[np.float64]
@@ -22,10 +22,11 @@ GROUND_OK = 0
 GROUND_NEVER = 1
 GROUND_BAD_INPUT = 2
 _FALL_STEP_S = 5.0
-_THIN_AIR_STEP_S = 1.0
+_THIN_AIR_STEP_S = 2.0
 _AIR_STEP_S = 0.5
-_THIN_AIR_BELOW_M = 130e3
-_AIR_BELOW_M = 60e3
+_THIN_AIR_BELOW_M = 100e3
+_AIR_BELOW_M = 50e3
+_SPREAD_STEP_S = 30.0  # steps of the covariance's way to the ground: it is wide, and need not be exact to the metre
 
 
 @jit
@@ -80,7 +81,11 @@ def _system(state: Float) -> Float:
 @jit
 def transition(state: Float, dt_s: float) -> tuple[Float, Float]:
     """State (6,) after `dt_s` seconds, and the state-transition matrix (6, 6) from now to then."""
-    n = _steps(dt_s)
+    return _transition(state, dt_s, _steps(dt_s))
+
+
+@jit
+def _transition(state: Float, dt_s: float, n: int) -> tuple[Float, Float]:
     h_s = dt_s / n
     x = state.copy()
     phi = np.eye(6)
@@ -154,7 +159,7 @@ def to_ground(state: Float, cov: Float, q_m2_s3: float, beta_kg_m2: float, max_s
     if bad:
         return GROUND_BAD_INPUT, np.nan, np.full(6, np.nan), np.full((6, 6), np.nan)
     x, t = state.copy(), 0.0
-    alt = altitude_m(x[:3])
+    alt = quick_altitude_m(x[:3])
     climbing = x[0] * x[3] + x[1] * x[4] + x[2] * x[5] > 0.0
     if alt <= 0.0 and not climbing:
         return GROUND_OK, 0.0, x, cov.copy()
@@ -162,18 +167,18 @@ def to_ground(state: Float, cov: Float, q_m2_s3: float, beta_kg_m2: float, max_s
         h_s = _FALL_STEP_S if alt > _THIN_AIR_BELOW_M else _THIN_AIR_STEP_S if alt > _AIR_BELOW_M else _AIR_STEP_S
         h_s = min(h_s, max_s - t)
         after = _rk4(x, h_s, beta_kg_m2)
-        alt_after = altitude_m(after[:3])
+        alt_after = quick_altitude_m(after[:3])
         if alt_after <= 0.0 and (alt > 0.0 or not climbing):
             low, high = 0.0, h_s
             for _ in range(14):  # to 0.03 ms
                 middle = 0.5 * (low + high)
-                if altitude_m(_rk4(x, middle, beta_kg_m2)[:3]) > 0.0:
+                if quick_altitude_m(_rk4(x, middle, beta_kg_m2)[:3]) > 0.0:
                     low = middle
                 else:
                     high = middle
             x = _rk4(x, high, beta_kg_m2)
             t += high
-            _, phi = transition(state, t)
+            _, phi = _transition(state, t, 1 + int(t / _SPREAD_STEP_S))
             spread = phi @ cov @ phi.T
             return GROUND_OK, t, x, add_noise(0.5 * (spread + spread.T), t, q_m2_s3)
         x, alt = after, alt_after

@@ -107,30 +107,56 @@ def predict(x: Float, cov: Float, mu: Float, dt_s: float) -> tuple[Float, Float,
 
 
 @jit
-def innovation(x: Float, cov: Float, position: Float, information: Float) -> tuple[float, float]:
-    """Squared Mahalanobis distance and log-likelihood (less a constant) of a detection under one model's state and covariance.
-
-    Works for a singular information matrix: with Y = L L^T, distance^2 = d^T L (I + L^T P L)^-1 L^T d.
-    """
-    d = position - x[:3]
+def square_root(information: Float) -> Float:
+    """L (3, 3) with L L^T the information matrix (3, 3), which may be singular."""
     values, vectors = np.linalg.eigh(information)
     root = np.zeros((3, 3))
     for i in range(3):
         root[:, i] = vectors[:, i] * math.sqrt(max(values[i], 0.0))
-    s = np.eye(3) + root.T @ np.ascontiguousarray(cov[:3, :3]) @ root
-    w = root.T @ d
-    distance2 = (w * np.linalg.solve(s, w)).sum()
-    return distance2, -0.5 * (distance2 + math.log(max(np.linalg.det(s), _SMALL)))
+    return root
+
+
+@jit
+def _inverse3(s: Float) -> tuple[Float, float]:
+    """Inverse and determinant of a symmetric positive definite matrix (3, 3), by cofactors."""
+    out = np.empty((3, 3))
+    out[0, 0] = s[1, 1] * s[2, 2] - s[1, 2] * s[2, 1]
+    out[0, 1] = s[0, 2] * s[2, 1] - s[0, 1] * s[2, 2]
+    out[0, 2] = s[0, 1] * s[1, 2] - s[0, 2] * s[1, 1]
+    out[1, 1] = s[0, 0] * s[2, 2] - s[0, 2] * s[2, 0]
+    out[1, 2] = s[0, 2] * s[1, 0] - s[0, 0] * s[1, 2]
+    out[2, 2] = s[0, 0] * s[1, 1] - s[0, 1] * s[1, 0]
+    out[1, 0], out[2, 0], out[2, 1] = out[0, 1], out[0, 2], out[1, 2]
+    det = s[0, 0] * out[0, 0] + s[0, 1] * out[1, 0] + s[0, 2] * out[2, 0]
+    return out / det, det
+
+
+@jit
+def innovation(x: Float, cov: Float, position: Float, root: Float) -> tuple[float, float]:
+    """Squared Mahalanobis distance and log-likelihood (less a constant) of a detection under one model's state and covariance.
+
+    `root` is the square root L of the detection's information: distance^2 = d^T L (I + L^T P L)^-1 L^T d, singular or not.
+    """
+    s, w = np.eye(3), np.zeros(3)
+    for a in range(3):
+        for i in range(3):
+            w[a] += root[i, a] * (position[i] - x[i])
+            for b in range(3):
+                for j in range(3):
+                    s[a, b] += root[i, a] * cov[i, j] * root[j, b]
+    inverse, det = _inverse3(s)
+    distance2 = 0.0
+    for a in range(3):
+        for b in range(3):
+            distance2 += w[a] * inverse[a, b] * w[b]
+    return distance2, -0.5 * (distance2 + math.log(max(det, _SMALL)))
 
 
 @jit
 def update(x: Float, cov: Float, mu: Float, position: Float, information: Float) -> tuple[Float, Float, Float]:
     """Update one track (shapes as in `predict`) with one detection, Joseph form; mu by the likelihoods."""
     out, out_cov, weight = np.empty((2, 9)), np.empty((2, 9, 9)), np.empty(2)
-    values, vectors = np.linalg.eigh(information)
-    root = np.zeros((3, 3))
-    for i in range(3):
-        root[:, i] = vectors[:, i] * math.sqrt(max(values[i], 0.0))
+    root = square_root(information)
     for j in range(2):
         h = np.zeros((3, 9))  # whitened: the noise of root^T z is I on the directions that are measured
         h[:, :3] = root.T
@@ -181,14 +207,17 @@ def gate_all(x: Float, cov: Float, mu: Float, positions: Float, information: Flo
     """
     tracks, detections = x.shape[0], positions.shape[0]
     cost = np.full((tracks, detections), np.inf)
-    for i in range(tracks):
-        for k in range(detections):
-            d = positions[k] - x[i, 0, :3]
+    for k in range(detections):
+        root = square_root(information[k])
+        for i in range(tracks):
+            gap2 = 0.0
+            for a in range(3):
+                gap2 += (positions[k, a] - x[i, 0, a]) ** 2
             spread = math.sqrt(cov[i, 0, 0, 0] + cov[i, 0, 1, 1] + cov[i, 0, 2, 2])
-            if math.sqrt((d * d).sum()) > near_m + 6.0 * spread:
+            if math.sqrt(gap2) > near_m + 6.0 * spread:
                 continue
-            near0, like0 = innovation(x[i, 0], cov[i, 0], positions[k], information[k])
-            near1, like1 = innovation(x[i, 1], cov[i, 1], positions[k], information[k])
+            near0, like0 = innovation(x[i, 0], cov[i, 0], positions[k], root)
+            near1, like1 = innovation(x[i, 1], cov[i, 1], positions[k], root)
             if min(near0, near1) <= gate:
                 top = max(like0, like1)
                 cost[i, k] = -top - math.log(mu[i, 0] * math.exp(like0 - top) + mu[i, 1] * math.exp(like1 - top) + 1e-300)

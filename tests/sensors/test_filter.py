@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sensors.filter import COAST, combined, gate_all, innovation, predict, update
+from sensors.filter import COAST, combined, gate_all, innovation, predict, square_root, update
 from tests.oracles_sensors import direction_update, kalman_update
 
 Float = NDArray[np.float64]
@@ -92,7 +92,7 @@ def test_the_gate_leaves_out_what_is_far_and_prices_what_is_near() -> None:
     cost = gate_all(x[None], cov[None], mu[None], positions, information, 28.0, 30e3)
     assert np.isfinite(cost[0, 0])
     assert np.isinf(cost[0, 1])
-    _, like = innovation(x[0], cov[0], positions[0], information[0])
+    _, like = innovation(x[0], cov[0], positions[0], square_root(information[0]))
     assert cost[0, 0] >= -like - 50.0
 
 
