@@ -2,8 +2,8 @@
 
 - Bytes land in one buffer that is used again; packets are cut from it as the codec reads them, and what one read held is
   handed over together.
-- The codec says "not enough bytes" both for a packet that is still arriving and for one whose own lengths lie, so the
-  fixed header is read here: a packet that has wholly arrived and still cannot be read is malformed.
+- The codec only says "not enough bytes". The fixed header is read here, so that a long packet is not tried again at every
+  read, a too long one is not waited for, and one that has wholly arrived and still cannot be read is malformed.
 - A packet goes straight to the socket. From the ninth of one loop iteration on they are gathered and written together when
   the iteration ends or 64 kB are full: the first never waits, and a burst costs few system calls.
 - A malformed or too large packet ends the connection and is counted. So does silence over two pings.

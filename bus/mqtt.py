@@ -211,6 +211,7 @@ class MqttTransport:
             connection.write(_GOODBYE)  # without it the broker would publish our will
             connection.close()
             return
+        self._stats.reconnects += self._begun
         self._connection, self._writable, self._begun = connection, True, True
         self._largest_out = packet.max_packet_size or 2**28
         self._outbox.window = min(self.settings.in_flight, packet.receive_max)
@@ -254,7 +255,6 @@ class MqttTransport:
                     if str(error) not in failures:  # log a state once, not every try
                         failures.add(str(error))
                         log.warning("%s: %s; trying again", self._client_id, error)
-            self._stats.reconnects += 1
             log.info("%s: link to %s is back", self._client_id, self._broker)
 
     def _tell(self, state: LinkState) -> None:

@@ -7,7 +7,7 @@ import mqtt5
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.framing import Connection, packet_length
+from bus.framing import Connection, Read, packet_length
 
 PACKETS = [
     mqtt5.PublishPacket("a/b", bytes(n), qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=1 + n % 9, message_expiry_interval=n).write()
@@ -30,9 +30,9 @@ class Sink(asyncio.Transport):
         self.aborted = True
 
 
-def connection(largest: int = 2**20) -> tuple[Connection, list[object], Sink]:
+def connection(largest: int = 2**20, read: Read = mqtt5.read) -> tuple[Connection, list[object], Sink]:
     taken: list[object] = []
-    made = Connection(mqtt5.read, largest, lambda _, packets: taken.extend(packets), lambda _: None, lambda _, __: None)
+    made = Connection(read, largest, lambda _, packets: taken.extend(packets), lambda _: None, lambda _, __: None)
     sink = Sink()
     made.connection_made(sink)
     return made, taken, sink
@@ -114,3 +114,14 @@ async def test_the_first_packets_of_a_burst_never_wait_and_the_rest_go_together(
     assert sink.writes[8:] == [b"".join(b"%02d" % i for i in range(8, 100))]
     made.write(b"next")
     assert sink.writes[-1] == b"next"
+
+
+async def test_a_codec_that_asks_for_more_than_the_packet_holds_is_not_waited_for() -> None:
+    def never_content(view: memoryview) -> tuple[object, int]:
+        raise IndexError("not enough bytes")
+
+    made, _, sink = connection(read=never_content)
+    feed(made, PACKETS[2][:-1])
+    assert not sink.aborted
+    feed(made, PACKETS[2][-1:])
+    assert (made.malformed, sink.aborted) == (1, True)

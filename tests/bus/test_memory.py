@@ -13,13 +13,14 @@ def test_what_a_handler_publishes_comes_after_the_present_message_has_reached_ev
         seen.append(f"first {delivery.topic}")
         if delivery.topic == "a":
             node.publish("b", b"")
+        seen.append(f"first {delivery.topic} done")
 
     node.subscribe("#", first)
     other.subscribe("#", lambda delivery: seen.append(f"second {delivery.topic}"))
     node.connect_nowait()
     other.connect_nowait()
     node.publish("a", b"")
-    assert seen == ["first a", "second a", "first b", "second b"]
+    assert seen == ["first a", "first a done", "second a", "first b", "first b done", "second b"]
 
 
 def test_it_needs_no_event_loop_and_repeats_itself_exactly() -> None:

@@ -61,7 +61,7 @@ def test_a_lost_link_puts_what_was_in_flight_first_again_and_drops_qos0() -> Non
     box.hold_qos0(message())
     box.link_lost()
     assert stats.dropped["qos0_link_down"] == 1
-    assert box.new_id() not in ids
+    assert not any(box.new_id() in ids for _ in range(65_535))  # round the whole number space
     box.window = 10
     again = [m for m in (box.next_qos1(0.0) for _ in range(5)) if m]
     assert [m.payload for m in again] == [b"0", b"1", b"2", b"3"]
