@@ -93,13 +93,15 @@ def plausible(boosts: bool, speed_m_s: float, quality: int, settings: Alerting) 
 
 
 def is_news(case: Case, settings: Alerting, at_ns: int) -> bool:
-    """Whether the impact prediction is worth telling: the first one, or one that moved, and not too soon after the last."""
+    """Whether the impact prediction is worth telling: the first, or one that moved or widened, not too soon after the last."""
     if case.impact is None or not case.standing:
         return False
     if case.told_impact is None:
         return True
     if at_ns - case.told_ns < settings.update_every_s * 1e9:
         return False
+    if case.impact.semi_major_m > settings.widened * case.told_impact.semi_major_m:
+        return True
     return sigmas_apart(case.told_impact, case.impact) > settings.moved_sigma
 
 

@@ -2,7 +2,8 @@
 
 An unmodelled acceleration of standard deviation s an axis, constant over the span dt, adds (s dt^2 / 2)^2 to the position's
 variance, (s dt)^2 to the velocity's, and their product between them. That is deliberately not white noise: thrust does not
-average out. s is the root of the phases' mean square, weighted with their probabilities.
+average out. s is the root of the phases' mean square, weighted with their probabilities;
+probabilities up to NOISE count as none.
 
 Spans up to SHORT_S use the closed transition of a constant gravity gradient; longer ones integrate it (`physics.propagate`).
 Does not choose the time.
@@ -23,11 +24,15 @@ from physics.propagate import propagate_cov_one, propagate_one
 Float = NDArray[np.float64]
 
 SHORT_S = 3.0
+NOISE = 5.0 / 255.0  # a probability up to this is a tracker's floor, not a hint: over an hour it would be half the Earth
 
 
 @jit
 def acceleration_sigma(boost: float, coast: float, reentry: float, sigmas_m_s2: Float) -> float:
     """Root mean square of the phases' unmodelled accelerations (3,), m/s2; no phase known counts as boost."""
+    scale = NOISE * (boost + coast + reentry)
+    boost = boost if boost > scale else 0.0
+    reentry = reentry if reentry > scale else 0.0
     total = boost + coast + reentry
     if not total > 0.0:
         return float(sigmas_m_s2[0])

@@ -29,6 +29,7 @@ Float = NDArray[np.float64]
 
 ELLIPSE_95: Final = math.sqrt(5.991464547)
 BOOSTING: Final = 0.5  # an object is held to boost from this probability on
+RISING: Final = 0.1  # and its first report is read as one from the boost from this on: a tracker is slow to be sure
 _MOST_M: Final = 1e7  # half-axes are cut here: half round the Earth says nothing
 _MOST_S: Final = 1e6
 _BOOST_MOST_S: Final = 400.0
@@ -124,6 +125,11 @@ def boosting(phase: Float) -> bool:
     return bool(phase[0] >= BOOSTING or phase.sum() <= 0.0)
 
 
+def rising(phase: Float) -> bool:
+    """Whether a first report is to be read as one from the boost."""
+    return bool(phase[0] >= RISING or phase.sum() <= 0.0)
+
+
 def ellipse(spread: Float) -> tuple[float, float, float]:
     """Half-axes m (major, minor) and the major one's bearing, deg, of an east-north covariance's (2, 2) 95-percent ellipse."""
     e, c, n = float(spread[0, 0]), float(spread[0, 1]), float(spread[1, 1])
@@ -150,9 +156,9 @@ def place(lat_rad: float, lon_rad: float, spread: Float, time_ns: int, time_sigm
     )
 
 
-def launch_of(valid_ns: int, state: Float, cov: Float, boosts: bool, settings: Assessment) -> Place | None:
+def launch_of(valid_ns: int, state: Float, cov: Float, rises: bool, settings: Assessment) -> Place | None:
     """The launch point estimate from one report; None where its path never left the ground."""
-    if boosts:
+    if rises:
         back_s, sigma_s, offset_m, spread = boost_origin(state, cov, settings.thrust_m_s2)
         lat, lon, _ = ecef_to_geodetic(state[:3]).tolist()
         if not math.isfinite(back_s + lat + float(offset_m.sum())):

@@ -145,5 +145,5 @@ class Associator:
             self.sigmas_m_s2,
             self.bias_var,
             rules.gate_chi2,
-            int((self.settings.timing.lag_s + self.settings.timing.lost_after_s) * 1e9),
+            int((self.settings.timing.lag_s + self.settings.timing.silent_s) * 1e9),
         )

@@ -10,15 +10,29 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from bus.messages import Alert, AlertTimes, Member
+from bus.messages import Alert, AlertTimes, Member, TrackFrame
 from bus.release import NATIONS, Nation
 from fusion.alert import FINAL, Case, Event, anchor_id, is_news, move, plausible
-from fusion.assess import boosting, heading_deg, impact_of, launch_of
+from fusion.assess import boosting, heading_deg, impact_of, launch_of, rising
 from fusion.clusters import Clusters
 from fusion.lineage import describe, phenomenologies, union
 from fusion.settings import FusionSettings
+from fusion.tables import ReportTable
 
 _KEEP_ANCHORS = 10_000
+
+
+def stage_times(frame: TrackFrame, held: ReportTable, row: int, received_ns: int) -> AlertTimes:
+    """The stage times of a report that came in a frame."""
+    return AlertTimes(
+        valid_ns=int(held.valid_ns[row]),
+        detected_ns=int(held.detected_ns[row]),
+        tracked_ns=int(held.tracked_ns[row]),
+        released_ns=frame.released_ns,
+        due_ns=frame.due_ns,
+        sent_ns=frame.sent_ns,
+        received_ns=received_ns,
+    )
 
 
 class Casebook:
@@ -40,7 +54,7 @@ class Casebook:
         while anchor in self._anchors:  # the same national track founds again after a split
             detected_ns += 1_000_000_000
             anchor = anchor_id(nation, track, detected_ns)
-        launch = launch_of(valid_ns, held.state[row], held.cov[row], boosting(held.phase[row]), self._settings.assessment)
+        launch = launch_of(valid_ns, held.state[row], held.cov[row], rising(held.phase[row]), self._settings.assessment)
         self.cases[system] = Case(anchor, valid_ns, times, int(held.phenomenology[row]), launch=launch)
 
     def judge(self, system: int, now_ns: int) -> None:
@@ -69,17 +83,20 @@ class Casebook:
         case, table = self.cases[system], self._clusters.systems
         valid_ns = int(table.valid_ns[system])
         table.impact_ns[system] = valid_ns
+        if case.impact is not None and not table.mask[system] and valid_ns >= case.impact.time_ns:
+            return  # nobody sees it, and it should be down: no later time of impact is made up
         case.impact = impact_of(valid_ns, table.state[system], table.cov[system], self._settings.assessment)
         if is_news(case, self._settings.alerting, valid_ns):
-            first = case.told_impact is None
-            self.send(system, "predicted", "impact predicted" if first else "impact prediction moved")
+            news = "impact predicted" if case.told_impact is None else "impact prediction moved"
+            self.send(system, "predicted", news if table.mask[system] else "lost: the impact prediction widens")
 
     def landing_ns(self, system: int) -> int | None:
         """When its object is down beyond doubt; None without a prediction."""
         impact, rules = self.cases[system].impact, self._settings.alerting
         if impact is None:
             return None
-        return impact.time_ns + int(max(rules.past_s, rules.past_sigma * impact.time_sigma_s) * 1e9)
+        after_s = min(max(rules.past_s, rules.past_sigma * impact.time_sigma_s), rules.past_most_s)
+        return impact.time_ns + int(after_s * 1e9)
 
     def send(self, system: int, event: Event, reason: str) -> None:
         """Move the case; what comes of it goes to the outbox."""
@@ -109,11 +126,12 @@ class Casebook:
         return first, second
 
     def merge(self, kept: int, gone: int) -> None:
-        """Retract the alert of `gone` in favour of the one of `kept`, which inherits the earlier launch point."""
+        """Retract the alert of `gone` in favour of the one of `kept`, which keeps the better launch point."""
         elder, younger = self.cases[kept], self.cases[gone]
         self.send(gone, "merged", f"same object as {{recipient}}-{elder.anchor}")
-        if younger.first_ns < elder.first_ns:
-            elder.first_ns, elder.launch = younger.first_ns, younger.launch or elder.launch
+        elder.first_ns = min(elder.first_ns, younger.first_ns)
+        places = [place for place in (elder.launch, younger.launch) if place is not None]
+        elder.launch = min(places, key=lambda place: place.semi_major_m, default=None)
         elder.phenomenology |= younger.phenomenology
         elder.times = max(elder.times, younger.times, key=lambda times: times.valid_ns)
         del self.cases[gone]

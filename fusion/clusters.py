@@ -108,7 +108,7 @@ class Clusters:
         table.members[system] = NONE
         table.mask[system] = table.seen[system] = 0
         table.due_ns[system] = table.impact_ns[system] = 0
-        table.first_ns[system] = self.reports.valid_ns[row]
+        table.first_ns[system] = table.coast_ns[system] = self.reports.valid_ns[row]
         self.join(row, system)
         return system
 

@@ -17,7 +17,7 @@ from bus.messages import AlertTimes, TrackDropped, TrackFrame
 from fusion.alert import Event
 from fusion.assess import boosting
 from fusion.associate import Associator
-from fusion.casebook import Casebook
+from fusion.casebook import Casebook, stage_times
 from fusion.clusters import Clusters
 from fusion.combine import fuse_many
 from fusion.lineage import COLUMN_OF
@@ -62,18 +62,18 @@ class Picture:
             home = homes.get(row)
             if home is None:
                 home = self.clusters.found(row)
-                self.book.open(home, row, self._times(frame, row, received_ns))
+                self.book.open(home, row, stage_times(frame, held, row, received_ns))
             else:
                 self.clusters.join(row, home)
             systems[home] = row
         off = self._estimate(list(systems))
         for (system, row), apart in zip(systems.items(), off[:, column].tolist(), strict=True):
-            self.book.cases[system].times = self._times(frame, row, received_ns)
+            self.book.cases[system].times = stage_times(frame, held, row, received_ns)
             self._newest_ns = max(self._newest_ns, int(held.valid_ns[row]))
             held.off[row] = held.off[row] + 1 if apart > self._settings.association.split_chi2 else 0
         for system, row in systems.items():
             if held.off[row] >= self._settings.association.split_after:
-                self._split(system, row, self._times(frame, row, received_ns), now_ns)
+                self._split(system, row, stage_times(frame, held, row, received_ns), now_ns)
             self.book.judge(system, now_ns)
         self._look(now_ns)
         self._predict([system for system in systems if system in self.book.cases], _IMPACTS_A_MESSAGE)
@@ -95,8 +95,9 @@ class Picture:
             if table.number[system] and table.due_ns[system] <= now_ns:
                 self._age(system, now_ns)
         self._look(now_ns)
-        every_ns = int(self._settings.assessment.impact_every_s * _S)
-        due = (table.number != 0) & (table.phase[:, 0] < 0.5) & (table.newest_ns - table.impact_ns >= every_ns)
+        rules = self._settings.assessment
+        due = (table.number != 0) & (table.valid_ns - table.impact_ns >= int(rules.impact_every_s * _S))
+        due &= table.newest_ns - table.coast_ns >= int(rules.coast_for_s * _S)
         self._predict(np.flatnonzero(due).tolist(), _IMPACTS_A_TICK)
 
     # -- estimates -------------------------------------------------------------------------------------------------------------
@@ -127,16 +128,22 @@ class Picture:
         )
         oldest = np.where(members == NONE, _NEVER, held.valid_ns[members]).min(axis=1)
         table.due_ns[at] = oldest + int(timing.silent_s * _S)
+        burns = (phase[:, 0] > self._settings.assessment.boost_most) | (phase.sum(axis=1) <= 0.0)
+        table.coast_ns[at[burns]] = valid[burns]
         self.touched.update(dict.fromkeys(systems))
         return off
 
     def _predict(self, systems: list[int], most: int) -> None:
-        table, every_ns = self.clusters.systems, int(self._settings.assessment.impact_every_s * _S)
+        """Impact predictions that are due, the longest overdue first; a system track that boosts again loses its."""
+        table, rules = self.clusters.systems, self._settings.assessment
+        every_ns, coast_ns = int(rules.impact_every_s * _S), int(rules.coast_for_s * _S)
         due: list[tuple[int, int, int]] = []
         for system in systems:
             if boosting(table.phase[system]):
                 self.book.cases[system].impact = None
-            elif table.valid_ns[system] - table.impact_ns[system] >= every_ns and table.mask[system]:
+            elif table.valid_ns[system] - table.impact_ns[system] >= every_ns and (
+                table.newest_ns[system] - table.coast_ns[system] >= coast_ns
+            ):
                 due.append((int(table.impact_ns[system]), int(table.number[system]), system))
         for _, _, system in sorted(due)[:most]:
             self.book.predict(system)
@@ -233,26 +240,14 @@ class Picture:
                 members = self.clusters.members(system)
                 table.due_ns[system] = min(int(held.valid_ns[row]) for row in members) + int(timing.silent_s * _S)
                 self._expect_landing(system)
-        elif now_ns - table.newest_ns[system] >= timing.lost_after_s * _S:
+        elif landing_ns is None and now_ns - table.newest_ns[system] >= timing.lost_after_s * _S:
             self._end(system, "lost", "lost, and not found again")
         else:
             self._estimate([system], now_ns)
             if not self._recognise(system, now_ns):
-                table.due_ns[system] = now_ns + _S
+                table.due_ns[system] = now_ns + min(max(_S, (now_ns - int(table.newest_ns[system])) // 20), 5 * _S)
 
     def _end(self, system: int, event: Event, reason: str) -> None:
         self.book.close(system, event, reason)
         self.ended.append(self.clusters.end(system))
         self.touched.pop(system, None)
-
-    def _times(self, frame: TrackFrame, row: int, received_ns: int) -> AlertTimes:
-        held = self.clusters.reports
-        return AlertTimes(
-            valid_ns=int(held.valid_ns[row]),
-            detected_ns=int(held.detected_ns[row]),
-            tracked_ns=int(held.tracked_ns[row]),
-            released_ns=frame.released_ns,
-            due_ns=frame.due_ns,
-            sent_ns=frame.sent_ns,
-            received_ns=received_ns,
-        )

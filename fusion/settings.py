@@ -14,8 +14,9 @@ class Motion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     coast_m_s2: Annotated[float, Meta(ge=0.0, le=500.0, description="m/s2; thin air and the tail of a burn")] = 0.05
     reentry_m_s2: Annotated[float, Meta(ge=0.0, le=500.0, description="m/s2; drag below some 60 km, unknown body")] = 60.0
     lost_m_s2: Annotated[
-        float, Meta(ge=0.0, le=500.0, description="m/s2 added for a track nobody reports: it may manoeuvre or still burn")
-    ] = 2.0
+        float,
+        Meta(ge=0.0, le=500.0, description="m/s2 added for a track nobody reports: grows to 1.4 km in 4 min, 290 km in an hour"),
+    ] = 0.05
 
 
 class Association(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -60,7 +61,10 @@ class Timing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     silent_s: Annotated[
         float, Meta(gt=0.0, le=600.0, description="a track unheard for this long is lost; two of the slowest sensor's looks")
     ] = 25.0
-    lost_after_s: Annotated[float, Meta(gt=0.0, le=3600.0, description="a lost track is given up after this long")] = 90.0
+    lost_after_s: Annotated[
+        float,
+        Meta(gt=0.0, le=3600.0, description="a lost track is given up after this long; with an impact predicted, after impact"),
+    ] = 90.0
     vanished_s: Annotated[
         float, Meta(ge=0.0, le=600.0, description="a quick alert whose track lived less than this was never a launch: retracted")
     ] = 20.0
@@ -81,6 +85,13 @@ class Assessment(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     thrust_m_s2: Annotated[
         float, Meta(gt=0.0, le=500.0, description="m/s2; usual net acceleration of a boost, for back-extrapolation")
     ] = 30.0
+    boost_most: Annotated[
+        float,
+        Meta(ge=0.0, le=1.0, description="no impact prediction above this probability of boost; it errs on the side of boost"),
+    ] = 0.02
+    coast_for_s: Annotated[
+        float, Meta(ge=0.0, le=600.0, description="s below boost_most before impact is predicted; phases flicker")
+    ] = 5.0
     impact_every_s: Annotated[
         float, Meta(gt=0.0, le=600.0, description="s of valid time between impact predictions of one track")
     ] = 1.0
@@ -94,9 +105,13 @@ class Alerting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     quality: Annotated[int, Meta(ge=0, le=15, description="track quality that one sensor's coasting track needs")] = 4
     boost_quality: Annotated[int, Meta(ge=0, le=15, description="track quality that one sensor's boosting track needs")] = 1
     moved_sigma: Annotated[float, Meta(ge=0.0, le=100.0, description="an impact point that moved this many sigma is news")] = 3.0
+    widened: Annotated[float, Meta(ge=1.0, le=1e3, description="an impact ellipse that grew by this factor is news")] = 1.5
     update_every_s: Annotated[float, Meta(ge=0.0, le=3600.0, description="s of valid time between updates of one alert")] = 5.0
     past_sigma: Annotated[float, Meta(ge=0.0, le=100.0, description="closed this many sigma after the time of impact")] = 3.0
     past_s: Annotated[float, Meta(ge=0.0, le=3600.0, description="s; and at least this long after it")] = 5.0
+    past_most_s: Annotated[
+        float, Meta(ge=0.0, le=3600.0, description="s; and at most this long: a lost track's sigma is no reason")
+    ] = 30.0
 
 
 class FusionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -87,8 +87,8 @@ class SystemTable(Table):
     """System tracks and their estimates; `number` 0 marks a free row.
 
     `mask` has a bit a nation that reports it now, 0 while all members have been dropped and only a prediction is left; `seen` a
-    bit a nation that ever did. `first_ns` is the founding report's time, `impact_ns` the time of the estimate that the last
-    impact prediction was made from, `due_ns` when the clock's tick has to look again.
+    bit a nation that ever did. Times: `first_ns` of the founding report, `coast_ns` since when nothing hinted at boost,
+    `impact_ns` of the estimate behind the last impact prediction, `due_ns` when the clock's tick has to look again.
     """
 
     FIELDS = {  # noqa: RUF012 (a table, never changed)
@@ -102,6 +102,7 @@ class SystemTable(Table):
         "cov": (np.float64, (6, 6)),
         "phase": (np.float64, (3,)),
         "first_ns": (np.int64, ()),
+        "coast_ns": (np.int64, ()),
         "impact_ns": (np.int64, ()),
         "due_ns": (np.int64, ()),
     }
@@ -115,6 +116,7 @@ class SystemTable(Table):
     cov: Float
     phase: Float
     first_ns: Rows
+    coast_ns: Rows
     impact_ns: Rows
     due_ns: Rows
 
