@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
-from sensors.truth import Truth
 
 from bench.live import Watch
 from bus.messages import Alert
 from bus.release import NATIONS
+from sensors.truth import Truth
 
 _LINES_A_RUN = 10
 
@@ -32,7 +32,7 @@ class Display:
         if self._watch is not None and what == "running":
             self._begin()
         else:
-            self._console.print(f"[dim]- {what}[/dim]", highlight=False)
+            self._console.print(f"[dim]- {what}[/dim]", highlight=False, soft_wrap=True)
 
     def follow(self, watch: Watch, truth: Truth, speed: float) -> None:
         """Follow this watch once the exercise runs."""
@@ -68,11 +68,12 @@ class Display:
             return
         at_s = max(0.0, (self._watch.clock.now_ns() - self._span[0]) / 1e9)
         counts = "  ".join(f"{nation} {self._alerts(nation)}" for nation in NATIONS)
-        self._progress.update(self._task, completed=at_s, counts=f"{self._watch.reports} reports   alerts: {counts}")
+        counts = f"{self._watch.reports} reports, alerts quick/confirmed/closed: {counts}"
+        self._progress.update(self._task, completed=at_s, counts=counts)
         total_s = (self._span[1] - self._span[0]) / 1e9
         if not self._console.is_terminal and at_s >= total_s * self._lines / _LINES_A_RUN:
             self._lines += 1
-            self._console.print(f"  T+{at_s:.0f} s: {self._watch.reports} reports, alerts: {counts}", highlight=False)
+            self._console.print(f"  T+{at_s:.0f} s: {counts}", highlight=False)
 
     def _alerts(self, nation: str) -> str:
         assert self._watch is not None

@@ -11,10 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from fusion.warm import warm_up
 from rich.console import Console
-from sensors.scenario import Scenario, load_scenario
-from sensors.truth import build_truth
 
 from bench.display import Display
 from bench.links import link_maker
@@ -28,6 +25,9 @@ from bench.world import World, play_out
 from bus.errors import BadInput, BusError
 from bus.party import stop_on_signals
 from bus.release import NATIONS
+from fusion.warm import warm_up
+from sensors.scenario import Scenario, load_scenario
+from sensors.truth import build_truth
 
 _INTERRUPTED = 130
 
@@ -160,4 +160,4 @@ def _publish(result: Result, world: World, outcome: Outcome, report: Path | None
     if as_json:
         click.echo(to_json(result))
     else:
-        Console(soft_wrap=False).print(for_terminal(result))
+        Console().print(for_terminal(result))

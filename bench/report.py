@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -42,8 +43,11 @@ def to_csv(result: Result) -> str:
 
 
 def number(value: float | None, form: str = ".1f") -> str:
-    """A figure, or a dash where it never happened."""
-    return _NEVER if value is None else format(value, form)
+    """A figure, or a dash where it never happened; never a negative zero."""
+    if value is None:
+        return _NEVER
+    text = format(value, form)
+    return text.replace("-", "+" if "+" in form else "") if float(text) == 0.0 else text
 
 
 def warning_rows(result: Result) -> list[list[str]]:
@@ -63,7 +67,7 @@ def _cells(warned: Warned) -> list[str]:
         number(warned.warned_after_s),
         number(warned.confirmed_after_s),
         number(warned.lead_s, ".0f"),
-        "only shared" if only_by_sharing else number(warned.gain_s, "+.1f"),
+        "shared" if only_by_sharing else number(warned.gain_s, "+.1f"),
     ]
 
 
@@ -121,31 +125,38 @@ STAGE_HEADINGS = ("stage", "p50 ms", "p99 ms", "budget ms", "over")
 COLUMN_HEADINGS = ("warned s", "confirmed s", "lead s", "gain s")
 
 
-_CAPTION = "seconds after launch; lead: to impact; gain: what sharing bought over the recipient's own feed alone"
+_CAPTION = "seconds after launch; gain: seconds that sharing bought over the recipient's own feed alone (shared: alone it had no warning)"
 
 
 def for_terminal(result: Result) -> RenderableType:
-    """The warning-time table, the stages and the summary, for a rich console."""
-    table = Table(title=f"Warning time by launch and recipient: {result.scenario}", caption=_CAPTION, header_style="bold")
-    for heading in ("launch", "type", "impact s"):
-        table.add_column(heading, justify="left" if heading == "type" else "right")
+    """The warning-time table, the stages and the summary, for a rich console of 80 columns or more."""
+    table = Table(
+        title=f"Warning time by launch and recipient: {result.scenario}", caption=_CAPTION, box=SIMPLE_HEAD, pad_edge=False
+    )
+    for heading in ("launch", "impact\ns"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for nation in NATIONS:
-        for heading in COLUMN_HEADINGS:
-            table.add_column(f"{nation}\n{heading}", justify="right")
-    for row in warning_rows(result):
-        table.add_row(*row)
+        for heading in ("warn", "conf", "gain"):
+            table.add_column(f"{nation}\n{heading}", justify="right", no_wrap=True)
+    for launch, row in zip(result.launches, warning_rows(result), strict=True):
+        table.add_row(launch.launch_id, *_narrow(row))
     if len(result.launches) > 1:
         table.add_section()
-        table.add_row(*median_row(result), style="bold")
-    parts: list[RenderableType] = [table] if result.launches else [Text("No launch in this scenario.")]
+        table.add_row("median", *_narrow(median_row(result)), style="bold")
+    parts: list[RenderableType] = [table] if result.launches else [Text("No launch in this scenario.\n")]
     if result.stages.total_ms.p50 is not None:
-        stages = Table(title="Where the machine's milliseconds went", header_style="bold")
+        stages = Table(title="Where the machine's milliseconds went", box=SIMPLE_HEAD, pad_edge=False)
         for heading in STAGE_HEADINGS:
             stages.add_column(heading, justify="left" if heading == "stage" else "right")
         for row in stage_rows(result):
             stages.add_row(*row)
         parts.append(stages)
     return Group(*parts, *(Text(line) for line in summary_lines(result)))
+
+
+def _narrow(row: list[str]) -> list[str]:
+    """A row of the wide table without launch, type and lead times, which the impact column implies."""
+    return [row[2], *(row[3 + 4 * nation + column] for nation in range(len(NATIONS)) for column in (0, 1, 3))]
 
 
 def to_markdown(result: Result, held: dict[Nation, list[Held]], start_ns: int) -> str:

@@ -99,23 +99,29 @@ def _decoded(entries: Iterable[Entry]) -> Iterator[tuple[Entry, object]]:
 def _alone(world: World, fusion: FusionSettings, nation: Nation) -> dict[str, float]:
     """Seconds from each launch to its first warning, on the nation's own feed alone."""
     outcome = simulate(world, fusion, nations=(nation,), recipients=(nation,))
-    first = _first(held_alerts(world, outcome.received[nation]), _WARNS)
+    first = _first(world, held_alerts(world, outcome.received[nation]), _WARNS)
     started = {launch.launch_id: launch.launch_ns for launch in world.truth.launches}
     return {launch_id: (held.physics_ns - started[launch_id]) / 1e9 for launch_id, held in first.items()}
 
 
-def _first(held: Iterable[Held], states: tuple[str, ...]) -> dict[str, Held]:
-    """The first alert in one of `states` for each launch."""
+def _first(world: World, held: Iterable[Held], states: tuple[str, ...]) -> dict[str, Held]:
+    """The first alert in one of `states` for each launch.
+
+    Not before some sensor had detected that launch: a track that later follows it may have begun on another's detections.
+    """
+    detected = dict(zip((launch.launch_id for launch in world.truth.launches), world.detected_ns(), strict=True))
     first: dict[str, Held] = {}
     for each in held:
         if each.launch_id is not None and each.alert.state in states:
-            first.setdefault(each.launch_id, each)
+            seen_ns = detected[each.launch_id]
+            if seen_ns is not None and each.physics_ns >= seen_ns:
+                first.setdefault(each.launch_id, each)
     return first
 
 
 def _launches(world: World, held: dict[Nation, list[Held]], alone: dict[Nation, dict[str, float]]) -> list[Launch]:
-    warned = {nation: _first(each, _WARNS) for nation, each in held.items()}
-    confirmed = {nation: _first(each, _WARNS[1:]) for nation, each in held.items()}
+    warned = {nation: _first(world, each, _WARNS) for nation, each in held.items()}
+    confirmed = {nation: _first(world, each, _WARNS[1:]) for nation, each in held.items()}
     launches = []
     for truth in world.truth.launches:
         impact_s = (truth.impact_ns - truth.launch_ns) / 1e9
@@ -164,7 +170,7 @@ def _count_alerts(world: World, held: dict[Nation, list[Held]], end_ns: int) -> 
             elif not retracted:
                 kept[last.launch_id] += 1
         counts["false"] += sum(n - 1 for n in kept.values())
-        warned = _first(each, _WARNS)
+        warned = _first(world, each, _WARNS)
         counts["missed"] += sum(launch.launch_id not in warned and launch.impact_ns <= end_ns for launch in world.truth.launches)
     return Alerts(**{name: counts[name] for name in ("false", "missed", "retracted", "confirmed", "standing")})
 

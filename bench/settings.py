@@ -10,7 +10,7 @@ from fusion.engine import FusionSettings
 from msgspec import Meta, Struct
 
 from bus.metrics import Budgets
-from bus.mqtt import LinkSettings
+from bus.link import LinkSettings
 from bus.settings import load_settings
 from fusion.service import WorkerSettings
 

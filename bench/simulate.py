@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bus.memory import MemoryBus
+from bus.memory import MemoryBus, MemoryTransport
 from fusion.engine import FusionSettings
 from prometheus_client import CollectorRegistry
 from sensors.feed import Release
@@ -47,7 +47,7 @@ def simulate(
     feeds = {nation: FeedService(make, _metrics(), nation, world.feeds[nation].sensor_names()) for nation in nations}
     worker = FusionWorker(make, _metrics(), WorkerSettings(), fusion, recipients)
     receivers = {nation: ReceiverService(make, _metrics(), nation, record=received[nation].append) for nation in recipients}
-    parties = [service.party for service in (*feeds.values(), worker, *receivers.values())]
+    parties = [each.party for each in feeds.values()] + [worker.party] + [each.party for each in receivers.values()]
     for number, party in enumerate(parties):
         _join(party, clock, session=number + 1)
     for at_ns, nation, release in _in_order(world, nations):
@@ -67,8 +67,9 @@ def _join(party: Party, clock: SimulatedClock, session: int) -> None:
     """Connect a party to the in-memory bus, on the shared clock, with a session that is the same in every run."""
     party.clock = clock
     party.streams.session = session
-    party.bulk.connect_nowait()
-    party.urgent.connect_nowait()
+    for link in (party.bulk, party.urgent):
+        assert isinstance(link, MemoryTransport)
+        link.connect_nowait()
 
 
 def _in_order(world: World, nations: tuple[Nation, ...]) -> Iterator[tuple[int, Nation, Release | None]]:

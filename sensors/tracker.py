@@ -31,7 +31,7 @@ GATE: Final = 28.0  # squared distance; chi-square of 3 degrees of freedom leave
 NEAR_M: Final = 30e3  # a radar's detection further than this, and six sigma, from a prediction is not its track's
 MISS_COST: Final = 25.0  # what it costs to leave a detection to no track, in negative log-likelihood
 RADAR_HITS: Final = 4  # hits that confirm a track seen by radar
-INFRARED_HITS: Final = 3  # and by infrared alone
+INFRARED_HITS: Final = 2  # and by infrared alone, where clutter is rare: two sights of one rising plume
 TENTATIVE_S: Final = 25.0  # a tentative track not confirmed by then ends
 TENTATIVE_MISSES: Final = 2  # misses in a row, by sensors that had seen it, that end a tentative track
 LOST_S: Final = 20.0  # a confirmed track not seen for so long is lost
@@ -39,7 +39,8 @@ REENTRY_BELOW_M: Final = 80e3
 DOWN_BELOW_M: Final = 8e3
 MIN_SPEED_M_S: Final = 250.0  # slower than any missile once confirmed: clutter
 MAX_SPEED_M_S: Final = 9_000.0
-_QUALITY_SIGMA_M: Final = 10.0  # position sigma of quality 15; each step below is 1.6 times as much
+_QUALITY_SIGMA_M: Final = 10.0  # position sigma of quality 15
+_QUALITY_STEP: Final = 1.8  # each step below is this many times as much: one line of sight has quality 1
 _NS: Final = 1_000_000_000
 
 
@@ -161,6 +162,8 @@ class NationalTracker:
         needed = RADAR_HITS if track.phenomenology & RADAR else INFRARED_HITS
         if track.hits < needed:
             return False
+        if track.phenomenology == INFRARED:
+            return True
         x, cov = combined(track.x, track.cov, track.mu)
         speed = float(np.linalg.norm(x[3:]))
         sigma = math.sqrt(float(np.trace(cov[3:, 3:])))
@@ -278,6 +281,6 @@ def _phase(state: Float, boost: float) -> tuple[float, float, float]:
 def _quality(cov: Float) -> NDArray[np.uint8]:
     """Track quality 0 to 15 from the position's one-sigma radius."""
     sigma = np.sqrt(np.trace(cov[:, :3, :3], axis1=1, axis2=2))
-    steps = np.log(np.maximum(sigma, 1e-3) / _QUALITY_SIGMA_M) / math.log(1.6)
+    steps = np.log(np.maximum(sigma, 1e-3) / _QUALITY_SIGMA_M) / math.log(_QUALITY_STEP)
     quality: NDArray[np.uint8] = np.clip(15.0 - steps, 0.0, 15.0).astype(np.uint8)
     return quality
