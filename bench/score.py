@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from fusion.engine import FusionSettings
 
 from bench.accuracy import PictureScore
 from bench.result import GOSPA_CUTOFF_M, Alerts, BusCounts, Launch, Result, Stages, StageTimes, Tracks, Warned
@@ -23,6 +22,7 @@ from bus.party import Summary
 from bus.recording import Entry
 from bus.release import Nation
 from bus.topics import parse_topic
+from fusion.engine import FusionSettings
 
 _SECOND_NS = 1_000_000_000
 _WARNS = ("quick", "confirmed", "updated")

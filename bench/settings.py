@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from fusion.engine import FusionSettings
 from msgspec import Meta, Struct
 
-from bus.metrics import Budgets
 from bus.link import LinkSettings
+from bus.metrics import Budgets
 from bus.settings import load_settings
+from fusion.engine import FusionSettings
 from fusion.service import WorkerSettings
 
 

@@ -10,19 +10,19 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bus.memory import MemoryBus, MemoryTransport
-from fusion.engine import FusionSettings
 from prometheus_client import CollectorRegistry
-from sensors.feed import Release
 
 from bench.receiver import ReceiverService
 from bench.world import World
 from bus.clock import SimulatedClock
+from bus.memory import MemoryBus, MemoryTransport
 from bus.metrics import Budgets, Metrics
 from bus.party import MakeTransport, Party, Summary
 from bus.recording import Entry
 from bus.release import NATIONS, Nation
+from fusion.engine import FusionSettings
 from fusion.service import FusionWorker, WorkerSettings
+from sensors.feed import Release
 from sensors.service import FeedService, outgoing
 
 _TICK_NS = 500_000_000
