@@ -5,12 +5,11 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from sensors.scenario import load_scenario
-from sensors.truth import build_truth
-
 from bench.settings import Settings
 from bus.errors import BadInput
 from bus.settings import from_tree
+from sensors.scenario import load_scenario
+from sensors.truth import build_truth
 
 
 def describe(file: Path) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bus.aiomqtt import AiomqttTransport
-
 from bench.settings import Settings
+from bus.aiomqtt import AiomqttTransport
 from bus.mqtt import MqttTransport
 from bus.party import MakeTransport
 from bus.transport import Transport, Will

@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from bus.broker import EmbeddedBroker
-from sensors.truth import Truth
 
 from bench.simulate import Outcome
 from bus import recording
+from bus.broker import EmbeddedBroker
 from bus.clock import Clock, ScaledClock, WallClock
 from bus.errors import BusError, Rejected
 from bus.messages import Alert, AnyMessage, ExerciseClock, Status, TrackFrame, decode, encode
@@ -32,6 +31,7 @@ from bus.recording import Entry
 from bus.release import NATIONS, Nation
 from bus.topics import EVERYTHING, EXERCISE_CLOCK, parse_topic
 from bus.transport import Delivery, LinkState, Transport
+from sensors.truth import Truth
 
 log = logging.getLogger(__name__)
 

@@ -125,7 +125,10 @@ STAGE_HEADINGS = ("stage", "p50 ms", "p99 ms", "budget ms", "over")
 COLUMN_HEADINGS = ("warned s", "confirmed s", "lead s", "gain s")
 
 
-_CAPTION = "seconds after launch; gain: seconds that sharing bought over the recipient's own feed alone (shared: alone it had no warning)"
+_CAPTION = (
+    "seconds after launch to the first and to the confirmed alert; gain: seconds that sharing bought "
+    "over the recipient's own feed alone (shared: alone it had no warning)"
+)
 
 
 def for_terminal(result: Result) -> RenderableType:

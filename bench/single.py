@@ -85,7 +85,6 @@ def run_feed(
 ) -> None:
     """`triwarn feed`."""
     from sensors.scenario import default_nation, load_scenario
-
     from sensors.service import FeedService
 
     owner = cast("Nation", nation)

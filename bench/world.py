@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bus.release import NATIONS, Nation
 from sensors.feed import NationalFeed, Release
 from sensors.scenario import Scenario
 from sensors.truth import Truth, build_truth
-
-from bus.release import NATIONS, Nation
 
 
 @dataclass(frozen=True, slots=True)
