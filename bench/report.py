@@ -134,7 +134,11 @@ _CAPTION = (
 def for_terminal(result: Result) -> RenderableType:
     """The warning-time table, the stages and the summary, for a rich console of 80 columns or more."""
     table = Table(
-        title=f"Warning time by launch and recipient: {result.scenario}", caption=_CAPTION, box=SIMPLE_HEAD, pad_edge=False
+        title=f"Warning time by launch and recipient: {result.scenario}",
+        caption=_CAPTION,
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
     for heading in ("launch", "impact\ns"):
         table.add_column(heading, justify="right", no_wrap=True)
