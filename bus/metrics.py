@@ -123,6 +123,7 @@ class _LinkCollector(Collector):
         depth = GaugeMetricFamily("triwarn_queue_depth", "Messages waiting in the link's queues", labels=["link"])
         in_flight = GaugeMetricFamily("triwarn_in_flight", "QoS 1 messages not yet acknowledged", labels=["link"])
         connected = GaugeMetricFamily("triwarn_connected", "1 while the link is up", labels=["link"])
+        errors = CounterMetricFamily("triwarn_link_errors", "Broken packets and failed handlers", labels=["link", "kind"])
         octets = CounterMetricFamily("triwarn_bytes", "Payload bytes by direction", labels=["link", "direction"])
         for name, link in self._links.items():
             stats = link.stats
@@ -132,9 +133,11 @@ class _LinkCollector(Collector):
             depth.add_metric([name], stats.queue_depth)
             in_flight.add_metric([name], stats.in_flight)
             connected.add_metric([name], float(link.connected))
+            errors.add_metric([name, "malformed"], stats.malformed)
+            errors.add_metric([name, "handler"], stats.handler_errors)
             octets.add_metric([name, "out"], stats.bytes_out)
             octets.add_metric([name, "in"], stats.bytes_in)
-        return [reconnects, dropped, depth, in_flight, connected, octets]
+        return [reconnects, dropped, depth, in_flight, connected, errors, octets]
 
 
 class _QuietHandler(WSGIRequestHandler):

@@ -205,8 +205,8 @@ class Party:
         return msgspec.convert({**body, "sensors": self._sensors, "load": load}, Status)
 
     def _announce_again(self, link: LinkState) -> None:
-        """A broker that lost its state also lost our birth: say it again."""
-        if link == "connected" and self._state is not None:
+        """A broker that lost its state lost our birth, and one that lost us has published our death: say it again."""
+        if link in ("connected", "resumed") and self._state is not None:
             self.announce(self._state.state, self._state.load)
 
     def _take_clock(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
