@@ -22,7 +22,7 @@ from bus.party import Summary
 from bus.recording import Entry
 from bus.release import Nation
 from bus.topics import parse_topic
-from fusion.engine import FusionSettings
+from fusion.settings import FusionSettings
 
 _SECOND_NS = 1_000_000_000
 _WARNS = ("quick", "confirmed", "updated")

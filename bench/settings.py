@@ -11,8 +11,7 @@ from msgspec import Meta, Struct
 from bus.link import LinkSettings
 from bus.metrics import Budgets
 from bus.settings import load_settings
-from fusion.engine import FusionSettings
-from fusion.service import WorkerSettings
+from fusion.settings import FusionSettings, WorkerSettings
 
 
 class BrokerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

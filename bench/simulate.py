@@ -20,8 +20,8 @@ from bus.metrics import Budgets, Metrics
 from bus.party import MakeTransport, Party, Summary
 from bus.recording import Entry
 from bus.release import NATIONS, Nation
-from fusion.engine import FusionSettings
-from fusion.service import FusionWorker, WorkerSettings
+from fusion.service import FusionWorker
+from fusion.settings import FusionSettings, WorkerSettings
 from sensors.feed import Release
 from sensors.service import FeedService, outgoing
 

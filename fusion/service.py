@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
 
 from bus.messages import Alert, AnyMessage, ExerciseClock, LaunchDetected, TrackDropped, TrackFrame
 from bus.metrics import Metrics
@@ -22,17 +20,11 @@ from bus.recording import Entry
 from bus.release import NATIONS, Nation
 from bus.topics import ALL_FEED_EVENTS, ALL_FEED_TRACKS, Address, picture_alert, picture_tracks
 from bus.transport import Delivery, LinkState
-from fusion.engine import FusionEngine, FusionSettings, Inbound, Outputs
+from fusion.engine import FusionEngine, Inbound, Outputs
+from fusion.settings import FusionSettings, WorkerSettings
 from fusion.warm import warm_up
 
 log = logging.getLogger(__name__)
-
-
-class WorkerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How the worker runs; what it decides is in FusionSettings."""
-
-    name: Annotated[str, Meta(pattern="^[a-z0-9-]{1,32}$", description="lower-case letters, digits, hyphens")] = "fusion-1"
-    tick_s: Annotated[float, Meta(gt=0.0, le=10.0, description="wall seconds between ageing steps, above 0, at most 10")] = 0.25
 
 
 class FusionWorker:

@@ -122,3 +122,10 @@ class FusionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     timing: Timing = Timing()
     assessment: Assessment = Assessment()
     alerting: Alerting = Alerting()
+
+
+class WorkerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the worker runs; what it decides is in FusionSettings."""
+
+    name: Annotated[str, Meta(pattern="^[a-z0-9-]{1,32}$", description="lower-case letters, digits, hyphens")] = "fusion-1"
+    tick_s: Annotated[float, Meta(gt=0.0, le=10.0, description="wall seconds between ageing steps, above 0, at most 10")] = 0.25

@@ -1,0 +1,242 @@
+"""Exercises over real brokers and processes: the command as a user runs it, and what happens when things break."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bus.broker import EmbeddedBroker, free_port
+from bus.link import LinkSettings
+from bus.mosquitto import MosquittoBroker
+from bus.mqtt import MqttTransport
+from bus.release import NATIONS
+from bus.topics import feed_tracks, picture_alerts, status
+from bus.transport import Delivery
+
+pytestmark = pytest.mark.timeout(240)
+
+Broker = EmbeddedBroker | MosquittoBroker
+
+
+@contextmanager
+def triwarn(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """The command line as a child, killed at the end whatever happens."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def finished(process: subprocess.Popen[str], within_s: float = 150.0) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=within_s)
+    return process.returncode, out, err
+
+
+def eventually(done: Callable[[], bool], what: str, within_s: float = 60.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not done():
+        assert time.monotonic() < deadline, f"{what} did not happen within {within_s} s"
+        time.sleep(0.02)
+
+
+def everyone_was_warned(result: dict[str, Any]) -> bool:
+    return all(
+        warned["confirmed_after_s"] is not None for launch in result["launches"] for warned in launch["recipients"].values()
+    )
+
+
+def test_an_exercise_over_a_real_broker_warns_everyone_without_a_gap(broker: Broker, short: Path) -> None:
+    with triwarn("run", str(short), "--speed", "10", "--broker", broker.url, "--json") as process:
+        code, out, err = finished(process)
+    assert code == 0, err
+    result = json.loads(out)
+    assert len(result["launches"]) == 6
+    assert everyone_was_warned(result)
+    assert (result["alerts"]["false"], result["alerts"]["missed"]) == (0, 0)
+    assert result["bus"]["gaps"] == 0
+    for launch in result["launches"]:
+        for warned in launch["recipients"].values():
+            assert warned["warned_after_s"] == pytest.approx(warned["physics_s"] + warned["machine_ms"] / 1e3, abs=2e-4)
+            assert 0.0 < warned["machine_ms"] < 5000.0
+
+
+def test_the_embedded_broker_is_started_where_none_is_given(short: Path, tmp_path: Path) -> None:
+    with triwarn("run", str(short), "--speed", "20", "--report", str(tmp_path / "report")) as process:
+        code, out, err = finished(process)
+    assert code == 0, err
+    assert "Warning time by launch and recipient" in out
+    written = json.loads((tmp_path / "report" / "result.json").read_text())
+    assert written["broker"] == "embedded"
+    assert "## Timeline" in (tmp_path / "report" / "report.md").read_text()
+    assert len((tmp_path / "report" / "result.csv").read_text().splitlines()) == 1 + 6 * 3
+
+
+def test_every_launch_is_alerted_though_the_broker_is_killed_in_mid_salvo(mosquitto: MosquittoBroker, short: Path) -> None:
+    with triwarn("run", str(short), "--speed", "5", "--broker", mosquitto.url, "--json", "--seed", "2") as process:
+        said: list[str] = []
+        assert process.stderr is not None
+        for line in process.stderr:
+            said.append(line)
+            if "first alert at" in line:
+                break
+        mosquitto.kill()
+        time.sleep(1.0)
+        mosquitto.start()
+        code, out, err = finished(process)
+    assert code == 0, "".join(said) + err
+    result = json.loads(out)
+    assert result["alerts"]["missed"] == 0
+    assert everyone_was_warned(result)
+
+
+def test_ctrl_c_stops_every_process_and_still_writes_the_report(short: Path, tmp_path: Path) -> None:
+    with triwarn("run", str(short), "--speed", "2", "--report", str(tmp_path / "report")) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "first alert at" in line:
+                break
+        mine = children_of(process.pid)
+        assert len(mine) >= 7
+        process.send_signal(signal.SIGINT)
+        code, out, err = finished(process, within_s=60.0)
+    assert code == 130, err
+    assert "stopped early" in out
+    result = json.loads((tmp_path / "report" / "result.json").read_text())
+    assert result["complete"] is False
+    assert any(warned["warned_after_s"] for launch in result["launches"] for warned in launch["recipients"].values())
+    eventually(lambda: not any(alive(pid) for pid in mine), "the end of every child", 10.0)
+
+
+def test_children_end_with_a_conductor_that_is_killed(short: Path) -> None:
+    with triwarn("run", str(short), "--speed", "2") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "first alert at" in line:
+                break
+        mine = children_of(process.pid)
+        assert len(mine) >= 7
+        process.kill()
+        eventually(lambda: not any(alive(pid) for pid in mine), "the end of every child", 20.0)
+
+
+def children_of(parent: int) -> list[int]:
+    """The process ids below `parent`, at any depth."""
+    listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.split()
+    pairs = list(zip(map(int, listed[::2]), map(int, listed[1::2]), strict=True))
+    below, known = [], {parent}
+    for pid, above in sorted(pairs):
+        if above in known:
+            known.add(pid)
+            below.append(pid)
+    return below
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(state) and not state.startswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "no-such"], "no-such: no such scenario or file"),
+        (["run", "--speed", "0"], "flag --speed: speed: '0' is not a speed"),
+        (["run", "--broker", "http://x"], "broker.url"),
+        (["run", "--settings", "/nowhere.toml"], "/nowhere.toml: cannot be read"),
+        (["feed", "jpn", "--scenario", "no-such"], "no-such: no such scenario or file"),
+    ],
+)
+def test_bad_input_is_told_in_one_line_and_nothing_starts(arguments: list[str], says: str) -> None:
+    with triwarn(*arguments) as process:
+        code, out, err = finished(process, within_s=60.0)
+    assert code == 2
+    assert says in err
+    assert len(err.strip().splitlines()) == 1
+    assert out == ""
+
+
+def test_an_unreachable_broker_is_named(short: Path) -> None:
+    with triwarn("run", str(short), "--broker", f"mqtt://127.0.0.1:{free_port()}") as process:
+        code, _, err = finished(process, within_s=60.0)
+    assert code == 1
+    assert "no broker at 127.0.0.1:" in err
+
+
+def page(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5.0) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, ""
+    except OSError:
+        return 0, ""
+
+
+async def test_a_fusion_worker_alone_is_ready_drops_rubbish_and_ends_cleanly(broker: Broker) -> None:
+    port = free_port()
+    states: list[bytes] = []
+    link = MqttTransport(broker.url, client_id="rubbish", settings=LinkSettings())
+    link.subscribe(status("fusion", "fusion-1"), lambda delivery: states.append(delivery.payload), qos=1)
+    await link.start()
+    with triwarn("fuse", "--broker", broker.url, "--endpoint-port", str(port)) as process:
+        eventually(lambda: page(port, "/ready")[0] == 200, "readiness")
+        for payload in (b"", b"\x00", b"\xff" * 1000, b"{}", os.urandom(300_000)):
+            link.publish(feed_tracks("jpn", NATIONS), payload, qos=1)
+        assert await link.flush()
+        eventually(lambda: 'triwarn_rejected_total{reason="malformed"} 3.0' in page(port, "/metrics")[1], "three rejections")
+        assert 'triwarn_rejected_total{reason="oversized"} 1.0' in page(port, "/metrics")[1]
+        process.send_signal(signal.SIGTERM)
+        code, _, err = finished(process, within_s=30.0)
+    assert code == 0, err
+    assert "Traceback" not in err
+    assert await link.flush()
+    await link.stop()
+    assert b"offline" in states[-1]
+
+
+async def test_single_processes_take_part_in_an_exercise_that_attaches(mosquitto: MosquittoBroker, short: Path) -> None:
+    alerts: list[Delivery] = []
+    link = MqttTransport(mosquitto.url, client_id="watch")
+    link.subscribe(picture_alerts("kor"), alerts.append, qos=1)
+    await link.start()
+    commands = [("feed", nation) for nation in NATIONS] + [("fuse",)] + [("receive", nation) for nation in NATIONS]
+    processes = [triwarn(*command, "--broker", mosquitto.url) for command in commands]
+    running = [each.__enter__() for each in processes]
+    try:
+        with triwarn("run", str(short), "--attach", "--broker", mosquitto.url, "--speed", "10", "--json") as conductor:
+            code, out, err = finished(conductor)
+        assert code == 0, err
+        assert everyone_was_warned(json.loads(out))
+    finally:
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        for each in processes:
+            each.__exit__(None, None, None)
+    await link.stop()

@@ -1,0 +1,133 @@
+"""Whole exercises on the simulated clock: the same every time, and right."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import msgspec
+import pytest
+
+from bench.report import to_csv, to_json, to_markdown
+from bench.result import Result
+from bench.score import Held, held_alerts, score
+from bench.simulate import simulate
+from bench.world import World, play_out
+from bus.metrics import Budgets
+from bus.release import NATIONS, Nation
+from fusion.settings import FusionSettings
+from sensors.scenario import load_scenario, parse_scenario
+
+
+def scored(world: World) -> tuple[Result, dict[Nation, list[Held]]]:
+    outcome = simulate(world, FusionSettings())
+    result = score(world, outcome, FusionSettings(), Budgets(), speed="max", broker="none", wall_s=0.0, complete=True)
+    return result, {nation: held_alerts(world, entries) for nation, entries in outcome.received.items()}
+
+
+@cache
+def exercise(name: str, seed: int = 1) -> tuple[World, Result, dict[Nation, list[Held]]]:
+    world = play_out(load_scenario(name), seed)
+    return (world, *scored(world))
+
+
+def test_the_salvo_is_alerted_whole_and_nothing_else() -> None:
+    _, result, _ = exercise("salvo-2024-05-30")
+    assert (result.alerts.missed, result.alerts.false, result.alerts.standing) == (0, 0, 0)
+    assert len(result.launches) == 18
+    for launch in result.launches:
+        for warned in launch.recipients.values():
+            assert warned.warned_after_s is not None
+            assert warned.confirmed_after_s is not None
+            assert warned.lead_s is not None
+            assert warned.lead_s > 200.0
+            assert warned.machine_ms is None
+
+
+def test_sharing_warns_japan_earlier_than_its_own_radars_can() -> None:
+    _, result, _ = exercise("salvo-2024-05-30")
+    for launch in result.launches:
+        gain = launch.recipients["jpn"].gain_s
+        assert gain is not None
+        assert gain > 30.0
+
+
+@pytest.mark.parametrize("name", ["salvo-2024-05-30", "lost-track"])
+def test_the_same_seed_gives_the_same_bytes(name: str) -> None:
+    world, result, held = exercise(name)
+    again, held_again = scored(play_out(load_scenario(name), 1))
+    assert to_json(again) == to_json(result)
+    assert to_markdown(again, held_again, world.truth.start_ns) == to_markdown(result, held, world.truth.start_ns)
+    assert to_csv(again) == to_csv(result)
+
+
+def test_another_seed_gives_another_exercise() -> None:
+    assert to_json(exercise("overflight", 1)[1]) != to_json(exercise("overflight", 2)[1])
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_where_nothing_flies_no_alert_is_confirmed(seed: int) -> None:
+    _, result, _ = exercise("quiet", seed)
+    assert (result.alerts.confirmed, result.alerts.standing) == (0, 0)
+
+
+def test_a_lost_object_widens_and_its_alert_does_not_stay() -> None:
+    _, result, held = exercise("lost-track")
+    assert result.alerts.standing == 0
+    assert result.alerts.missed == 0
+    for alerts in held.values():
+        main = [each.alert for each in alerts if each.alert.impact is not None]
+        lost = [alert for alert in main if alert.reason.startswith("lost")]
+        assert lost
+        assert lost[-1].impact is not None
+        first = next(alert for alert in main if not alert.reason.startswith("lost"))
+        assert first.impact is not None
+        assert lost[-1].impact.semi_major_m > 2.0 * first.impact.semi_major_m
+
+
+def test_no_impact_is_predicted_while_the_object_boosts() -> None:
+    world, _, held = exercise("overflight")
+    burnout_ns = world.truth.launches[0].burnout_ns
+    for alerts in held.values():
+        for each in alerts:
+            if each.alert.times.valid_ns < burnout_ns - 5_000_000_000:
+                assert each.alert.impact is None
+
+
+def test_what_is_not_released_to_a_nation_never_reaches_it() -> None:
+    """Japan keeps its tracks to itself and Korea: the US picture and alerts hold nothing of Japan's."""
+    text = load_scenario("overflight").text + '\n[nations.jpn]\nrelease_to = ["kor"]\n'
+    world = play_out(parse_scenario(text, "mine.toml"), 1)
+    outcome = simulate(world, FusionSettings())
+    nations = {
+        nation: {member.nation for each in held_alerts(world, entries) for member in each.alert.members}
+        for nation, entries in outcome.received.items()
+    }
+    assert "jpn" not in nations["usa"]
+    assert "jpn" in nations["jpn"] & nations["kor"]
+
+
+def test_the_json_has_the_fields_that_scripts_read() -> None:
+    _, result, _ = exercise("overflight")
+    tree = msgspec.json.decode(to_json(result))
+    assert {
+        "scenario",
+        "seed",
+        "speed",
+        "broker",
+        "wall_s",
+        "scenario_s",
+        "launches",
+        "alerts",
+        "stages",
+        "tracks",
+        "bus",
+    } <= set(tree)
+    assert set(tree["launches"][0]["recipients"]) == set(NATIONS)
+    assert {
+        "warned_after_s", "confirmed_after_s", "lead_s", "national_only_after_s", "gain_s", "physics_s", "machine_ms"
+    } == set(tree["launches"][0]["recipients"]["jpn"])  # fmt: skip
+    assert set(tree["stages"]) == {"publish_ms", "transit_ms", "fuse_ms", "alert_ms", "total_ms"}
+    assert tree["stages"]["total_ms"] == {"p50": None, "p99": None, "budget": 100.0, "over": None}
+    assert {"false", "missed", "retracted"} <= set(tree["alerts"])
+    assert {"reports", "system_tracks", "correct_association", "anees", "gospa_m"} == set(tree["tracks"])
+    assert {"published", "received", "gaps", "duplicates"} == set(tree["bus"])
