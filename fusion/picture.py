@@ -195,11 +195,11 @@ class Picture:
         if not alone:
             self._estimate([system])
             self._expect_landing(system)
-        elif reason == "impact":
+        elif reason == "impact" and (self.book.cases[system].was_confirmed or not self._recognise(system, now_ns)):
             self._end(system, "landed", "impact reported")
         elif reason == "false":
             self._end(system, "false", "reported as a false track")
-        else:
+        elif reason == "lost":
             self._lose(system, now_ns)
 
     def _lose(self, system: int, now_ns: int) -> None:

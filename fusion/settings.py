@@ -35,7 +35,7 @@ class Association(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     new_object_m_s: Annotated[float, Meta(ge=1.0, le=2e4, description="m/s; the same for velocity")] = 4000.0
     sure: Annotated[
         float, Meta(ge=0.0, le=1e3, description="join when the second-best way costs this much more; odds exp(sure / 2)")
-    ] = 40.0
+    ] = 60.0
     looks: Annotated[
         int, Meta(ge=1, le=100, description="a look short of `sure` counts towards it with at most this share: errors persist")
     ] = 3

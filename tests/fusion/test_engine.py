@@ -1,0 +1,329 @@
+"""The engine's claims: who is told what, when, and what it may depend on."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bus.columns import Reports, SystemTracks, pack_cov
+from bus.messages import Alert, decode, encode, reports_of, system_tracks_of
+from bus.release import NATIONS, Nation, release
+from bus.topics import parse_topic, picture_alert, picture_tracks
+from fusion.alert import FINAL, TRANSITIONS
+from fusion.assess import place, sigmas_apart
+from fusion.engine import FusionEngine, Inbound, Outputs
+from fusion.settings import FusionSettings
+from physics.frames import ecef_to_geodetic
+from physics.propagate import to_ground
+from tests.fusion.scenes import JPN, KOR, START_NS, USA, Eye, S, Scene, dropped, flight, frame_of, one
+
+RECIPIENT: Nation = "kor"
+EYES: tuple[tuple[Nation, Eye], ...] = (("jpn", JPN), ("kor", KOR), ("usa", USA))
+FAR_APART: tuple[tuple[Nation, float, Eye], ...] = (("kor", 0.0, KOR), ("jpn", 4e4, JPN))
+
+
+def play(engine: FusionEngine, messages: Iterable[tuple[int, Inbound]], until_s: float = 0.0) -> list[tuple[int, Outputs]]:
+    """Step the engine through messages, with a tick every half second, and on to `until_s` after the start."""
+    told: list[tuple[int, Outputs]] = []
+    tick_ns = START_NS
+    for at_ns, inbound in messages:
+        while tick_ns < at_ns:
+            told.append((tick_ns, engine.step((), tick_ns)))
+            tick_ns += S // 2
+        told.append((at_ns, engine.step([inbound], at_ns)))
+    while tick_ns < START_NS + until_s * S:
+        told.append((tick_ns, engine.step((), tick_ns)))
+        tick_ns += S // 2
+    return told
+
+
+def at(inbound: Inbound) -> int:
+    return inbound.message.released_ns
+
+
+def rows_of(outputs: Outputs, recipient: Nation = RECIPIENT) -> SystemTracks | None:
+    blocks = [system_tracks_of(frame)[0] for frame in outputs.pictures if frame.recipient == recipient and frame.n]
+    return SystemTracks.join(blocks) if blocks else None
+
+
+def alerts_to(told: Iterable[tuple[int, Outputs]], recipient: Nation = RECIPIENT) -> list[Alert]:
+    return [alert for _, outputs in told for alert in outputs.alerts if alert.recipient == recipient]
+
+
+def wire(outputs: Outputs, recipient: Nation) -> list[bytes]:
+    alerts = [encode(alert) for alert in outputs.alerts if alert.recipient == recipient]
+    return alerts + [encode(frame) for frame in outputs.pictures if frame.recipient == recipient]
+
+
+def test_new_launch_is_alerted_in_the_step_that_brings_it() -> None:
+    message = one("usa", 45.0, sigma_m=2000.0, eye=USA)
+    outputs = FusionEngine().step([message], at(message))
+    assert [(alert.recipient, alert.state, alert.revision) for alert in outputs.alerts] == [(n, "quick", 1) for n in NATIONS]
+    alert = outputs.alerts[0]
+    assert alert.impact is None  # it boosts: nothing honest can be said
+    assert alert.launch is not None
+    assert abs((alert.launch.time_ns - START_NS) / 1e9) < 3.0 * alert.launch.time_sigma_s
+    assert alert.times.released_ns == at(message)
+    assert alert.times.valid_ns - alert.times.detected_ns == 3 * S
+    assert alert.id == "jpn-usa-1-1000042"
+
+
+def test_slow_track_of_one_radar_is_no_launch() -> None:
+    message = one("kor", 80.0)
+    block, _ = reports_of(message.message)  # type: ignore[arg-type]
+    state = block.state.copy()
+    state[:, 3:] *= 0.1
+    slow = Reports(**{name: getattr(block, name) for name in Reports.COLUMNS} | {"state": state})
+    outputs = FusionEngine().step([Inbound(frame_of(slow, "kor", at(message)), NATIONS)], at(message))
+    assert not outputs.alerts
+    assert len(outputs.pictures) == 3
+
+
+def test_two_nations_confirm_and_coast_brings_a_prediction() -> None:
+    told = play(FusionEngine(), Scene(1).messages())
+    states = [alert.state for alert in alerts_to(told)]
+    assert states[0] == "quick"
+    assert "confirmed" in states
+    assert states.index("updated") > states.index("confirmed")
+    assert states[-1] in FINAL
+    first = next(alert for alert in alerts_to(told) if alert.impact is not None)
+    assert first.times.valid_ns > START_NS + 60 * S  # never while it burnt
+
+
+def test_predicted_impact_holds_the_true_one() -> None:
+    """At least 9 in 10 of the predictions told lie within the major half-axis of their 95-percent ellipse."""
+    true = to_ground(flight(100)[-1], np.eye(6), 0.0, 7000.0, 1000.0)
+    lat, lon, _ = ecef_to_geodetic(true[2][:3])
+    there = place(lat, lon, np.eye(2), 0, 1.0)
+    assert there is not None
+    inside = []
+    for seed in range(5):
+        alerts = alerts_to(play(FusionEngine(), Scene(1, apart_m=0.0, seed=seed).messages()))
+        inside += [sigmas_apart(alert.impact, there) <= 2.448 for alert in alerts if alert.impact is not None]
+    assert np.mean(inside) >= 0.9
+
+
+def test_fused_estimate_ignores_order_of_arrival_and_repetition() -> None:
+    """Members' latest reports, in any order, each twice, with stale ones between: the same estimate to the bit."""
+    first = [one(n, 80.0, eye=e) for n, e in EYES]
+    instants = ((84.0, 90.0), (84.5, 40.0), (84.25, 300.0))
+    second = [one(n, t, eye=e, sigma_m=s) for (n, e), (t, s) in zip(EYES, instants, strict=True)]
+    now_ns, results = at(second[1]), set()
+    for seed, order in enumerate(itertools.permutations(second)):
+        engine = FusionEngine()
+        for message in first:
+            engine.step([message], at(message))
+        for tick in (81, 82, 83):  # association has settled
+            for nation, eye in EYES:
+                engine.step([one(nation, float(tick), eye=eye)], START_NS + tick * S)
+        noise = [*order, *first]
+        random.Random(seed).shuffle(noise)
+        rows = None
+        for message in (*order, *noise):
+            told = rows_of(engine.step([message], now_ns))
+            rows = rows if told is None else told
+        assert engine.system_tracks[RECIPIENT] == 1
+        assert rows is not None
+        results.add((rows.state.tobytes(), rows.cov.tobytes(), rows.members.tobytes(), rows.valid_ns.tobytes()))
+    assert len(results) == 1
+
+
+def test_a_repeated_report_changes_nothing() -> None:
+    engine, message = FusionEngine(), one("kor", 50.0)
+    engine.step([message], at(message))
+    assert engine.step([message], at(message) + S) == Outputs([], [])
+
+
+def test_late_and_future_reports_are_counted_and_left_out() -> None:
+    engine, message = FusionEngine(), one("kor", 50.0)
+    assert engine.step([message], at(message) + 31 * S) == Outputs([], [])
+    assert engine.step([message], at(message) - 6 * S) == Outputs([], [])
+    assert engine.rejected == {"late": 1, "range": 1}
+
+
+def _wanderings(releases: Sequence[tuple[Nation, ...]], seed: int) -> list[tuple[int, Inbound]]:
+    rng = random.Random(seed)
+    return [
+        (at_ns, inbound._replace(to=release(inbound.message.nation, *rng.choice(releases))))
+        for at_ns, inbound in Scene(3, end=rng.choice(["impact", "lost", "false"]), seed=seed).messages()
+    ]
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 10_000), batch=st.integers(1, 4))
+def test_what_is_not_released_to_a_recipient_changes_no_byte_of_what_it_receives(seed: int, batch: int) -> None:
+    """One engine for all, against an engine of its own for each recipient that never hears what is not released to it."""
+    messages = _wanderings([("jpn", "kor", "usa"), ("kor",), ("usa",), ("jpn", "usa")], seed)[: 200 + 40 * batch]
+    together = FusionEngine()
+    apart = {recipient: FusionEngine(FusionSettings(), (recipient,)) for recipient in NATIONS}
+    for first in range(0, len(messages), batch):
+        step = messages[first : first + batch]
+        now_ns = step[-1][0]
+        told = together.step([inbound for _, inbound in step], now_ns)
+        ticked = together.step((), now_ns)
+        for recipient, alone in apart.items():
+            own = [inbound for _, inbound in step if recipient in inbound.to]
+            expected = wire(alone.step(own, now_ns), recipient) if own else []
+            assert wire(told, recipient) == expected
+            assert wire(ticked, recipient) == wire(alone.step((), now_ns), recipient)
+    for recipient, alone in apart.items():
+        assert together.system_tracks[recipient] == alone.system_tracks[recipient]
+        standing = [encode(alert) for alert in together.standing_alerts() if alert.recipient == recipient]
+        assert standing == [encode(alert) for alert in alone.standing_alerts()]
+        counted = {key: n for key, n in together.alerts_by_state.items() if key[0] == recipient}
+        assert counted == alone.alerts_by_state
+
+
+def test_lost_track_widens_and_ends() -> None:
+    engine = FusionEngine()
+    told = play(engine, Scene(1, eyes=(KOR, USA), end="lost").messages(), until_s=400.0)
+    spreads, ages, qualities = [], [], []
+    for at_ns, outputs in told:
+        rows = rows_of(outputs)
+        if rows is not None and at_ns > START_NS + 152 * S:
+            spreads.append(float(rows.cov[0, 0] + rows.cov[0, 6] + rows.cov[0, 11]))
+            ages.append(int(rows.age_ms[0]))
+            qualities.append(int(rows.quality[0]))
+    assert len(spreads) > 10
+    assert spreads == sorted(spreads)
+    assert spreads[-1] > 4.0 * spreads[0]
+    assert ages[-1] > ages[0]
+    assert qualities[-1] < qualities[0]
+    assert alerts_to(told)[-1].state == "closed"
+    assert engine.standing_alerts() == []
+    assert engine.system_tracks[RECIPIENT] == 0
+
+
+def test_feed_that_falls_silent_leaves_no_alert_standing() -> None:
+    """No drop ever comes: the feed died."""
+    engine, message = FusionEngine(), one("kor", 50.0)
+    play(engine, [(at(message), message)], until_s=49.0)
+    assert engine.standing_alerts()
+    told = play(engine, [], until_s=400.0)
+    assert alerts_to(told)[-1].state == "retracted"  # it was seen once, by one
+    assert engine.standing_alerts() == []
+
+
+def test_new_session_of_a_feed_ends_its_old_tracks() -> None:
+    engine = FusionEngine()
+    message = one("kor", 50.0)
+    engine.step([message], at(message))
+    again = one("kor", 51.0, track=9, east_m=4e5)
+    block, _ = reports_of(again.message)  # type: ignore[arg-type]
+    engine.step([Inbound(frame_of(block, "kor", at(again), session=2), NATIONS)], at(again))
+    engine.step([message._replace(message=one("kor", 50.5).message)], at(again))  # a straggler of the old session
+    assert engine.rejected["late"] == 1
+    assert engine.system_tracks[RECIPIENT] == 1
+
+
+def test_straggling_report_does_not_bring_a_dropped_track_back() -> None:
+    engine = FusionEngine()
+    engine.step([one("kor", 50.0)], START_NS + 50 * S)
+    engine.step([Inbound(dropped("kor", [1], "false", START_NS + 52 * S), NATIONS)], START_NS + 52 * S)
+    assert engine.step([one("kor", 51.0)], START_NS + 52 * S) == Outputs([], [])
+    assert engine.system_tracks[RECIPIENT] == 0
+
+
+@pytest.mark.parametrize(("reason", "state"), [("impact", "closed"), ("false", "retracted"), ("lost", "retracted")])
+def test_end_of_a_quick_alert(reason: str, state: str) -> None:
+    engine = FusionEngine()
+    engine.step([one("kor", 50.0)], START_NS + 50 * S)
+    outputs = engine.step([Inbound(dropped("kor", [1], reason, START_NS + 52 * S), NATIONS)], START_NS + 52 * S)
+    assert [(alert.state, alert.revision) for alert in outputs.alerts] == [(state, 2)] * 3
+    assert [frame.dropped for frame in outputs.pictures] == [[1]] * 3
+    assert engine.alerts_by_state[RECIPIENT, state] == 1
+    assert engine.alerts_by_state[RECIPIENT, "quick"] == 0
+
+
+def test_false_tracks_of_two_nations_far_apart_never_confirm() -> None:
+    engine = FusionEngine()
+    messages = [
+        (START_NS + t * S, one(nation, float(t), east_m=east_m, sigma_m=1000.0, eye=eye))
+        for t in range(40, 70)
+        for nation, east_m, eye in FAR_APART
+    ]
+    told = play(engine, messages)
+    assert {alert.state for alert in alerts_to(told)} == {"quick"}
+    assert engine.system_tracks[RECIPIENT] == 2
+
+
+def test_member_that_is_elsewhere_is_split_off() -> None:
+    engine = FusionEngine()
+    for t in range(70, 76):
+        engine.step([one("kor", float(t)), one("jpn", float(t), eye=JPN)], START_NS + t * S)
+    assert engine.system_tracks[RECIPIENT] == 1
+    for t in range(76, 84):
+        engine.step([one("kor", float(t)), one("jpn", float(t), east_m=3e4, eye=JPN)], START_NS + t * S)
+    assert engine.system_tracks[RECIPIENT] == 2
+    assert len({alert.id for alert in engine.standing_alerts()}) == 6
+
+
+def test_table_ends_every_alert_and_leaves_the_ended_alone() -> None:
+    standing = {state for state in TRANSITIONS.values() if state not in FINAL}
+    for state in standing:
+        assert {TRANSITIONS[state, event] for event in ("landed", "lost", "false", "merged")} <= FINAL
+    assert not [state for state, _ in TRANSITIONS if state in FINAL]
+
+
+HOSTILE = st.one_of(
+    st.sampled_from([0.0, -0.0, 1e-308, 1e-150, 1e-9, 1.0, 6.4e6, 4.9e7, 1e5]), st.floats(-2.8e7, 2.8e7, allow_nan=False)
+)
+
+
+@st.composite
+def hostile_reports(draw: st.DrawFn) -> Reports:
+    """Rows that pass the bus's checks, whatever they mean."""
+    n = draw(st.integers(1, 4))
+    state = np.array([[draw(HOSTILE) for _ in range(3)] + [draw(HOSTILE) % 1.1e4 for _ in range(3)] for _ in range(n)])
+    scale = np.array(
+        [[10.0 ** draw(st.integers(-150, 150)) if draw(st.booleans()) else 100.0 for _ in range(6)] for _ in range(n)]
+    )
+    return Reports(
+        track=np.array([draw(st.integers(1, 3)) for _ in range(n)], np.uint32),
+        valid_ns=START_NS + np.array([draw(st.integers(-40, 10)) for _ in range(n)], np.int64) * S,
+        state=state,
+        cov=pack_cov(np.array([np.diag(s) for s in scale])),
+        phase=np.array([[draw(st.integers(0, 255)) for _ in range(3)] for _ in range(n)], np.uint8),
+        quality=np.array([draw(st.integers(0, 255)) for _ in range(n)], np.uint8),
+        phenomenology=np.array([draw(st.integers(0, 255)) for _ in range(n)], np.uint8),
+        pedigree=np.array([draw(st.integers(0, 2**32 - 1)) for _ in range(n)], np.uint32),
+        detected_age_ms=np.array([draw(st.sampled_from([0, 1000, 2**32 - 1])) for _ in range(n)], np.uint32),
+        tracked_age_ms=np.full(n, 2**32 - 1, np.uint32),
+    )
+
+
+def assert_sound(outputs: Outputs) -> None:
+    for alert in outputs.alerts:
+        assert decode(parse_topic(picture_alert(alert.recipient, alert.id)), encode(alert)) == alert
+    for frame in outputs.pictures:
+        again = decode(parse_topic(picture_tracks(frame.recipient)), encode(frame))
+        _, left_out = system_tracks_of(again)  # type: ignore[arg-type]
+        assert not left_out
+
+
+@settings(max_examples=120, deadline=None)
+@given(blocks=st.lists(st.tuples(st.sampled_from(NATIONS), hostile_reports()), min_size=1, max_size=4))
+def test_no_sound_row_whatever_makes_a_step_raise(blocks: list[tuple[Nation, Reports]]) -> None:
+    """And every output is sound by the receivers' own checks."""
+    engine = FusionEngine()
+    for nation, block in blocks:
+        assert_sound(engine.step([Inbound(frame_of(block, nation, START_NS), NATIONS)], START_NS))
+    for later_s in (1, 20, 40, 60, 200, 9000):
+        assert_sound(engine.step((), START_NS + later_s * S))
+
+
+def test_frame_with_broken_columns_is_counted() -> None:
+    engine, message = FusionEngine(), one("kor", 50.0)
+    columns = dict(message.message.columns)  # type: ignore[union-attr]
+    del columns["state"]
+    block, _ = reports_of(message.message)  # type: ignore[arg-type]
+    broken = frame_of(block, "kor", at(message))
+    broken.columns.pop("state")
+    assert engine.step([Inbound(broken, NATIONS)], at(message)) == Outputs([], [])
+    assert engine.rejected == {"columns": 1}

@@ -1,0 +1,143 @@
+"""Kernels of fusion against slow twins, and what they promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fusion.align import align_one
+from fusion.assign import assign
+from fusion.combine import intersect, inverse
+from fusion.gate import distance, pairs_within
+from physics.propagate import propagate_one
+from tests import oracles_fusion as oracle
+
+Float = NDArray[np.float64]
+STATE = np.array([-3.05e6, 4.05e6, 4.05e6, 900.0, -700.0, 1500.0])
+SIGMAS = np.array([40.0, 0.05, 60.0])
+BIAS = np.array([1e4, 25.0])
+
+
+def random_cov(rng: np.random.Generator, scale: float = 1.0) -> Float:
+    root = rng.normal(size=(6, 6)) * np.array([500.0, 500.0, 500.0, 20.0, 20.0, 20.0])[:, None] * scale
+    return np.asarray(root @ root.T + np.diag([100.0, 100.0, 100.0, 1.0, 1.0, 1.0]))
+
+
+@pytest.mark.parametrize("dt_s", [-8.0, -2.5, 0.0, 0.4, 2.9, 3.1, 15.0])
+def test_aligned_report_agrees_with_small_steps_and_finite_differences(dt_s: float) -> None:
+    cov = random_cov(np.random.default_rng(1))
+    x, p = align_one(STATE, cov, dt_s, 40.0)
+    x_slow, p_slow = oracle.align(STATE, cov, dt_s, 40.0)
+    np.testing.assert_allclose(x, x_slow, atol=0.05)
+    scale = np.sqrt(np.outer(np.diag(p_slow), np.diag(p_slow)))
+    np.testing.assert_allclose(p / scale, p_slow / scale, atol=2e-4)
+
+
+def test_unmodelled_thrust_stays_inside_the_aligned_covariance() -> None:
+    """Thrust of 4 g for 3 s moves it by 180 m: within two sigma of a report that was good to 10 m."""
+    cov = np.diag([100.0] * 3 + [1.0] * 3)
+    x, p = align_one(STATE, cov, 3.0, 40.0)
+    true = x + np.hstack([0.5 * 40.0 * 9.0 * STATE[3:], 40.0 * 3.0 * STATE[3:]]) / np.hstack(
+        [np.full(6, np.linalg.norm(STATE[3:]))]
+    )
+    off = true - x
+    assert off @ np.linalg.solve(p, off) < 2.0
+
+
+def test_distance_agrees_with_a_general_solver() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        p1, p2 = random_cov(rng), random_cov(rng, 0.3)
+        other = STATE + rng.normal(size=6) * 100.0
+        np.testing.assert_allclose(distance(STATE, p1, other, p2, BIAS), oracle.distance(STATE, p1, other, p2, BIAS), rtol=1e-8)
+
+
+def test_inverse_of_a_matrix_that_has_none_says_so() -> None:
+    assert not inverse(np.ones((6, 6)))[0]
+    assert not inverse(np.full((6, 6), np.nan))[0]
+    sound, found = inverse(np.diag([1e12, 1e12, 1e12, 1e-6, 1e-6, 1e-6]))
+    assert sound
+    np.testing.assert_allclose(np.diag(found), [1e-12] * 3 + [1e6] * 3)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_intersection_reaches_the_largest_information(k: int) -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(10):
+        covs = np.array([random_cov(rng, scale) for scale in rng.uniform(0.3, 2.0, size=k)])
+        sound, weights, _, p = intersect(np.tile(STATE, (k, 1)), covs)
+        assert sound
+        assert abs(weights.sum() - 1.0) < 1e-12
+        assert (weights >= 0.0).all()
+        assert -np.linalg.slogdet(p)[1] > oracle.best_log_det(covs) - 0.035  # 6 * the tolerance of the optimum
+
+
+def test_intersection_of_equals_weighs_them_equally() -> None:
+    """Where the objective is flat, nobody is preferred."""
+    cov = random_cov(np.random.default_rng(4))
+    _, weights, _, p = intersect(np.tile(STATE, (3, 1)), np.tile(cov, (3, 1, 1)))
+    np.testing.assert_allclose(weights, 1.0 / 3.0)
+    np.testing.assert_allclose(p, cov, rtol=1e-9)
+
+
+def test_intersection_of_independent_members_is_consistent() -> None:
+    """ANEES at most 1.05 in 6 dimensions: 2,000 draws put the 99-percent bound of an exact filter at 1.03."""
+    rng = np.random.default_rng(5)
+    total, n = 0.0, 2000
+    for _ in range(n):
+        covs = np.array([random_cov(rng), random_cov(rng), random_cov(rng, 0.5)])
+        states = np.array([rng.multivariate_normal(STATE, cov, method="cholesky") for cov in covs])
+        _, _, x, p = intersect(states, covs)
+        total += (x - STATE) @ np.linalg.solve(p, x - STATE)
+    assert total / (6 * n) <= 1.05
+
+
+def test_intersection_of_the_same_report_twice_gains_nothing() -> None:
+    """The guard against counting data twice."""
+    cov = random_cov(np.random.default_rng(6))
+    _, _, x, p = intersect(np.tile(STATE, (2, 1)), np.tile(cov, (2, 1, 1)))
+    np.testing.assert_allclose(x, STATE)
+    np.testing.assert_allclose(p, cov, rtol=1e-9)
+
+
+def test_pairs_of_the_sweep_are_all_pairs_of_the_gate() -> None:
+    """Enough tracks for the sweep, spread over 600 km at different times, against asking every pair."""
+    rng = np.random.default_rng(7)
+    n = 180
+    home = STATE + np.hstack([rng.normal(scale=2e5, size=(n, 3)), rng.normal(scale=100.0, size=(n, 3))])
+    valid_a, valid_b = rng.integers(0, 2_000_000_000, size=(2, n))
+    cov = np.tile(np.diag([1e6] * 3 + [400.0] * 3), (n, 1, 1))
+    a = np.array([propagate_one(x, t * 1e-9) for x, t in zip(home, valid_a, strict=True)]) + rng.normal(size=(n, 6)) * 10.0
+    b = np.array([propagate_one(x, t * 1e-9) for x, t in zip(home, valid_b, strict=True)]) + rng.normal(size=(n, 6)) * 10.0
+    phase = np.tile([0.0, 1.0, 0.0], (n, 1))
+    rows = np.arange(n)
+    one, two = np.ones(n, np.int64), np.full(n, 2, np.int64)
+    found = pairs_within(rows, valid_a, a, cov, phase, one, rows, valid_b, b, cov, phase, two, SIGMAS, BIAS, 27.9, 30_000_000_000)
+    slow = set()
+    for i in range(n):
+        for j in range(n):
+            at = max(valid_a[i], valid_b[j])
+            x, p = align_one(a[i], cov[i], (at - valid_a[i]) * 1e-9, 0.05)
+            y, q = align_one(b[j], cov[j], (at - valid_b[j]) * 1e-9, 0.05)
+            if oracle.distance(x, p, y, q, BIAS)[0] <= 27.9:
+                slow.add((i, j))
+    assert len(slow) >= n
+    assert set(zip(found[0].tolist(), found[1].tolist(), strict=True)) == slow
+    again = pairs_within(rows, valid_a, a, cov, phase, one, rows, valid_b, b, cov, phase, one, SIGMAS, BIAS, 27.9, 30_000_000_000)
+    assert len(again[0]) == 0  # a nation's tracks are never paired with its own
+
+
+def test_assignment_and_its_regret_agree_with_trying_everything() -> None:
+    rng = np.random.default_rng(8)
+    for _ in range(60):
+        rows = int(rng.integers(1, 5))
+        costs = {(r, c): float(rng.uniform(0.0, 30.0)) for r in range(rows) for c in range(4) if rng.random() < 0.6}
+        pairs = np.array(list(costs), np.int64).reshape(-1, 2)
+        found = assign(pairs[:, 0], pairs[:, 1], np.array(list(costs.values())), 20.0)
+        ways = oracle.assignments(costs, rows, 20.0)
+        best, chosen = ways[0]
+        assert {(m.row, m.column) for m in found} == chosen
+        for match in found:
+            second = min(cost for cost, pairs_of in ways if (match.row, match.column) not in pairs_of)
+            assert match.regret == pytest.approx(second - best)

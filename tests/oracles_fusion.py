@@ -1,0 +1,64 @@
+"""Slow, obvious twins of the fusion kernels, in plain numpy and scipy."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from physics.motion import ballistic_acceleration
+
+Float = NDArray[np.float64]
+
+
+def fly(state: Float, dt_s: float, steps: int = 400) -> Float:
+    """Free flight by the midpoint rule in many small steps."""
+    x, h = state.copy(), dt_s / steps
+    for _ in range(steps):
+        middle = x + 0.5 * h * np.hstack([x[3:], ballistic_acceleration(x)])
+        x = x + h * np.hstack([middle[3:], ballistic_acceleration(middle)])
+    return x
+
+
+def align(state: Float, cov: Float, dt_s: float, sigma_m_s2: float) -> tuple[Float, Float]:
+    """Flight, with the transition matrix by central differences, and the unmodelled acceleration as one random constant."""
+    steps = np.array([10.0, 10.0, 10.0, 0.1, 0.1, 0.1])
+    columns = [(fly(state + d, dt_s) - fly(state - d, dt_s)) / (2.0 * d.sum()) for d in np.diag(steps)]
+    phi = np.array(columns).T
+    gain = np.vstack([0.5 * dt_s**2 * np.eye(3), dt_s * np.eye(3)]) * sigma_m_s2
+    return fly(state, dt_s), phi @ cov @ phi.T + gain @ gain.T
+
+
+def distance(x1: Float, p1: Float, x2: Float, p2: Float, bias_var: Float) -> tuple[float, float]:
+    """Mahalanobis d2 and log det(2 pi S) by numpy's solver."""
+    s = p1 + p2 + np.diag(np.repeat(bias_var, 3))
+    off = x1 - x2
+    return float(off @ np.linalg.solve(s, off)), float(np.linalg.slogdet(2.0 * np.pi * s)[1])
+
+
+def best_log_det(covs: Float) -> float:
+    """The largest log det of the weighted information over the simplex, by a general optimiser from several starts."""
+    infos = np.linalg.inv(covs)
+
+    def loss(logits: Float) -> float:
+        w = np.exp(logits - logits.max())
+        return -float(np.linalg.slogdet(np.tensordot(w / w.sum(), infos, axes=1))[1])
+
+    starts = [np.zeros(len(covs)), *(8.0 * np.eye(len(covs)))]
+    return -min(
+        float(minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9}).fun) for start in starts
+    )
+
+
+def assignments(costs: dict[tuple[int, int], float], rows: int, miss: float) -> list[tuple[float, frozenset[tuple[int, int]]]]:
+    """Every way to pair rows with columns or with nothing, with its cost, cheapest first."""
+    choices = [[None, *(column for (r, column) in costs if r == row)] for row in range(rows)]
+    ways = []
+    for way in itertools.product(*choices):
+        taken = [column for column in way if column is not None]
+        if len(taken) == len(set(taken)):
+            pairs = frozenset((row, column) for row, column in enumerate(way) if column is not None)
+            ways.append((sum(costs[pair] for pair in pairs) + miss * (rows - len(pairs)), pairs))
+    return sorted(ways, key=lambda way: (way[0], sorted(way[1])))
