@@ -65,12 +65,19 @@ class Associator:
         sure = self.settings.association.sure
         return {fresh[row]: int(lacking[other]) for row, other, regret in matches if regret >= sure}
 
-    def look(self, clusters: Clusters, at_ns: int) -> list[tuple[int, int]]:
-        """Pairs of system tracks (rows) now held to be one object, each track in one pair at most."""
+    def look(self, clusters: Clusters, at_ns: int, most_waiting: int) -> list[tuple[int, int]]:
+        """Pairs of system tracks (rows) now held to be one object, each track in one pair at most.
+
+        With more than `most_waiting` tracks that lack a nation there is no look: its cost grows faster than their number.
+        """
         if at_ns - self.looked_ns < self.settings.association.look_every_s * 1e9:
             return []
+        systems = clusters.systems
+        waiting = (systems.mask != 0) & (systems.mask != (1 << len(NATIONS)) - 1)
+        if np.count_nonzero(waiting) > most_waiting:
+            return []
         self.looked_ns = at_ns
-        won = self._winners(clusters)
+        won = self._winners(clusters, waiting)
         rules, numbers = self.settings.association, clusters.systems.number
         most = rules.sure / rules.looks
         gathered: dict[tuple[int, int], float] = {}
@@ -90,10 +97,9 @@ class Associator:
                 joined.append((one, other))
         return joined
 
-    def _winners(self, clusters: Clusters) -> dict[tuple[int, int], float]:
+    def _winners(self, clusters: Clusters, single: NDArray[np.bool_]) -> dict[tuple[int, int], float]:
         """Pairs that win wherever they compete, and their smallest regret."""
         systems = clusters.systems
-        single = (systems.number != 0) & (systems.mask != 0) & (systems.mask != (1 << len(NATIONS)) - 1)
         won: dict[tuple[int, int], float] = {}
         beaten: set[tuple[int, int]] = set()
         for one, other in itertools.combinations(range(len(NATIONS)), 2):

@@ -1,7 +1,7 @@
 """Writes picture frames: the system tracks that changed, as columns, for every recipient of a picture.
 
 A row that the receiver's checks would refuse is left out: nothing unsound leaves. A track that nobody reports loses quality with
-its age, a step of the scale every QUALITY_STEP_S.
+its age, a step of the scale every _QUALITY_STEP_MS.
 """
 
 from __future__ import annotations
@@ -11,15 +11,20 @@ from itertools import zip_longest
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bus.columns import SystemTracks, bad_rows, pack_cov, to_u1
+from bus.columns import MAX_RADIUS_M, MAX_SPEED_M_S, SystemTracks, bad_rows, pack_cov, to_u1
 from bus.messages import MAX_FRAME_ROWS, PictureFrame
 from bus.release import Nation
 from fusion.clusters import Clusters
-from fusion.tables import NONE
+from fusion.tables import Float, Rows
+from physics.compile import jit
 
-QUALITY_STEP_S: Final = 2.0
+_QUALITY_STEP_MS: Final = 2000
 _NS_A_MS: Final = 1_000_000
+_COMFORT = 1e-10
+
+Numbers = NDArray[np.uint32]
 
 
 class Stamp(NamedTuple):
@@ -30,26 +35,76 @@ class Stamp(NamedTuple):
     received_ns: int = 0
 
 
+@jit
+def surely_sound(at: Rows, state: Float, cov: Float) -> bool:
+    """Whether every named row passes the receivers' checks with room to spare, so that they need not be made here.
+
+    Room: Cholesky pivots of at least _COMFORT of their diagonal element, where the checks ask only for more than 0.
+    """
+    for row in at:
+        x, p = state[row], cov[row]
+        far = x[0] * x[0] + x[1] * x[1] + x[2] * x[2]
+        fast = x[3] * x[3] + x[4] * x[4] + x[5] * x[5]
+        if not (far < 0.99 * MAX_RADIUS_M**2 and fast < 0.99 * MAX_SPEED_M_S**2):
+            return False
+        low = np.zeros((6, 6))
+        for i in range(6):
+            if not (p[i, i] > 0.0 and np.isfinite(p[i, i])):
+                return False
+            for j in range(i + 1):
+                total = p[i, j]
+                for k in range(j):
+                    total -= low[i, k] * low[j, k]
+                if i == j:
+                    if not total > _COMFORT * p[i, i]:
+                        return False
+                    low[i, i] = np.sqrt(total)
+                else:
+                    low[i, j] = total / low[j, j]
+    return True
+
+
+@jit
+def told_members(
+    members: Rows, track: Numbers, dropped: NDArray[np.bool_], quality: Rows, phenomenology: Rows, pedigree: Rows
+) -> tuple[Numbers, Rows, NDArray[np.uint8], Numbers]:
+    """Of rows of members (m, 3): track numbers of those still reported (m, 3), best quality, phenomenologies and sensors (m,)."""
+    m = members.shape[0]
+    told, best = np.zeros((m, 3), np.uint32), np.zeros(m, np.int64)
+    kinds, sensors = np.zeros(m, np.uint8), np.zeros(m, np.uint32)
+    for i in range(m):
+        for c in range(3):
+            row = members[i, c]
+            if row >= 0:
+                best[i] = max(best[i], quality[row])
+                kinds[i] |= phenomenology[row]
+                sensors[i] |= pedigree[row]
+                if not dropped[row]:
+                    told[i, c] = track[row]
+    return told, best, kinds, sensors
+
+
 def rows_of(clusters: Clusters, systems: Sequence[int]) -> SystemTracks:
     """The system tracks (rows of the table) as they are told."""
     table, held = clusters.systems, clusters.reports
     at = np.array(systems, np.int64)
     members = table.members[at]
-    none = members == NONE
     age_ms = (table.valid_ns[at] - table.newest_ns[at]) // _NS_A_MS
-    best = np.where(none, 0, held.quality[members]).max(axis=1)
+    told, best, kinds, sensors = told_members(members, held.track, held.dropped, held.quality, held.phenomenology, held.pedigree)
     block = SystemTracks(
         system=table.number[at].astype(np.uint32),
         valid_ns=table.valid_ns[at],
         state=table.state[at],
         cov=pack_cov(table.cov[at]),
         phase=to_u1(table.phase[at]),
-        quality=np.maximum(best - (age_ms / (1000.0 * QUALITY_STEP_S)).astype(np.int64), 0).astype(np.uint8),
-        phenomenology=np.bitwise_or.reduce(np.where(none, 0, held.phenomenology[members]), axis=1).astype(np.uint8),
-        pedigree=np.bitwise_or.reduce(np.where(none, 0, held.pedigree[members]), axis=1).astype(np.uint32),
-        members=np.where(none | held.dropped[members], 0, held.track[members]).astype(np.uint32),
+        quality=np.maximum(best - age_ms // _QUALITY_STEP_MS, 0).astype(np.uint8),
+        phenomenology=kinds,
+        pedigree=sensors,
+        members=told,
         age_ms=np.minimum(age_ms, 2**32 - 1).astype(np.uint32),
     )
+    if surely_sound(at, table.state, table.cov):
+        return block
     bad = bad_rows(block.state, block.cov)
     return block.take(~np.logical_or.reduce(list(bad.values()))) if bad else block
 

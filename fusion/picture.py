@@ -28,6 +28,8 @@ _S: Final = 1_000_000_000
 _NEVER: Final = 2**62
 _IMPACTS_A_MESSAGE: Final = 3  # each takes some 0.3 ms; the rest follow with the next messages or the tick
 _IMPACTS_A_TICK: Final = 64
+_WAITING_A_MESSAGE: Final = 64  # tracks that wait for a partner: with more, the look is left to the tick
+_WAITING_A_TICK: Final = 100_000
 
 
 class Picture:
@@ -75,7 +77,7 @@ class Picture:
             if held.off[row] >= self._settings.association.split_after:
                 self._split(system, row, stage_times(frame, held, row, received_ns), now_ns)
             self.book.judge(system, now_ns)
-        self._look(now_ns)
+        self._look(now_ns, _WAITING_A_MESSAGE)
         self._predict([system for system in systems if system in self.book.cases], _IMPACTS_A_MESSAGE)
         return refused
 
@@ -94,7 +96,7 @@ class Picture:
         for system in np.flatnonzero((table.number != 0) & (table.due_ns <= now_ns)).tolist():
             if table.number[system] and table.due_ns[system] <= now_ns:
                 self._age(system, now_ns)
-        self._look(now_ns)
+        self._look(now_ns, _WAITING_A_TICK)
         rules = self._settings.assessment
         due = (table.number != 0) & (table.valid_ns - table.impact_ns >= int(rules.impact_every_s * _S))
         due &= table.newest_ns - table.coast_ns >= int(rules.coast_for_s * _S)
@@ -156,8 +158,8 @@ class Picture:
 
     # -- who is who ------------------------------------------------------------------------------------------------------------
 
-    def _look(self, now_ns: int) -> None:
-        for one, other in self._associator.look(self.clusters, self._newest_ns):
+    def _look(self, now_ns: int, most_waiting: int) -> None:
+        for one, other in self._associator.look(self.clusters, self._newest_ns, most_waiting):
             self._merge(*self.book.elder(one, other), now_ns)
 
     def _merge(self, kept: int, gone: int, now_ns: int) -> None:

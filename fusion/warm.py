@@ -27,6 +27,9 @@ def warm_up() -> None:
             now_ns = _START_NS + second * _S
             engine.step([Inbound(_frame(nation, now_ns, boost=second == 0), EVERYONE)], now_ns)
         engine.step((), now_ns)
+    for second, nation in enumerate(NATIONS):  # first seen in coast, at times of their own
+        now_ns = _START_NS + (20 + second) * _S
+        FusionEngine().step([Inbound(_frame(nation, now_ns, boost=False), EVERYONE)], now_ns)
     for second in (40, 50, 300):
         engine.step((), _START_NS + second * _S)
 
