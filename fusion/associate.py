@@ -79,14 +79,13 @@ class Associator:
         self.looked_ns = at_ns
         won = self._winners(clusters, waiting)
         rules, numbers = self.settings.association, clusters.systems.number
-        most = rules.sure / rules.looks
         gathered: dict[tuple[int, int], float] = {}
         ready: list[tuple[float, int, int]] = []
         for (one, other), regret in won.items():
             key = (int(numbers[one]), int(numbers[other]))
-            total = self.evidence.get(key, 0.0) + min(regret, most)
+            total = self.evidence.get(key, 0.0) + min(regret, rules.look_most)
             gathered[key] = total
-            if regret >= rules.sure or total >= rules.sure * (1.0 - 1e-9):
+            if regret >= rules.sure or total >= rules.enough:
                 ready.append((-regret, one, other))
         self.evidence = gathered
         joined: list[tuple[int, int]] = []

@@ -34,11 +34,13 @@ class Association(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     ] = 200e3
     new_object_m_s: Annotated[float, Meta(ge=1.0, le=2e4, description="m/s; the same for velocity")] = 4000.0
     sure: Annotated[
-        float, Meta(ge=0.0, le=1e3, description="join when the second-best way costs this much more; odds exp(sure / 2)")
+        float, Meta(ge=0.0, le=1e3, description="join at once when the second-best way costs this much more; odds exp(sure / 2)")
+    ] = 30.0
+    enough: Annotated[
+        float,
+        Meta(ge=0.0, le=1e3, description="else when what it costs more adds up to this over looks in a row: errors persist"),
     ] = 60.0
-    looks: Annotated[
-        int, Meta(ge=1, le=100, description="a look short of `sure` counts towards it with at most this share: errors persist")
-    ] = 3
+    look_most: Annotated[float, Meta(gt=0.0, le=1e3, description="what one look counts for at most: three looks at least")] = 20.0
     look_every_s: Annotated[float, Meta(gt=0.0, le=60.0, description="seconds of valid time between looks for pairs")] = 1.0
     split_chi2: Annotated[
         float, Meta(gt=0.0, le=1e4, description="a member further off than this is inconsistent; 1e-6 at 6 dof")

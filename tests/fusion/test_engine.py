@@ -28,17 +28,28 @@ EYES: tuple[tuple[Nation, Eye], ...] = (("jpn", JPN), ("kor", KOR), ("usa", USA)
 FAR_APART: tuple[tuple[Nation, float, Eye], ...] = (("kor", 0.0, KOR), ("jpn", 4e4, JPN))
 
 
+def step(engine: FusionEngine, messages: Sequence[Inbound], now_ns: int) -> Outputs:
+    """A step whose pictures are drawn at once, as its shell does before the next one."""
+    outputs = engine.step(messages, now_ns)
+    assert outputs.pictures is not None
+    return outputs
+
+
+def is_silent(outputs: Outputs) -> bool:
+    return not outputs.alerts and not outputs.pictures
+
+
 def play(engine: FusionEngine, messages: Iterable[tuple[int, Inbound]], until_s: float = 0.0) -> list[tuple[int, Outputs]]:
     """Step the engine through messages, with a tick every half second, and on to `until_s` after the start."""
     told: list[tuple[int, Outputs]] = []
     tick_ns = START_NS
     for at_ns, inbound in messages:
         while tick_ns < at_ns:
-            told.append((tick_ns, engine.step((), tick_ns)))
+            told.append((tick_ns, step(engine, (), tick_ns)))
             tick_ns += S // 2
-        told.append((at_ns, engine.step([inbound], at_ns)))
+        told.append((at_ns, step(engine, [inbound], at_ns)))
     while tick_ns < START_NS + until_s * S:
-        told.append((tick_ns, engine.step((), tick_ns)))
+        told.append((tick_ns, step(engine, (), tick_ns)))
         tick_ns += S // 2
     return told
 
@@ -136,14 +147,14 @@ def test_fused_estimate_ignores_order_of_arrival_and_repetition() -> None:
 
 def test_a_repeated_report_changes_nothing() -> None:
     engine, message = FusionEngine(), one("kor", 50.0)
-    engine.step([message], at(message))
-    assert engine.step([message], at(message) + S) == Outputs([], [])
+    step(engine, [message], at(message))
+    assert is_silent(engine.step([message], at(message) + S))
 
 
 def test_late_and_future_reports_are_counted_and_left_out() -> None:
     engine, message = FusionEngine(), one("kor", 50.0)
-    assert engine.step([message], at(message) + 31 * S) == Outputs([], [])
-    assert engine.step([message], at(message) - 6 * S) == Outputs([], [])
+    assert is_silent(engine.step([message], at(message) + 31 * S))
+    assert is_silent(engine.step([message], at(message) - 6 * S))
     assert engine.rejected == {"late": 1, "range": 1}
 
 
@@ -163,12 +174,12 @@ def test_what_is_not_released_to_a_recipient_changes_no_byte_of_what_it_receives
     together = FusionEngine()
     apart = {recipient: FusionEngine(FusionSettings(), (recipient,)) for recipient in NATIONS}
     for first in range(0, len(messages), batch):
-        step = messages[first : first + batch]
-        now_ns = step[-1][0]
-        told = together.step([inbound for _, inbound in step], now_ns)
-        ticked = together.step((), now_ns)
+        batch_of = messages[first : first + batch]
+        now_ns = batch_of[-1][0]
+        told = step(together, [inbound for _, inbound in batch_of], now_ns)
+        ticked = step(together, (), now_ns)
         for recipient, alone in apart.items():
-            own = [inbound for _, inbound in step if recipient in inbound.to]
+            own = [inbound for _, inbound in batch_of if recipient in inbound.to]
             expected = wire(alone.step(own, now_ns), recipient) if own else []
             assert wire(told, recipient) == expected
             assert wire(ticked, recipient) == wire(alone.step((), now_ns), recipient)
@@ -225,15 +236,15 @@ def test_new_session_of_a_feed_ends_its_old_tracks() -> None:
 def test_straggling_report_does_not_bring_a_dropped_track_back() -> None:
     engine = FusionEngine()
     engine.step([one("kor", 50.0)], START_NS + 50 * S)
-    engine.step([Inbound(dropped("kor", [1], "false", START_NS + 52 * S), NATIONS)], START_NS + 52 * S)
-    assert engine.step([one("kor", 51.0)], START_NS + 52 * S) == Outputs([], [])
+    step(engine, [Inbound(dropped("kor", [1], "false", START_NS + 52 * S), NATIONS)], START_NS + 52 * S)
+    assert is_silent(engine.step([one("kor", 51.0)], START_NS + 52 * S))
     assert engine.system_tracks[RECIPIENT] == 0
 
 
 @pytest.mark.parametrize(("reason", "state"), [("impact", "closed"), ("false", "retracted"), ("lost", "retracted")])
 def test_end_of_a_quick_alert(reason: str, state: str) -> None:
     engine = FusionEngine()
-    engine.step([one("kor", 50.0)], START_NS + 50 * S)
+    step(engine, [one("kor", 50.0)], START_NS + 50 * S)
     outputs = engine.step([Inbound(dropped("kor", [1], reason, START_NS + 52 * S), NATIONS)], START_NS + 52 * S)
     assert [(alert.state, alert.revision) for alert in outputs.alerts] == [(state, 2)] * 3
     assert [frame.dropped for frame in outputs.pictures] == [[1]] * 3
@@ -325,5 +336,5 @@ def test_frame_with_broken_columns_is_counted() -> None:
     block, _ = reports_of(message.message)  # type: ignore[arg-type]
     broken = frame_of(block, "kor", at(message))
     broken.columns.pop("state")
-    assert engine.step([Inbound(broken, NATIONS)], at(message)) == Outputs([], [])
+    assert is_silent(engine.step([Inbound(broken, NATIONS)], at(message)))
     assert engine.rejected == {"columns": 1}
