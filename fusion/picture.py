@@ -45,8 +45,6 @@ class Picture:
         self.touched: dict[int, None] = {}  # system tracks that changed since they were last handed out
         self.ended: list[int] = []  # numbers of those that ended
 
-    # -- messages --------------------------------------------------------------------------------------------------------------
-
     def take_reports(self, frame: TrackFrame, block: Reports, received_ns: int, now_ns: int) -> dict[str, int]:
         """Fuse a frame; the counts of its rows that were refused, by reason."""
         column = COLUMN_OF[frame.nation]
@@ -102,8 +100,6 @@ class Picture:
         due &= table.newest_ns - table.coast_ns >= int(rules.coast_for_s * _S)
         self._predict(np.flatnonzero(due).tolist(), _IMPACTS_A_TICK)
 
-    # -- estimates -------------------------------------------------------------------------------------------------------------
-
     def _estimate(self, systems: list[int], at_ns: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         """Estimate anew from the members' latest reports; how far each member is from the others (m, 3), d2."""
         table, held, timing = self.clusters.systems, self.clusters.reports, self._settings.timing
@@ -156,8 +152,6 @@ class Picture:
         if landing_ns is not None and self.book.cases[system].standing:
             table.due_ns[system] = min(int(table.due_ns[system]), landing_ns)
 
-    # -- who is who ------------------------------------------------------------------------------------------------------------
-
     def _look(self, now_ns: int, most_waiting: int) -> None:
         for one, other in self._associator.look(self.clusters, self._newest_ns, most_waiting):
             self._merge(*self.book.elder(one, other), now_ns)
@@ -186,8 +180,6 @@ class Picture:
         for number in ended:
             self._drop(column, number, "lost", now_ns)
         return taken
-
-    # -- endings ---------------------------------------------------------------------------------------------------------------
 
     def _drop(self, column: int, number: int, reason: str, now_ns: int) -> None:
         dropped = self.clusters.drop(column, number)
