@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from bench.links import link_maker
 from bench.settings import Settings, load
+from bus.loop import run_service
 from bus.metrics import Endpoint, Metrics
 from bus.party import MakeTransport, Party, stop_on_signals
 from bus.recording import Entry, Recorder
@@ -70,7 +71,7 @@ def serve(
             if record is not None:
                 (record / f"{name}.summary.json").write_bytes(msgspec.json.encode(service.party.summary()))
 
-    asyncio.run(main())
+    run_service(main())
 
 
 def run_feed(

@@ -8,6 +8,7 @@ Covariances travel as their upper triangle, row by row: (0,0) (0,1) ... (0,5) (1
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Final, NamedTuple, Self
@@ -27,6 +28,7 @@ _FULL[_COL, _ROW] = np.arange(TRIANGLE)
 
 MAX_RADIUS_M: Final = 5.0e7  # beyond geostationary orbit nothing of ours flies
 MAX_SPEED_M_S: Final = 2.0e4
+_SURELY_WITHIN: Final = np.repeat([MAX_RADIUS_M, MAX_SPEED_M_S], 3) * 0.57  # less than a root of three: inside the sphere
 _LIMITS_SQUARED: Final = np.array([MAX_RADIUS_M**2, MAX_SPEED_M_S**2])
 
 
@@ -151,6 +153,8 @@ def pack_cov(full: Float) -> Float:
 
 def bad_rows(state: Float, cov: Float) -> dict[str, NDArray[np.bool_]]:
     """Why rows cannot be taken: reason -> mask (n,), for those reasons that some row has. Empty when all are sound."""
+    if _surely_sound(state, cov):
+        return {}
     found: dict[str, NDArray[np.bool_]] = {}
     broken: NDArray[np.bool_] = np.logical_not(np.isfinite(np.hstack((state, cov))).all(axis=1))
     if broken.any():
@@ -167,6 +171,17 @@ def bad_rows(state: Float, cov: Float) -> dict[str, NDArray[np.bool_]]:
     if crooked.any():
         found["covariance"] = crooked
     return found
+
+
+def _surely_sound(state: Float, cov: Float) -> bool:
+    """Whether every row is sound, by a quick look that may miss some sound ones: the way of almost every frame."""
+    if not (np.abs(state) <= _SURELY_WITHIN).all():  # false for NaN too
+        return False
+    try:
+        root = np.linalg.cholesky(unpack_cov(cov))
+    except np.linalg.LinAlgError:
+        return False
+    return math.isfinite(root.sum())
 
 
 def _not_positive_definite(cov: Float, among: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 log = logging.getLogger(__name__)
 
@@ -123,8 +123,7 @@ class Connection(asyncio.BufferedProtocol):
     # The loop's side -----------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # another loop's transport need not be a subclass
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = self._socket = None

@@ -8,7 +8,7 @@ label ever holds a track number or an alert id.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Final, Literal, get_args
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -80,7 +80,6 @@ class Metrics:
         self._over_budget = Counter(
             "triwarn_stage_over_budget", "Times a stage took longer than its budget", ["stage"], registry=registry
         )
-        self.frames = Counter("triwarn_frames", "Messages by direction and kind", ["direction", "kind"], registry=registry)
         self.reports = Counter("triwarn_reports", "Track reports by direction", ["direction"], registry=registry)
         self.gaps = Gauge("triwarn_sequence_gaps", "Messages missing from a stream so far", ["stream"], registry=registry)
         self.duplicates = Counter("triwarn_duplicates", "Messages that came twice", ["stream"], registry=registry)
@@ -95,10 +94,13 @@ class Metrics:
         )
         self.ready = Gauge("triwarn_ready", "1 once the process is connected and warm", registry=registry)
 
+        self._meters = {stage: (self._stages.labels(stage), budgets.seconds(stage)) for stage in STAGES}
+
     def stage(self, stage: Stage, seconds: float) -> None:
         """Record one stage's duration, and the overrun if it is one."""
-        self._stages.labels(stage).observe(seconds)
-        if seconds > self.budgets.seconds(stage):
+        meter, budget_s = self._meters[stage]
+        meter.observe(seconds)
+        if seconds > budget_s:
             self._over_budget.labels(stage).inc()
 
     def over_budget(self, stage: Stage) -> int:
@@ -106,16 +108,16 @@ class Metrics:
         value = self.registry.get_sample_value("triwarn_stage_over_budget_total", {"stage": stage})
         return int(value or 0)
 
-    def watch(self, links: dict[str, Transport]) -> None:
-        """Export the counters of these transports, read at each scrape."""
-        self.registry.register(_LinkCollector(links))
+    def watch(self, links: Mapping[str, Transport], messages: Mapping[str, Mapping[str, int]]) -> None:
+        """Export what these transports count, and messages by direction and kind, read at each scrape: free on the hot path."""
+        self.registry.register(_LinkCollector(links, messages))
 
 
 class _LinkCollector(Collector):
     """Turns the counters that the transports keep into metrics when scraped."""
 
-    def __init__(self, links: dict[str, Transport]) -> None:
-        self._links = links
+    def __init__(self, links: Mapping[str, Transport], messages: Mapping[str, Mapping[str, int]]) -> None:
+        self._links, self._messages = links, messages
 
     def collect(self) -> Iterable[Metric]:
         reconnects = CounterMetricFamily("triwarn_reconnects", "Connections made again after a loss", labels=["link"])
@@ -137,7 +139,11 @@ class _LinkCollector(Collector):
             errors.add_metric([name, "handler"], stats.handler_errors)
             octets.add_metric([name, "out"], stats.bytes_out)
             octets.add_metric([name, "in"], stats.bytes_in)
-        return [reconnects, dropped, depth, in_flight, connected, errors, octets]
+        frames = CounterMetricFamily("triwarn_frames", "Messages by direction and kind", labels=["direction", "kind"])
+        for direction, kinds in self._messages.items():
+            for kind, count in sorted(kinds.items()):
+                frames.add_metric([direction, kind], count)
+        return [frames, reconnects, dropped, depth, in_flight, connected, errors, octets]
 
 
 class _QuietHandler(WSGIRequestHandler):

@@ -7,16 +7,27 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-_YIELD_BELOW_S: Final = 0.0015  # the loop's timers are a millisecond coarse: nearer than this, give way and look again
+_NAP_BELOW_S: Final = 0.0015  # the loop's timers are a millisecond coarse: nearer than this the process itself naps
+_SPIN_BELOW_S: Final = 0.00015  # and a nap oversleeps by some 60 us: nearer than this it looks at the clock
 _LONGEST_SLEEP_S: Final = 0.5
 
 
 async def until_wall(due_ns: int, interrupted: Callable[[], bool] = lambda: False) -> bool:
-    """Wait until wall time is `due_ns`; at once where it is past. False as soon as `interrupted()` says so."""
+    """Wait until wall time is `due_ns`; at once where it is past. False as soon as `interrupted()` says so.
+
+    For the last millisecond and a half it holds the loop: for processes that have nothing else to do then.
+    """
     while True:
         if interrupted():
             return False
         left_s = (due_ns - time.time_ns()) / 1e9
-        if left_s <= 0.0:
+        if left_s > _NAP_BELOW_S:
+            await asyncio.sleep(min(left_s - _NAP_BELOW_S, _LONGEST_SLEEP_S))
+        else:
+            await asyncio.sleep(0.0)
+            left_s = (due_ns - time.time_ns()) / 1e9
+            if left_s > _SPIN_BELOW_S:
+                time.sleep(left_s - _SPIN_BELOW_S)  # noqa: ASYNC251 - see above
+            while time.time_ns() < due_ns:
+                pass
             return True
-        await asyncio.sleep(0.0 if left_s < _YIELD_BELOW_S else min(left_s - _YIELD_BELOW_S, _LONGEST_SLEEP_S))

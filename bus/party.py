@@ -17,11 +17,14 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import msgspec
+from msgspec.structs import replace
 
 from bus.clock import Clock, ScaledClock, WallClock
 from bus.errors import Rejected
+from bus.loop import settle
 from bus.messages import AnyMessage, ExerciseClock, Status, decode, encode
 from bus.metrics import Metrics
 from bus.release import label
@@ -50,10 +53,11 @@ class Streams:
     session: int
     counts: Counter[str] = field(default_factory=Counter)
 
-    def next(self, topic: str) -> int:
-        stream = stream_of(parse_topic(topic))
-        self.counts[stream] += 1
-        return self.counts[stream]
+    def next(self, stream: str) -> int:
+        """The stream's next number, from 1."""
+        number = self.counts[stream] + 1
+        self.counts[stream] = number
+        return number
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +103,7 @@ class Party:
         self.bulk = make(f"{unique}-bulk", None)
         self.urgent = make(f"{unique}-urgent", will)
         self.urgent.on_link(self._announce_again)
-        metrics.watch({"bulk": self.bulk, "urgent": self.urgent})
+        metrics.watch({"bulk": self.bulk, "urgent": self.urgent}, {"in": self.received, "out": self.published})
 
     def on_exercise(self, handler: OnExercise) -> None:
         """Call `handler` when an exercise starts or stops; the clock is already set."""
@@ -121,7 +125,6 @@ class Party:
                 log.debug("dropped a message on %s: %s", delivery.topic, rejected)
                 return
             self.received[address.kind] += 1
-            self.metrics.frames.labels("in", address.kind).inc()
             if not delivery.retained and not self._in_sequence(address, message):
                 return
             take(address, message, delivery)
@@ -148,18 +151,13 @@ class Party:
         for stream in self._heard:
             self.metrics.stale.labels(stream).set(stream in silent)
 
-    def publish(
-        self, link: Transport, topic: str, message: AnyMessage, *, kind: str, qos: QoS = 0, retain: bool = False
-    ) -> tuple[bytes, bool]:
-        """Number, stamp and send a message; the payload as sent, and whether the link took it."""
-        stamped = msgspec.structs.replace(
-            message, session=self.streams.session, seq=self.streams.next(topic), sent_ns=self.clock.wall_ns()
-        )
-        payload = encode(stamped)
+    def publish(self, link: Transport, topic: str, message: AnyMessage, *, kind: str, qos: QoS = 0, retain: bool = False) -> bool:
+        """Number, stamp and send a message; whether the link took it."""
+        number = self.streams.next(stream_of(parse_topic(topic)))
+        payload = encode(replace(message, session=self.streams.session, seq=number, sent_ns=self.clock.wall_ns()))
         taken = link.publish(topic, payload, qos=qos, retain=retain)
         self.published[kind] += 1
-        self.metrics.frames.labels("out", kind).inc()
-        return payload, taken
+        return taken
 
     async def start(self) -> None:
         """Connect both links and announce `starting`. Raises Unreachable or Refused."""
@@ -169,6 +167,8 @@ class Party:
 
     def announce(self, state: str, load: Mapping[str, float] | None = None) -> None:
         """Publish this process's state, retained."""
+        if state == "ready":
+            settle()
         self._state = self._status(state, dict(load or {}))
         self.metrics.ready.set(state == "ready")
         self.publish(self.urgent, self._topic, self._state, kind="status", qos=1, retain=True)
@@ -223,6 +223,7 @@ class Party:
             handler(message)
 
 
+@lru_cache(maxsize=1024)
 def stream_of(address: Address) -> str:
     """The stream a topic belongs to: `jpn tracks jpn-kor-usa`, `kor alert`, `feed jpn status`. A metric's label too."""
     return " ".join(filter(None, [address.role, address.owner, address.kind, label(address.release)]))

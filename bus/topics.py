@@ -12,6 +12,7 @@ mw/v1/exercise/clock                     the exercise and its clock    QoS 1, re
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from bus.errors import Rejected
@@ -63,6 +64,7 @@ def status(role: Role, name: str) -> str:
     return f"{ROOT}/{role}/{name}/status"
 
 
+@lru_cache(maxsize=4096)
 def parse_topic(topic: str) -> Address:
     """What `topic` addresses; raises Rejected("topic", ...) for anything that is not in the table above."""
     if topic == EXERCISE_CLOCK:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from bus.columns import Reports
@@ -38,11 +39,20 @@ class Inbound(NamedTuple):
     received_ns: int = 0
 
 
-class Outputs(NamedTuple):
-    """What a step has to tell: alerts first. Sessions, sequence numbers and machine times are the shell's to stamp."""
+class Outputs:
+    """What a step has to tell: alerts first, so that pictures are only written once alerts can be on their way.
 
-    alerts: list[Alert]
-    pictures: list[PictureFrame]
+    Read `pictures` before the next step. Sessions, sequence numbers and machine times are the shell's to stamp.
+    """
+
+    def __init__(self, alerts: list[Alert], draw: Callable[[], list[PictureFrame]]) -> None:
+        self.alerts = alerts
+        self._draw = draw
+
+    @cached_property
+    def pictures(self) -> list[PictureFrame]:
+        """The system tracks that changed, for every recipient."""
+        return self._draw()
 
 
 @dataclass(slots=True)
@@ -129,15 +139,19 @@ class FusionEngine:
 
     def _collect(self, told: list[tuple[_Group, Stamp]]) -> Outputs:
         alerts: list[Alert] = []
-        pictures: list[PictureFrame] = []
         for group, _ in told:
             for sent in group.picture.book.outbox:
                 alerts += [addressed(sent, recipient) for recipient in group.recipients]
             group.picture.book.outbox.clear()
+        return Outputs(alerts, lambda: self._drawn(told))
+
+    @staticmethod
+    def _drawn(told: list[tuple[_Group, Stamp]]) -> list[PictureFrame]:
+        pictures: list[PictureFrame] = []
         for group, stamp in told:
             picture = group.picture
             if picture.touched or picture.ended:
                 pictures += frames_of(picture.clusters, list(picture.touched), picture.ended, group.recipients, stamp)
                 picture.touched.clear()
                 picture.ended.clear()
-        return Outputs(alerts, pictures)
+        return pictures

@@ -41,6 +41,7 @@ class FusionWorker:
     ) -> None:
         self.party = Party("fusion", worker.name, make, metrics)
         self._metrics, self._worker, self._fusion, self._recipients = metrics, worker, fusion, recipients
+        self._reports_in, self._reports_out = (metrics.reports.labels(direction) for direction in ("in", "out"))
         self._write = record
         self._retained: set[str] = set()  # topics of the alerts that the broker holds for us
         self._engine = FusionEngine(fusion, recipients)
@@ -68,6 +69,7 @@ class FusionWorker:
         """Age tracks and alerts where nothing arrived."""
         self.party.note_silence()
         self._emit(self._engine.step((), self.party.clock.now_ns()))
+        self._export()
 
     def _take(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
         if not isinstance(message, TrackFrame | LaunchDetected | TrackDropped):
@@ -77,23 +79,25 @@ class FusionWorker:
         if self._write:
             self._write(Entry(received_ns, clock.now_ns(), delivery.topic, delivery.payload))
         outputs = self._engine.step([Inbound(message, address.release, received_ns)], clock.now_ns())
-        self._emit(outputs, received_ns)
+        fused_ns = self._emit(outputs, received_ns)
         self._metrics.stage("transit", (received_ns - message.sent_ns) / 1e9)
-        self._metrics.stage("fuse", (clock.wall_ns() - received_ns) / 1e9)
+        self._metrics.stage("fuse", (fused_ns - received_ns) / 1e9)
         if not isinstance(message, TrackDropped):
-            self._metrics.reports.labels("in").inc(message.n)
+            self._reports_in.inc(message.n)
 
-    def _emit(self, outputs: Outputs, received_ns: int = 0) -> None:
-        """Send a step's outputs; `received_ns` is the arrival of the report that caused it, 0 for a tick of the clock."""
-        clock = self.party.clock
-        fused_ns = clock.wall_ns()
+    def _emit(self, outputs: Outputs, received_ns: int = 0) -> int:
+        """Send a step's outputs, alerts first; the wall time at which they were decided.
+
+        `received_ns` is the arrival of the report that caused them, 0 for a tick of the clock.
+        """
+        fused_ns = self.party.clock.wall_ns()
         for alert in outputs.alerts:
             self._send(alert, fused_ns, by_report=alert.times.received_ns == received_ns)
         for picture in outputs.pictures:
             stamped = msgspec.structs.replace(picture, fused_ns=fused_ns)
             self.party.publish(self.party.bulk, picture_tracks(picture.recipient), stamped, kind="picture")
-            self._metrics.reports.labels("out").inc(picture.n)
-        self._export()
+            self._reports_out.inc(picture.n)
+        return fused_ns
 
     def _send(self, alert: Alert, fused_ns: int, *, by_report: bool) -> None:
         """An alert is retained while it stands; its last word is not, and clears what was retained.
@@ -107,7 +111,7 @@ class FusionWorker:
             times = msgspec.structs.replace(alert.times, due_ns=0, sent_ns=0, received_ns=0)
         over = alert.state in ("closed", "retracted")
         stamped = msgspec.structs.replace(alert, times=times)
-        _, taken = self.party.publish(self.party.urgent, topic, stamped, kind="alert", qos=1, retain=not over)
+        taken = self.party.publish(self.party.urgent, topic, stamped, kind="alert", qos=1, retain=not over)
         if not taken:
             log.error("alert %s %s was refused by a full queue", alert.id, alert.state)
         if over:

@@ -41,11 +41,12 @@ def test_an_overrun_is_counted_by_its_stage() -> None:
 def test_the_links_counters_are_read_when_scraped() -> None:
     registry = CollectorRegistry()
     link = MemoryBus().transport("one", None)
-    Metrics(registry, Budgets()).watch({"bulk": link})
+    Metrics(registry, Budgets()).watch({"bulk": link}, {"out": {"tracks": 3}})
     link.connect_nowait()
     link.publish("a/b", b"12345")
     found = scraped(registry)
     assert ("triwarn_bytes_total", {"link": "bulk", "direction": "out"}, 5.0) in found["triwarn_bytes"]
+    assert ("triwarn_frames_total", {"direction": "out", "kind": "tracks"}, 3.0) in found["triwarn_frames"]
     assert ("triwarn_connected", {"link": "bulk"}, 1.0) in found["triwarn_connected"]
 
 
