@@ -55,9 +55,11 @@ def test_releases_are_in_order_and_every_row_is_sound(nation: Nation) -> None:
 
 
 @pytest.mark.parametrize("nation", NATIONS)
-def test_where_nothing_flies_nothing_is_confirmed(nation: Nation) -> None:
+def test_at_the_usual_rate_of_false_alarms_no_false_track_is_confirmed(nation: Nation) -> None:
+    scenario = parse_scenario(load_scenario("quiet").text.replace("false_alarms = 20.0", "false_alarms = 1.0"), "usual.toml")
+    assert scenario.nations[nation].false_alarms == 1.0
     for seed in (1, 2, 3):
-        assert played("quiet", nation, seed)[1] == []
+        assert list(NationalFeed(scenario, build_truth(scenario), nation, seed).releases()) == []
 
 
 def test_a_track_is_announced_before_or_with_its_first_frame_and_dropped_once() -> None:
