@@ -95,8 +95,8 @@ def quick_altitude_m(r_ecef_m: Float) -> float:
     xy2 = r_ecef_m[0] * r_ecef_m[0] + r_ecef_m[1] * r_ecef_m[1]
     r2 = xy2 + r_ecef_m[2] * r_ecef_m[2]
     s2 = r_ecef_m[2] * r_ecef_m[2] / r2
-    radius = EARTH_A_M * (1.0 - EARTH_F * s2 * (1.0 + 1.5 * EARTH_F * (1.0 - s2)))
-    return math.sqrt(r2) - radius
+    height: float = math.sqrt(r2) - EARTH_A_M * (1.0 - EARTH_F * s2 * (1.0 + 1.5 * EARTH_F * (1.0 - s2)))
+    return height
 
 
 @jit
