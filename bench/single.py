@@ -94,8 +94,9 @@ def run_feed(
 
     def build(make: MakeTransport, metrics: Metrics, settings: Settings, write: Callable[[Entry], None] | None) -> Service:
         service = FeedService(make, metrics, owner, sensors)
-        if prepared is not None:
-            service.prepare(prepared.text, prepared.seed if seed is None else seed)
+        # Without a scenario to prepare for, preparing for any compiles the kernels.
+        ahead = prepared or load_scenario("overflight")
+        service.prepare(ahead.text, ahead.seed if seed is None else seed)
         return service
 
     serve(f"feed-{nation}", build, record, endpoint_port, with_parent, broker, settings_file)

@@ -12,7 +12,7 @@ import numpy as np
 from bus.columns import Reports, pack_cov
 from bus.messages import TrackFrame
 from bus.release import EVERYONE, NATIONS, Nation
-from fusion.engine import FusionEngine, Inbound
+from fusion.engine import FusionEngine, Inbound, Outputs
 
 _SITE_ECEF_M: Final = np.array([-3.05e6, 4.05e6, 3.95e6])
 _START_NS: Final = 1_000_000_000_000
@@ -25,13 +25,18 @@ def warm_up() -> None:
     for second in (0, 1, 2, 3, 9):
         for nation in NATIONS:
             now_ns = _START_NS + second * _S
-            engine.step([Inbound(_frame(nation, now_ns, boost=second == 0), EVERYONE)], now_ns)
-        engine.step((), now_ns)
+            _drawn(engine.step([Inbound(_frame(nation, now_ns, boost=second == 0), EVERYONE)], now_ns))
+        _drawn(engine.step((), now_ns))
     for second, nation in enumerate(NATIONS):  # first seen in coast, at times of their own
         now_ns = _START_NS + (20 + second) * _S
-        FusionEngine().step([Inbound(_frame(nation, now_ns, boost=False), EVERYONE)], now_ns)
+        _drawn(FusionEngine().step([Inbound(_frame(nation, now_ns, boost=False), EVERYONE)], now_ns))
     for second in (40, 50, 300):
-        engine.step((), _START_NS + second * _S)
+        _drawn(engine.step((), _START_NS + second * _S))
+
+
+def _drawn(outputs: Outputs) -> None:
+    """Read the pictures too: they are drawn only when they are read."""
+    assert isinstance(outputs.pictures, list)
 
 
 def _frame(nation: Nation, now_ns: int, *, boost: bool) -> TrackFrame:
