@@ -1,7 +1,7 @@
 """The fusion worker's shell: frames in from the bus, one engine step each, alerts and pictures out.
 
 A frame is fused inside the handler that delivers it: no queue, no task, no tick stands between a report and its alert. Alerts
-go out first, on the urgent link; the pictures follow on the bulk link. A slow clock tick only ages tracks and alerts when
+go out first, on the urgent link; the pictures follow on the bulk link, gathered over some milliseconds. A slow clock tick only ages tracks and alerts when
 nothing arrives. It decides nothing itself: all that is in `fusion.engine`.
 """
 
@@ -42,6 +42,8 @@ class FusionWorker:
         self.party = Party("fusion", worker.name, make, metrics)
         self._metrics, self._worker, self._fusion, self._recipients = metrics, worker, fusion, recipients
         self._reports_in, self._reports_out = (metrics.reports.labels(direction) for direction in ("in", "out"))
+        self._undrawn: list[Outputs] = []
+        self._drawing: asyncio.TimerHandle | None = None
         self._write = record
         self._retained: set[str] = set()  # topics of the alerts that the broker holds for us
         self._engine = FusionEngine(fusion, recipients)
@@ -62,6 +64,7 @@ class FusionWorker:
                 except TimeoutError:
                     self.tick()
         finally:
+            self._draw()
             self._clear_retained()
             await self.party.stop()
 
@@ -76,10 +79,10 @@ class FusionWorker:
             return
         clock = self.party.clock
         received_ns = clock.wall_ns()
-        if self._write:
-            self._write(Entry(received_ns, clock.now_ns(), delivery.topic, delivery.payload))
         outputs = self._engine.step([Inbound(message, address.release, received_ns)], clock.now_ns())
         fused_ns = self._emit(outputs, received_ns)
+        if self._write:
+            self._write(Entry(received_ns, clock.now_ns(), delivery.topic, delivery.payload))
         self._metrics.stage("transit", (received_ns - message.sent_ns) / 1e9)
         self._metrics.stage("fuse", (fused_ns - received_ns) / 1e9)
         if not isinstance(message, TrackDropped):
@@ -93,11 +96,22 @@ class FusionWorker:
         fused_ns = self.party.clock.wall_ns()
         for alert in outputs.alerts:
             self._send(alert, fused_ns, by_report=alert.times.received_ns == received_ns)
-        for picture in outputs.pictures:
+        self._undrawn.append(outputs)
+        if not self._worker.picture_ms:
+            self._draw()
+        elif self._drawing is None:
+            self._drawing = asyncio.get_running_loop().call_later(self._worker.picture_ms / 1e3, self._draw)
+        return fused_ns
+
+    def _draw(self) -> None:
+        """Send what changed in the pictures since the last time: a moment after the alerts, so that these have the machine."""
+        self._drawing = None
+        undrawn, self._undrawn = self._undrawn, []
+        fused_ns = self.party.clock.wall_ns()
+        for picture in (picture for outputs in undrawn for picture in outputs.pictures):
             stamped = msgspec.structs.replace(picture, fused_ns=fused_ns)
             self.party.publish(self.party.bulk, picture_tracks(picture.recipient), stamped, kind="picture")
             self._reports_out.inc(picture.n)
-        return fused_ns
 
     def _send(self, alert: Alert, fused_ns: int, *, by_report: bool) -> None:
         """An alert is retained while it stands; its last word is not, and clears what was retained.
@@ -130,6 +144,7 @@ class FusionWorker:
         self._engine.rejected.clear()
 
     def _begin_exercise(self, exercise: ExerciseClock) -> None:
+        self._draw()
         self._clear_retained()
         self._engine = FusionEngine(self._fusion, self._recipients)
 

@@ -130,4 +130,7 @@ class WorkerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How the worker runs; what it decides is in FusionSettings."""
 
     name: Annotated[str, Meta(pattern="^[a-z0-9-]{1,32}$", description="lower-case letters, digits, hyphens")] = "fusion-1"
+    picture_ms: Annotated[
+        float, Meta(ge=0.0, le=1000.0, description="wall milliseconds that pictures gather, 0 to 1000; alerts never wait")
+    ] = 20.0
     tick_s: Annotated[float, Meta(gt=0.0, le=10.0, description="wall seconds between ageing steps, above 0, at most 10")] = 0.25

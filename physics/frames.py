@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physics.compile import jit
-from physics.constants import EARTH_A_M, EARTH_B_M, EARTH_E2, EARTH_F, EARTH_MEAN_RADIUS_M
+from physics.constants import EARTH_A_M, EARTH_B_M, EARTH_E2, EARTH_F
 
 Float = NDArray[np.float64]
 
@@ -101,16 +101,30 @@ def quick_altitude_m(r_ecef_m: Float) -> float:
 
 @jit
 def ground_distance_m(lat1_rad: float, lon1_rad: float, lat2_rad: float, lon2_rad: float) -> float:
-    """Great-circle distance, m, on the mean sphere (haversine): within 0.56 percent of the ellipsoid's geodesic."""
-    sin_lat = math.sin((lat2_rad - lat1_rad) / 2.0)
-    sin_lon = math.sin((lon2_rad - lon1_rad) / 2.0)
-    a = sin_lat * sin_lat + math.cos(lat1_rad) * math.cos(lat2_rad) * sin_lon * sin_lon
-    return 2.0 * EARTH_MEAN_RADIUS_M * math.asin(min(1.0, math.sqrt(a)))
+    """Geodesic distance, m, on the ellipsoid, by Lambert's formula: within 2e-6 of it to 10,000 km, 2e-3 anywhere.
+
+    Lambert's correction of the great circle between the reduced latitudes (Thomas, Spheroidal Geodesics, US Naval Oceanographic
+    Office SP-138, 1970). No iteration: nearly opposite points, where the error is, cost no more.
+    """
+    reduced1 = math.atan((1.0 - EARTH_F) * math.tan(lat1_rad))
+    reduced2 = math.atan((1.0 - EARTH_F) * math.tan(lat2_rad))
+    sin2_mean, sin2_half = math.sin((reduced1 + reduced2) / 2.0) ** 2, math.sin((reduced2 - reduced1) / 2.0) ** 2
+    near = min(1.0, sin2_half + math.cos(reduced1) * math.cos(reduced2) * math.sin((lon2_rad - lon1_rad) / 2.0) ** 2)
+    if near == 0.0:
+        return 0.0
+    far = max(1.0 - near, 1e-300)
+    angle = 2.0 * math.asin(math.sqrt(near))
+    outer = (angle - math.sin(angle)) * sin2_mean * (1.0 - sin2_half) / far
+    inner = (angle + math.sin(angle)) * (1.0 - sin2_mean) * sin2_half / near
+    return EARTH_A_M * (angle - EARTH_F / 2.0 * (outer + inner))
 
 
 @jit
 def bearing_rad(lat1_rad: float, lon1_rad: float, lat2_rad: float, lon2_rad: float) -> float:
-    """Initial great-circle bearing, rad clockwise from north in [0, 2 pi), from the first point to the second."""
+    """Initial great-circle bearing, rad clockwise from north in [0, 2 pi), from the first point to the second.
+
+    On a sphere: within 0.3 degrees of the geodesic's, but for nearly opposite points, where bearing means little.
+    """
     east = math.sin(lon2_rad - lon1_rad) * math.cos(lat2_rad)
     north = math.cos(lat1_rad) * math.sin(lat2_rad) - math.sin(lat1_rad) * math.cos(lat2_rad) * math.cos(lon2_rad - lon1_rad)
     return math.atan2(east, north) % (2.0 * math.pi)

@@ -2,7 +2,8 @@
 
 Fixed-step Runge-Kutta 4 with steps of at most MAX_STEP_S; the state-transition matrix is integrated with the state. Process noise
 is white acceleration of power spectral density q (m2/s3) on each axis (Bar-Shalom, Li and Kirubarajan, 2001, section 6.2.2):
-it adds with the length of the step whether time runs forwards or backwards. Arguments are never changed.
+it adds with the length of the step whether time runs forwards or backwards. Arguments are never changed. A time that is not
+finite, or longer than MAX_SPAN_S either way, gives NaN: no peer's clock can make a kernel run for minutes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from physics.motion import ballistic_acceleration, ballistic_gradient, drag_acce
 Float = NDArray[np.float64]
 
 MAX_STEP_S = 10.0
+MAX_SPAN_S = 86_400.0
 GROUND_OK = 0
 GROUND_NEVER = 1
 GROUND_BAD_INPUT = 2
@@ -50,15 +52,18 @@ def _rk4(state: Float, h_s: float, beta_kg_m2: float) -> Float:
 
 
 @jit
-def _steps(dt_s: float) -> int:
-    return max(1, int(np.ceil(abs(dt_s) / MAX_STEP_S)))
+def _steps(dt_s: float) -> tuple[int, float]:
+    """How many steps, and the length of each, s: one of NaN for a time that is out of bounds."""
+    if not abs(dt_s) <= MAX_SPAN_S:
+        return 1, np.nan
+    n = max(1, int(np.ceil(abs(dt_s) / MAX_STEP_S)))
+    return n, dt_s / n
 
 
 @jit
 def propagate_one(state: Float, dt_s: float) -> Float:
     """State (6,) after `dt_s` seconds of free flight without air; negative goes back. 0.1 m after 600 s."""
-    n = _steps(dt_s)
-    h_s = dt_s / n
+    n, h_s = _steps(dt_s)
     out = state.copy()
     for _ in range(n):
         out = _rk4(out, h_s, 0.0)
@@ -81,12 +86,13 @@ def _system(state: Float) -> Float:
 @jit
 def transition(state: Float, dt_s: float) -> tuple[Float, Float]:
     """State (6,) after `dt_s` seconds, and the state-transition matrix (6, 6) from now to then."""
-    return _transition(state, dt_s, _steps(dt_s))
+    n, h_s = _steps(dt_s)
+    return _transition(state, h_s, n)
 
 
 @jit
-def _transition(state: Float, dt_s: float, n: int) -> tuple[Float, Float]:
-    h_s = dt_s / n
+def _transition(state: Float, h_s: float, n: int) -> tuple[Float, Float]:
+    """State and state-transition matrix after `n` steps of `h_s` seconds."""
     x = state.copy()
     phi = np.eye(6)
     for _ in range(n):
@@ -149,23 +155,25 @@ def propagate_cov_many(states: Float, covs: Float, dt_s: Float, q_m2_s3: Float) 
 
 @jit
 def to_ground(state: Float, cov: Float, q_m2_s3: float, beta_kg_m2: float, max_s: float) -> tuple[int, float, Float, Float]:
-    """Fall with drag to height 0 on the ellipsoid: (status, seconds, state (6,), covariance (6, 6)).
+    """Fall with drag to height 0 on the ellipsoid: (status, seconds, state (6,), covariance (6, 6)). Within 3 ms and 15 m.
 
     `beta_kg_m2` not positive or infinite: no drag. The covariance travels by the free-flight transition matrix: drag shortens the
-    fall in the state, not in the spread. Status GROUND_OK, GROUND_NEVER (not within `max_s`: the last state), or
-    GROUND_BAD_INPUT (not finite: NaN). A state at or below the ground that descends is there: 0 s.
+    fall in the state, not in the spread. A state at or below the ground that descends is there: 0 s. Status:
+    GROUND_OK; GROUND_NEVER: not within `max_s` nor MAX_SPAN_S, with the last state and a NaN covariance;
+    GROUND_BAD_INPUT: not finite, noise below 0, or `max_s` not above 0, with NaN.
     """
-    bad = not (np.isfinite(state).all() and np.isfinite(cov).all() and max_s > 0.0)
-    if bad:
+    sound = np.isfinite(state).all() and np.isfinite(cov).all()
+    if not (sound and max_s > 0.0 and 0.0 <= q_m2_s3 < np.inf):
         return GROUND_BAD_INPUT, np.nan, np.full(6, np.nan), np.full((6, 6), np.nan)
     x, t = state.copy(), 0.0
     alt = quick_altitude_m(x[:3])
     climbing = x[0] * x[3] + x[1] * x[4] + x[2] * x[5] > 0.0
     if alt <= 0.0 and not climbing:
         return GROUND_OK, 0.0, x, cov.copy()
-    while t < max_s:
+    until_s = min(max_s, MAX_SPAN_S)
+    while t < until_s:
         h_s = _FALL_STEP_S if alt > _THIN_AIR_BELOW_M else _THIN_AIR_STEP_S if alt > _AIR_BELOW_M else _AIR_STEP_S
-        h_s = min(h_s, max_s - t)
+        h_s = min(h_s, until_s - t)
         after = _rk4(x, h_s, beta_kg_m2)
         alt_after = quick_altitude_m(after[:3])
         if alt_after <= 0.0 and (alt > 0.0 or not climbing):
@@ -178,10 +186,11 @@ def to_ground(state: Float, cov: Float, q_m2_s3: float, beta_kg_m2: float, max_s
                     high = middle
             x = _rk4(x, high, beta_kg_m2)
             t += high
-            _, phi = _transition(state, t, 1 + int(t / _SPREAD_STEP_S))
+            n = 1 + int(t / _SPREAD_STEP_S)
+            _, phi = _transition(state, t / n, n)
             spread = phi @ cov @ phi.T
             return GROUND_OK, t, x, add_noise(0.5 * (spread + spread.T), t, q_m2_s3)
         x, alt = after, alt_after
         climbing = x[0] * x[3] + x[1] * x[4] + x[2] * x[5] > 0.0
         t += h_s
-    return GROUND_NEVER, t, x, cov.copy()
+    return GROUND_NEVER, t, x, np.full((6, 6), np.nan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pymap3d
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
@@ -11,21 +12,66 @@ Float = NDArray[np.float64]
 GM, A, J2, OMEGA = 3.986004418e14, 6378137.0, 1.0826261e-3, 7.292115e-5
 
 
-def free_flight(state: Float, seconds: float) -> Float:
-    """DOP853 at 1e-12 with point mass, J2 and the rotating frame, written from the potential's gradient."""
-    spin = np.array([0.0, 0.0, OMEGA])
+def _acceleration(y: Float, j2: float, spin_rad_s: float) -> Float:
+    """Point mass, oblateness and the rotating frame, written from the potential's gradient."""
+    r, v, spin = y[:3], y[3:], np.array([0.0, 0.0, spin_rad_s])
+    d = np.linalg.norm(r)
+    point = -GM * r / d**3
+    oblate = -1.5 * j2 * GM * A**2 / d**5 * (r * (1.0 - 5.0 * r[2] ** 2 / d**2) + np.array([0.0, 0.0, 2.0 * r[2]]))
+    inertial = -2.0 * np.cross(spin, v) - np.cross(spin, np.cross(spin, r))
+    total: Float = point + oblate + inertial
+    return total
+
+
+def free_flight(state: Float, seconds: float, *, j2: float = J2, spin_rad_s: float = OMEGA) -> Float:
+    """DOP853 at 1e-12 without air; without oblateness or rotation where they are given as 0."""
 
     def rate(_: float, y: Float) -> Float:
-        r, v = y[:3], y[3:]
-        d = np.linalg.norm(r)
-        point = -GM * r / d**3
-        oblate = -1.5 * J2 * GM * A**2 / d**5 * (r * (1.0 - 5.0 * r[2] ** 2 / d**2) + np.array([0.0, 0.0, 2.0 * r[2]]))
-        inertial = -2.0 * np.cross(spin, v) - np.cross(spin, np.cross(spin, r))
-        return np.concatenate([v, point + oblate + inertial])
+        return np.concatenate([y[3:], _acceleration(y, j2, spin_rad_s)])
 
     done = solve_ivp(rate, (0.0, seconds), state, method="DOP853", rtol=1e-12, atol=1e-9)
     out: Float = done.y[:, -1]
     return out
+
+
+def _height_m(r: Float) -> float:
+    return float(pymap3d.ecef2geodetic(*r)[2])
+
+
+def density_kg_m3(alt_m: float) -> float:
+    """US Standard Atmosphere 1976 by integrating the hydrostatic equation layer by layer; to 84.852 km geopotential."""
+    bases = [0.0, 11e3, 20e3, 32e3, 47e3, 51e3, 71e3, 84_852.0]
+    lapses = [-6.5e-3, 0.0, 1e-3, 2.8e-3, 0.0, -2.8e-3, -2e-3]
+    gas, g0, height = 287.05287, 9.80665, 6_356_766.0 * alt_m / (6_356_766.0 + alt_m)
+    kelvin, log_pascal = 288.15, np.log(101_325.0)
+    for low, high, lapse in zip(bases, bases[1:], lapses, strict=False):
+        rise = min(height, high) - low
+        if rise <= 0.0:
+            break
+        if lapse == 0.0:
+            log_pascal -= g0 * rise / (gas * kelvin)
+        else:
+            log_pascal -= g0 / (gas * lapse) * np.log1p(lapse * rise / kelvin)
+        kelvin += lapse * rise
+    return float(np.exp(log_pascal)) / (gas * kelvin) if height <= bases[-1] else 0.0
+
+
+def fall(state: Float, beta_kg_m2: float) -> tuple[float, Float]:
+    """Seconds and state at height 0 on the ellipsoid, falling through the air: DOP853 with its event."""
+
+    def rate(_: float, y: Float) -> Float:
+        speed = float(np.linalg.norm(y[3:]))
+        drag = -0.5 * density_kg_m3(max(_height_m(y[:3]), 0.0)) * speed / beta_kg_m2 * y[3:]
+        return np.concatenate([y[3:], _acceleration(y, J2, OMEGA) + drag])
+
+    def ground(_: float, y: Float) -> float:
+        return _height_m(y[:3])
+
+    ground.terminal, ground.direction = True, -1.0  # type: ignore[attr-defined]  # scipy reads them off the function
+    done = solve_ivp(rate, (0.0, 9000.0), state, method="DOP853", rtol=1e-9, atol=1e-6, max_step=20.0, events=ground)
+    assert done.t_events is not None
+    assert done.y_events is not None
+    return float(done.t_events[0][0]), np.asarray(done.y_events[0][0])
 
 
 def jacobi(state: Float) -> float:

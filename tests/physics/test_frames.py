@@ -9,6 +9,7 @@ import pymap3d
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pymap3d.vincenty import vdist
 
 from physics.frames import bearing_rad, ecef_to_geodetic, enu_matrix, geodetic_to_ecef, ground_distance_m, range_az_el
 
@@ -46,13 +47,23 @@ def test_range_azimuth_elevation_agree_with_pymap3d(lat: float, lon: float, dlat
 
 
 @settings(deadline=None)
-@given(st.floats(-60.0, 60.0), st.floats(-60.0, 60.0), st.floats(-60.0, 60.0), st.floats(-60.0, 60.0))
-def test_ground_distance_is_within_its_stated_error(lat1: float, lon1: float, lat2: float, lon2: float) -> None:
-    from pymap3d.vincenty import vdist
+@given(st.floats(-60.0, 60.0), st.floats(-60.0, 60.0), st.floats(-40.0, 40.0), st.floats(-40.0, 40.0))
+def test_ground_distance_and_bearing_are_within_their_stated_errors(lat1: float, lon1: float, dlat: float, dlon: float) -> None:
+    lat2, lon2 = max(-85.0, min(85.0, lat1 + dlat)), lon1 + dlon
+    reference_m, reference_deg = (float(value) for value in vdist(lat1, lon1, lat2, lon2))
+    points = [math.radians(value) for value in (lat1, lon1, lat2, lon2)]
+    assert ground_distance_m(*points) == pytest.approx(reference_m, rel=2e-6, abs=0.01)
+    if reference_m > 1e3:
+        turn = bearing_rad(*points) - math.radians(reference_deg)
+        assert abs(math.degrees(math.atan2(math.sin(turn), math.cos(turn)))) < 0.3
 
-    reference, _ = vdist(lat1, lon1, lat2, lon2)
-    ours = ground_distance_m(*map(math.radians, (lat1, lon1, lat2, lon2)))
-    assert ours == pytest.approx(float(reference), rel=0.0057, abs=1.0)
+
+def test_ground_distance_is_finite_at_the_ends_of_the_earth() -> None:
+    quarter = math.pi / 2.0
+    assert ground_distance_m(0.6, 2.0, 0.6, 2.0) == 0.0
+    assert ground_distance_m(quarter, 0.0, -quarter, 1.0) == pytest.approx(20_003_931.5, rel=3e-4)  # half a meridian
+    assert ground_distance_m(0.0, 0.0, 0.0, math.pi) == pytest.approx(20_003_931.5, rel=3.4e-3)  # over a pole is shorter
+    assert ground_distance_m(0.0, 0.0, 0.0, quarter) == pytest.approx(quarter * 6_378_137.0, rel=1e-12)  # along the equator
 
 
 def test_bearings_follow_the_compass() -> None:

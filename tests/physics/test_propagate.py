@@ -22,7 +22,7 @@ from physics.propagate import (
     to_ground,
     transition,
 )
-from tests.oracles_physics import free_flight, jacobi
+from tests.oracles_physics import fall, free_flight, jacobi
 
 Float = NDArray[np.float64]
 
@@ -86,6 +86,17 @@ def test_the_covariance_of_a_cloud_of_flights_is_the_one_predicted() -> None:
     assert nees.mean() / 6.0 == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.parametrize(("left_out", "known_m"), [("j2", 26.0), ("spin_rad_s", 726.0)])
+def test_leaving_out_a_force_errs_by_the_known_amount(left_out: str, known_m: float) -> None:
+    """At 100 km and 3 km/s, after 60 s: 26 m without J2, some 0.7 km without the Earth's turning, by the heading."""
+    errors = []
+    for azimuth_deg in range(0, 360, 30):
+        state = shot(azimuth_deg=float(azimuth_deg))
+        lacking = free_flight(state, 60.0, **{left_out: 0.0})
+        errors.append(float(np.linalg.norm(propagate_one(state, 60.0)[:3] - lacking[:3])))
+    assert min(errors) * 0.9 < known_m < max(errors) * 1.1
+
+
 @pytest.mark.parametrize(("seconds", "published_m"), [(1.0, 4.7), (10.0, 474.0), (60.0, 16_900.0)])
 def test_linear_extrapolation_errs_by_the_known_amount(seconds: float, published_m: float) -> None:
     """At 100 km and 3 km/s a straight line is off by 4.7 m, 474 m and 16.9 km: the reason for the ballistic model."""
@@ -114,6 +125,19 @@ def test_noise_widens_in_both_directions_of_time() -> None:
         assert np.trace(noisy) > np.trace(quiet)
 
 
+@pytest.mark.parametrize("seconds", [20.0, -20.0])
+def test_noise_is_white_acceleration_carried_along_the_flight(seconds: float) -> None:
+    """Twin: the accelerations of 400 short spans, each carried by the transition matrix to the end and added up."""
+    state, q, spans = shot(), 2.0, 400
+    expected, width = np.zeros((6, 6)), seconds / spans
+    for k in range(spans):
+        _, phi = transition(propagate_one(state, (k + 0.5) * width), seconds - (k + 0.5) * width)
+        expected += phi[:, 3:] @ phi[:, 3:].T * q * abs(width)
+    _, got = propagate_cov_one(state, np.zeros((6, 6)), seconds, q)
+    scale = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
+    np.testing.assert_allclose(got / scale, expected / scale, rtol=0, atol=5e-3)
+
+
 def test_arguments_are_never_changed_and_may_be_read_only() -> None:
     state, cov = shot(), np.eye(6)
     for array in (state, cov):
@@ -130,6 +154,22 @@ def test_a_fall_ends_on_the_ellipsoid() -> None:
     assert np.linalg.eigvalsh(cov).min() > 0.0
 
 
+@pytest.mark.parametrize("beta_kg_m2", [2000.0, 9765.0])
+@pytest.mark.parametrize(
+    ("speed_m_s", "elevation_deg", "alt_m"), [(1500.0, 30.0, 70e3), (3000.0, 45.0, 100e3), (6000.0, 10.0, 150e3)]
+)
+def test_a_fall_through_the_air_agrees_with_an_independent_integrator(
+    beta_kg_m2: float, speed_m_s: float, elevation_deg: float, alt_m: float
+) -> None:
+    state = shot(speed_m_s, elevation_deg, alt_m=alt_m)
+    seconds_there, there = fall(state, beta_kg_m2)
+    status, seconds, got, _ = to_ground(state, np.eye(6), 0.0, beta_kg_m2, 9000.0)
+    assert status == GROUND_OK
+    assert seconds == pytest.approx(seconds_there, abs=0.02)
+    assert np.linalg.norm(got[:3] - there[:3]) < 20.0
+    assert np.linalg.norm(got[3:] - there[3:]) < 1.0
+
+
 def test_drag_brings_a_light_body_down_short_and_slow() -> None:
     free = to_ground(shot(2000.0), np.eye(6), 0.0, 0.0, 3000.0)
     heavy = to_ground(shot(2000.0), np.eye(6), 0.0, 10_000.0, 3000.0)
@@ -140,10 +180,25 @@ def test_drag_brings_a_light_body_down_short_and_slow() -> None:
 
 
 def test_what_does_not_come_down_in_time_says_so() -> None:
-    assert to_ground(shot(11_500.0, 90.0), np.eye(6), 0.0, 0.0, 1000.0)[0] == GROUND_NEVER
+    status, seconds, state, cov = to_ground(shot(11_500.0, 90.0), np.eye(6), 0.0, 0.0, 1000.0)
+    assert status == GROUND_NEVER
+    assert seconds == 1000.0
+    np.testing.assert_allclose(state, propagate_one(shot(11_500.0, 90.0), 1000.0), rtol=0, atol=1.0)
+    assert np.isnan(cov).all()
+    assert to_ground(shot(11_500.0, 90.0), np.eye(6), 0.0, 0.0, math.inf)[0] == GROUND_NEVER
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -math.inf, 1e9, -1e18])
+def test_a_time_out_of_bounds_gives_nan_at_once(seconds: float) -> None:
+    state, cov = propagate_cov_one(shot(), np.eye(6), seconds, 1.0)
+    assert np.isnan(propagate_one(shot(), seconds)).all()
+    assert np.isnan(state).all()
+    assert np.isnan(cov).all()
 
 
 def test_bad_input_gives_a_status_and_nan() -> None:
+    assert to_ground(shot(), np.eye(6), -1.0, 0.0, 10.0)[0] == GROUND_BAD_INPUT
+    assert to_ground(shot(), np.eye(6), 0.0, 0.0, math.nan)[0] == GROUND_BAD_INPUT
     status, seconds, state, cov = to_ground(np.full(6, np.nan), np.eye(6), 0.0, 0.0, 10.0)
     assert status == GROUND_BAD_INPUT
     assert math.isnan(seconds)
