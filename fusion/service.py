@@ -1,8 +1,8 @@
 """The fusion worker's shell: frames in from the bus, one engine step each, alerts and pictures out.
 
 A frame is fused inside the handler that delivers it: no queue, no task, no tick stands between a report and its alert. Alerts
-go out first, on the urgent link; the pictures follow on the bulk link, gathered over some milliseconds. A slow clock tick only ages tracks and alerts when
-nothing arrives. It decides nothing itself: all that is in `fusion.engine`.
+go out first, on the urgent link; the pictures follow on the bulk link, gathered over some milliseconds. A slow clock tick
+only ages tracks and alerts when nothing arrives. It decides nothing itself: all that is in `fusion.engine`.
 """
 
 from __future__ import annotations

@@ -43,5 +43,5 @@ print(json.dumps({"warm": sorted(kernel for kernel, signatures in warm.items() i
 def test_no_kernel_is_compiled_once_the_worker_is_ready() -> None:
     done = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, check=True, timeout=110)
     told = json.loads(done.stdout)
-    assert len(told["warm"]) > 10
+    assert "fusion.combine.fuse_many" in told["warm"]
     assert told["cold"] == {}
