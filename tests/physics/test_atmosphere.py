@@ -6,25 +6,14 @@ import pytest
 
 from physics.atmosphere import air
 from tests.oracles_physics import density_kg_m3
+from tests.reference.read import rows
 
 
-@pytest.mark.parametrize(
-    ("alt_m", "density", "sound"),
-    [
-        (0.0, 1.2250, 340.294),
-        (5_000.0, 7.3643e-1, 320.545),
-        (11_000.0, 3.6480e-1, 295.154),
-        (20_000.0, 8.8910e-2, 295.069),
-        (30_000.0, 1.8410e-2, 301.709),
-        (50_000.0, 1.0269e-3, 329.799),
-        (70_000.0, 8.2829e-5, 297.139),
-        (80_000.0, 1.8458e-5, 282.538),
-    ],
-)
-def test_density_and_speed_of_sound_are_the_tables(alt_m: float, density: float, sound: float) -> None:
-    got = air(alt_m)
-    assert got[0] == pytest.approx(density, rel=1e-3)
-    assert got[1] == pytest.approx(sound, rel=1e-3)
+@pytest.mark.parametrize("row", rows("us76.csv"), ids=lambda row: row["alt_m"])
+def test_density_and_speed_of_sound_are_the_tables(row: dict[str, str]) -> None:
+    density, sound = air(float(row["alt_m"]))
+    assert density == pytest.approx(float(row["density_kg_m3"]), rel=1e-3)
+    assert sound == pytest.approx(float(row["sound_m_s"]), rel=1e-3)
 
 
 def test_density_falls_without_a_jump_up_to_space() -> None:
