@@ -30,7 +30,8 @@ Float = NDArray[np.float64]
 STEP_S: Final = 0.25
 _LONGEST_FLIGHT_S: Final = 9000.0
 _VERTICAL_S: Final = 4.0
-_NO_DRAG_ABOVE_M: Final = 120e3
+_SEARCH_STEP: Final = 1e-5  # rad, rad, share: absolute, for a tilt to the north starts at nothing when the heading is due east
+_REACHED: Final = 1e-3  # the largest miss, as a share of what was asked, that counts as flown
 
 # Drag coefficient of the V-2 by Mach number: Sutton, Rocket Propulsion Elements, 3rd edition, p. 119.
 _MACH: Final = np.array([0.0, 0.6, 0.8, 0.9, 1.0, 1.1, 1.18, 1.3, 1.5, 2.0, 3.0, 4.0, 5.0, 5.5])
@@ -108,7 +109,7 @@ def minimum_energy_apogee_m(range_m: float) -> float:
 def solve(missile: MissileType, lat_deg: float, lon_deg: float, apogee_m: float, range_m: float, azimuth_deg: float) -> Steering:
     """The steering that flies this apogee and range with the impact on this bearing from the launch.
 
-    Raises Unreachable, with the nearest that was found, where the miss stays over 0.2 percent.
+    Raises Unreachable, with the nearest that was found, where the miss stays over 0.1 percent.
     """
     lat, lon, azimuth = math.radians(lat_deg), math.radians(lon_deg), math.radians(azimuth_deg)
 
@@ -118,21 +119,23 @@ def solve(missile: MissileType, lat_deg: float, lon_deg: float, apogee_m: float,
         along, across = flight.range_m * math.cos(bearing - azimuth), flight.range_m * math.sin(bearing - azimuth)
         return np.array([(flight.apogee_m - apogee_m) / apogee_m, (along - range_m) / range_m, across / range_m])
 
+    def slopes(x: Float) -> Float:
+        here = miss(x)
+        return np.column_stack([(here - miss(x - step)) / _SEARCH_STEP for step in _SEARCH_STEP * np.eye(3)])
+
     best = None
     loft = math.atan2(4.0 * apogee_m, range_m)  # launch elevation of a parabola
     for share in (0.8, 0.95, 0.6):
         tilt = min((math.pi / 2.0 - loft) * 1.2, 1.4)
         guess = np.array([tilt * math.sin(azimuth), tilt * math.cos(azimuth), share])
         bounds = ([-1.5, -1.5, 0.2], [1.5, 1.5, 1.0])
-        found = least_squares(
-            miss, guess, bounds=bounds, x_scale=[0.05, 0.05, 0.05], diff_step=[1e-5] * 3, xtol=1e-10, max_nfev=60
-        )
+        found = least_squares(miss, guess, jac=slopes, bounds=bounds, x_scale=[0.05, 0.05, 0.05], xtol=1e-10, max_nfev=60)
         if best is None or found.cost < best.cost:
             best = found
-        if np.abs(best.fun).max() < 1e-3:
+        if np.abs(best.fun).max() < _REACHED:
             break
     assert best is not None
-    if np.abs(best.fun).max() > 2e-3:
+    if np.abs(best.fun).max() >= _REACHED:
         flight = fly(missile, lat, lon, Steering(*best.x))
         raise Unreachable(
             f"{missile.title} cannot fly apogee {apogee_m / 1e3:.1f} km and range {range_m / 1e3:.1f} km from here; "

@@ -79,9 +79,14 @@ def sites() -> dict[str, Site]:
         }
 
 
+def type_key(name: str) -> str:
+    """A type's name as the catalogue has it: `No-dong A` is `no-dong-a`."""
+    return "-".join(name.lower().split())
+
+
 def find_type(name: str, source: str, key: str) -> MissileType:
     """The type of that name; BadInput names `source` and `key` and lists what there is."""
-    found = missile_types().get(name.lower())
+    found = missile_types().get(type_key(name))
     if found is None:
         raise BadInput(source, key, f"no missile type {name!r}", ", ".join(sorted(missile_types())))
     return found

@@ -15,7 +15,7 @@ from physics.compile import jit
 from physics.constants import EARTH_MEAN_RADIUS_M
 from physics.frames import altitude_m
 from sensors.flight import STEP_S, Flight, Unreachable, fly, minimum_energy_apogee_m, solve
-from sensors.missiles import Site, find_site, find_type
+from sensors.missiles import Site, find_site, find_type, type_key
 from sensors.scenario import LaunchPlan, Scenario, parse_scenario
 
 Float = NDArray[np.float64]
@@ -85,7 +85,7 @@ def _build(text: str, source: str) -> Truth:
     flights: list[Flight] = []
     for index, plan in enumerate(scenario.launches):
         for at_s, flight in _salvo(plan, scenario.source, f"launch[{index}]"):
-            launches.append(_figures(f"L{len(launches) + 1:02d}", plan.type.lower(), scenario.start_ns, at_s, flight))
+            launches.append(_figures(f"L{len(launches) + 1:02d}", type_key(plan.type), scenario.start_ns, at_s, flight))
             flights.append(flight)
     last_ns = max((launch.impact_ns for launch in launches), default=scenario.start_ns)
     end_ns = last_ns + int(_AFTER_LAST_IMPACT_S * _NS)
