@@ -22,6 +22,8 @@ from sensors.missiles import CATALOGUE, find_site, find_type
 _FOLDER: Final = Path(__file__).parent / "scenarios"
 _NATIONS_FILE: Final = CATALOGUE / "nations.toml"
 
+_YEARS: Final = range(1970, 2200)  # what int64 nanoseconds since the Unix epoch hold, with room to spare
+
 Seconds = Annotated[float, Meta(ge=0.0, le=86_400.0, description="seconds, 0 to 86400")]
 Kilometres = Annotated[float, Meta(gt=0.0, le=20_000.0, description="kilometres, above 0, at most 20000")]
 Degrees = Annotated[float, Meta(ge=-360.0, le=360.0, description="degrees, -360 to 360")]
@@ -118,6 +120,8 @@ def parse_scenario(text: str, source: str) -> Scenario:
     file = from_toml(text, source, ScenarioFile)
     if file.start.tzinfo is None:
         raise BadInput(source, "start", "has no time zone", "a date and time like 2024-05-30T06:14:00+09:00")
+    if file.start.year not in _YEARS:
+        raise BadInput(source, "start", f"the year {file.start.year} cannot be taken", f"{_YEARS[0]} to {_YEARS[-1]}")
     if not file.launch and file.duration_s is None:
         raise BadInput(source, "duration_s", "missing, and there is no launch that would end", "seconds above 0")
     for index, launch in enumerate(file.launch):

@@ -19,6 +19,9 @@ LAUNCH = '[[launch]]\ntype = "KN-25"\nsite = "sunan"\nat_s = 1.0\nrange_km = 350
     [
         (HEAD, "duration_s", "missing"),
         (HEAD.replace("+09:00", "") + LAUNCH, "start", "no time zone"),
+        (HEAD.replace("2024", "9999") + LAUNCH, "start", "1970 to 2199"),
+        (HEAD.replace("2024", "0001") + LAUNCH, "start", "1970 to 2199"),
+        (HEAD + LAUNCH.replace("350.0", "nan"), "launch[0].range_km", "above 0"),
         (HEAD + LAUNCH.replace("KN-25", "KN-99"), "launch[0].type", "hwasong-17"),
         (HEAD + LAUNCH.replace("sunan", "Atlantis"), "launch[0].site", "Sohae"),
         (HEAD + LAUNCH.replace("350.0", "-1"), "launch[0].range_km", "above 0"),
@@ -46,6 +49,8 @@ def test_an_apogee_out_of_reach_is_refused_by_key() -> None:
 def test_names_are_taken_in_any_letter_case() -> None:
     upper = parse_scenario(HEAD + LAUNCH.replace("KN-25", "kn-25").replace("sunan", "SUNAN"), "my.toml")
     assert build_truth(upper).launches[0].type == "kn-25"
+    spaced = parse_scenario(HEAD + LAUNCH.replace("KN-25", "No-Dong A"), "my.toml")
+    assert build_truth(spaced).launches[0].type == "no-dong-a"
 
 
 def test_azimuth_and_range_fly_a_minimum_energy_path_on_that_bearing() -> None:
