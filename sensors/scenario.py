@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 from bus.errors import BadInput
 from bus.release import NATIONS, Nation
 from bus.settings import from_toml
+from sensors.instruments import find_sensors
 from sensors.missiles import CATALOGUE, find_site, find_type
 
 _FOLDER: Final = Path(__file__).parent / "scenarios"
@@ -136,6 +137,9 @@ def parse_scenario(text: str, source: str) -> Scenario:
     for index, outage in enumerate(file.outage):
         if outage.to_s <= outage.from_s:
             raise BadInput(source, f"outage[{index}].to_s", f"{outage.to_s:g} is not after from_s", f"above {outage.from_s:g}")
+    nations = {nation: _changed(nation, file.nations.get(nation)) for nation in NATIONS}
+    for nation, plan in nations.items():
+        find_sensors(plan.sensors, nation, source)
     return Scenario(
         name=file.name,
         title=file.title,
@@ -145,7 +149,7 @@ def parse_scenario(text: str, source: str) -> Scenario:
         start_ns=int(file.start.timestamp()) * 1_000_000_000 + file.start.microsecond * 1000,
         duration_s=file.duration_s,
         launches=file.launch,
-        nations={nation: _changed(nation, file.nations.get(nation)) for nation in NATIONS},
+        nations=nations,
         outages=file.outage,
     )
 

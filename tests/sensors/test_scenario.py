@@ -29,6 +29,8 @@ LAUNCH = '[[launch]]\ntype = "KN-25"\nsite = "sunan"\nat_s = 1.0\nrange_km = 350
         (HEAD + "duration_s = 10.0\n" + LAUNCH.replace("1.0", "11.0"), "launch[0].at_s", "after the end"),
         (HEAD + LAUNCH + "[nations.fra]\nbias = 1.0\n", "nations", "fra"),
         (HEAD + LAUNCH + "[nations.jpn]\nrelease_to = ['mars']\n", "nations[...].release_to[0]", "mars"),
+        (HEAD + LAUNCH + "[nations.jpn]\nsensors = ['nope']\n", "nations.jpn.sensors[0]", "J/FPS-5 Sado"),
+        (HEAD + LAUNCH + "[nations.jpn]\nsensors = ['AN/TPY-2 Shariki']\n", "nations.jpn.sensors[0]", "J/FPS-5 Sado"),
         (HEAD + LAUNCH + "[[outage]]\nfrom_s = 5.0\nto_s = 5.0\n", "outage[0].to_s", "above 5"),
         (HEAD + LAUNCH + "[[outage]]\nkind = 'sonar'\n", "outage[0].kind", "radar"),
     ],
