@@ -196,7 +196,7 @@ def _stages(held: dict[Nation, list[Held]], budgets: Budgets) -> Stages:
 
 
 def _tracks(world: World, outcome: Outcome) -> Tracks:
-    scores = [_picture(world, entries) for entries in outcome.received.values()]
+    scores = [_picture(world, entries, outcome.end_ns) for entries in outcome.received.values()]
     errors = [value for each in scores for value in each.nees]
     pairs = sum(each.pairs for each in scores)
     gospa_m = [value for each in scores for value in each.gospa_m]
@@ -215,13 +215,13 @@ def _tracks(world: World, outcome: Outcome) -> Tracks:
     )
 
 
-def _picture(world: World, entries: Iterable[Entry]) -> PictureScore:
-    """One recipient's picture, scored frame by frame, with a GOSPA sample at every whole scenario second."""
+def _picture(world: World, entries: Iterable[Entry], end_ns: int) -> PictureScore:
+    """One recipient's picture, scored frame by frame, with a GOSPA sample at every whole scenario second up to `end_ns`."""
     score = PictureScore(world, GOSPA_CUTOFF_M)
     detected = world.detected_ns()
     next_ns = world.truth.start_ns + _SECOND_NS
     for entry, message in _decoded(entries):
-        while next_ns <= entry.scenario_ns:
+        while next_ns <= min(entry.scenario_ns, end_ns):
             score.sample([i for i, at_ns in enumerate(detected) if at_ns is not None and at_ns <= next_ns], next_ns)
             next_ns += _SECOND_NS
         if isinstance(message, PictureFrame):

@@ -4,6 +4,8 @@ Track frames and pictures travel on the `bulk` link; launches, alerts, status an
 that an alert never waits behind tracks. Sequence numbers count per stream: a topic is a stream, but for alerts, where all the
 alerts of one recipient are one.
 
+An exercise's clock runs on after its stop, until another exercise begins: what is still on its way then belongs to its time.
+
 It does not know what the process does: feeds, fusion and receivers build on it.
 """
 
@@ -216,8 +218,7 @@ class Party:
         if known is not None and (known.exercise, known.state) == (message.exercise, message.state):
             return
         self.exercise = message
-        running = message.state == "running"
-        self.clock = ScaledClock(message.start_ns, message.start_wall_ns, message.speed) if running else WallClock()
+        self.clock = ScaledClock(message.start_ns, message.start_wall_ns, message.speed)
         log.info("exercise %s %s at speed %g", message.exercise, message.state, message.speed)
         for handler in self._on_exercise:
             handler(message)
