@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-_NAP_BELOW_S: Final = 0.0015  # the loop's timers are a millisecond coarse: nearer than this the process itself naps
+_NAP_BELOW_S: Final = 0.003  # the timers of a loop are up to 2 ms late: nearer than this the process itself naps
 _SPIN_BELOW_S: Final = 0.00015  # and a nap oversleeps by some 60 us: nearer than this it looks at the clock
 _LONGEST_SLEEP_S: Final = 0.5
 
@@ -15,7 +15,7 @@ _LONGEST_SLEEP_S: Final = 0.5
 async def until_wall(due_ns: int, interrupted: Callable[[], bool] = lambda: False) -> bool:
     """Wait until wall time is `due_ns`; at once where it is past. False as soon as `interrupted()` says so.
 
-    For the last millisecond and a half it holds the loop: for processes that have nothing else to do then.
+    For the last three milliseconds it holds the loop: for processes that have nothing else to do then.
     """
     while True:
         if interrupted():
