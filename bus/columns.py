@@ -9,8 +9,9 @@ Covariances travel as their upper triangle, row by row: (0,0) (0,1) ... (0,5) (1
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, ClassVar, Final, NamedTuple, Self
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from bus.errors import Rejected
 
 Float = NDArray[np.float64]
+QuickLook = Callable[[NDArray[np.uint32], NDArray[np.int64], Float, Float], bool]
 
 TRIANGLE: Final = 21
 _ROW, _COL = np.triu_indices(6)
@@ -63,14 +65,13 @@ class Block:
         if wire.keys() != cls.COLUMNS.keys():
             odd = ", ".join(sorted(wire.keys() ^ cls.COLUMNS.keys()))
             raise Rejected("columns", f"missing or unknown: {odd}")
-        arrays: dict[str, NDArray[Any]] = {}
-        for name, column in cls.COLUMNS.items():
-            raw, dtype = wire[name], np.dtype(column.dtype)
-            if len(raw) != n * column.width * dtype.itemsize:
-                raise Rejected("columns", f"{name} has {len(raw)} bytes for {n} rows of {column.width} {column.dtype}")
-            flat = np.frombuffer(raw, dtype=dtype)
-            arrays[name] = flat.reshape(n, column.width) if column.width > 1 else flat
-        return cls(**arrays)
+        arrays: list[NDArray[Any]] = []
+        for name, dtype, inner, row_bytes in _layout(cls):
+            raw = wire[name]
+            if len(raw) != n * row_bytes:
+                raise Rejected("columns", f"{name} has {len(raw)} bytes for {n} rows of {row_bytes}")
+            arrays.append(np.ndarray((n, *inner), dtype, raw))
+        return cls(*arrays)
 
     def take(self, rows: NDArray[Any]) -> Self:
         """The chosen rows (indices or a mask), copied."""
@@ -81,6 +82,15 @@ class Block:
         """Blocks one after the other."""
         names = [field.name for field in fields(cls)]
         return cls(**{name: np.concatenate([getattr(block, name) for block in blocks]) for name in names})
+
+
+@cache
+def _layout(block: type[Block]) -> tuple[tuple[str, np.dtype[Any], tuple[int, ...], int], ...]:
+    """Of each column, in the order of the fields: name, type, shape of a row, bytes of a row."""
+    table = ((field.name, block.COLUMNS[field.name]) for field in fields(block))
+    return tuple(
+        (name, np.dtype(c.dtype), (c.width,) if c.width > 1 else (), c.width * np.dtype(c.dtype).itemsize) for name, c in table
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,10 +161,22 @@ def pack_cov(full: Float) -> Float:
     return full[..., _ROW, _COL]
 
 
-def bad_rows(state: Float, cov: Float) -> dict[str, NDArray[np.bool_]]:
+def quickly_sound(number: NDArray[np.uint32], valid_ns: NDArray[np.int64], state: Float, cov: Float) -> bool:
+    """Whether every row is sound, by a quick look that may miss some sound ones: the way of almost every frame.
+
+    Track numbers and valid times (n,), states (n, 6), covariances (n, 21).
+    """
+    if not ((np.abs(state) <= _SURELY_WITHIN).all() and number.all() and (valid_ns >= 0).all()):  # false for NaN too
+        return False
+    try:
+        root = np.linalg.cholesky(unpack_cov(cov))
+    except np.linalg.LinAlgError:
+        return False
+    return math.isfinite(root.sum())
+
+
+def bad_rows(number: NDArray[np.uint32], valid_ns: NDArray[np.int64], state: Float, cov: Float) -> dict[str, NDArray[np.bool_]]:
     """Why rows cannot be taken: reason -> mask (n,), for those reasons that some row has. Empty when all are sound."""
-    if _surely_sound(state, cov):
-        return {}
     found: dict[str, NDArray[np.bool_]] = {}
     broken: NDArray[np.bool_] = np.logical_not(np.isfinite(np.hstack((state, cov))).all(axis=1))
     if broken.any():
@@ -163,6 +185,7 @@ def bad_rows(state: Float, cov: Float) -> dict[str, NDArray[np.bool_]]:
     with np.errstate(over="ignore"):
         too_far_or_fast = ((sound.reshape(-1, 2, 3) ** 2).sum(axis=2) > _LIMITS_SQUARED).any(axis=1)
     outside: NDArray[np.bool_] = np.asarray(too_far_or_fast, dtype=np.bool_)
+    outside |= (number == 0) | (valid_ns < 0)
     outside &= ~broken
     if outside.any():
         found["range"] = outside
@@ -171,17 +194,6 @@ def bad_rows(state: Float, cov: Float) -> dict[str, NDArray[np.bool_]]:
     if crooked.any():
         found["covariance"] = crooked
     return found
-
-
-def _surely_sound(state: Float, cov: Float) -> bool:
-    """Whether every row is sound, by a quick look that may miss some sound ones: the way of almost every frame."""
-    if not (np.abs(state) <= _SURELY_WITHIN).all():  # false for NaN too
-        return False
-    try:
-        root = np.linalg.cholesky(unpack_cov(cov))
-    except np.linalg.LinAlgError:
-        return False
-    return math.isfinite(root.sum())
 
 
 def _not_positive_definite(cov: Float, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -200,7 +212,7 @@ def _not_positive_definite(cov: Float, among: NDArray[np.bool_]) -> NDArray[np.b
 
 def bytes_per_row(block: type[Block]) -> int:
     """The length of one row on the wire, bytes, headers apart."""
-    return sum(np.dtype(c.dtype).itemsize * c.width for c in block.COLUMNS.values())
+    return sum(row_bytes for _, _, _, row_bytes in _layout(block))
 
 
 def to_u1(probabilities: Float) -> NDArray[np.uint8]:

@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 from bus.messages import Place
 from fusion.settings import Assessment
 from physics.compile import jit
+from physics.constants import EARTH_MEAN_RADIUS_M
 from physics.frames import ecef_to_geodetic, enu_matrix
 from physics.propagate import GROUND_OK, propagate_cov_one, propagate_one, to_ground
 
 Float = NDArray[np.float64]
+Spread = tuple[float, float, float]  # variances and covariance of a point on the ground, m2: east, east-north, north
 
 ELLIPSE_95: Final = math.sqrt(5.991464547)
 BOOSTING: Final = 0.5  # an object is held to boost from this probability on
@@ -35,6 +37,16 @@ _MOST_S: Final = 1e6
 _BOOST_MOST_S: Final = 400.0
 _BACK_STEP_S = 10.0
 _BACK_MOST_S = 3600.0
+
+
+@jit
+def moved(lat_rad: float, lon_rad: float, east_m: float, north_m: float) -> tuple[float, float]:
+    """Latitude and longitude, rad, that many metres to the east and the north, on a sphere."""
+    cos_lat = max(math.cos(lat_rad), 1e-3)
+    lon = lon_rad + east_m / (EARTH_MEAN_RADIUS_M * cos_lat)
+    return min(max(lat_rad + north_m / EARTH_MEAN_RADIUS_M, -math.pi / 2), math.pi / 2), (lon + math.pi) % (
+        2.0 * math.pi
+    ) - math.pi
 
 
 @jit
@@ -49,8 +61,8 @@ def ground_state(state: Float, cov: Float) -> tuple[Float, Float, Float]:
 
 
 @jit
-def boost_origin(state: Float, cov: Float, thrust_m_s2: float) -> tuple[float, float, Float, Float]:
-    """Of a boosting object: seconds since launch, its sigma, the launch point's offset east and north (2,), covariance (2, 2)."""
+def boost_origin(state: Float, cov: Float, thrust_m_s2: float) -> tuple[float, float, float, float, Spread]:
+    """Of a boosting object: seconds since launch, their sigma, the launch point's latitude and longitude (rad), its spread."""
     geodetic, v, p = ground_state(state, cov)
     h = max(geodetic[2], 0.0)
     speed = math.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
@@ -65,13 +77,12 @@ def boost_origin(state: Float, cov: Float, thrust_m_s2: float) -> tuple[float, f
         t = var * (by_speed / var_speed + by_height / var_height)
     t = min(max(t, 0.0), _BOOST_MOST_S)
     share = t / 3.0
-    spread = np.empty((2, 2))
     model = (0.5 * share * across) ** 2 + 0.02 * h * h + 1e6
-    for i in range(2):
-        for j in range(2):
-            spread[i, j] = p[i, j] - share * (p[i, 3 + j] + p[3 + i, j]) + share * share * p[3 + i, 3 + j]
-        spread[i, i] += model
-    return t, math.sqrt(var), -share * v[:2], spread
+    east = p[0, 0] - 2.0 * share * p[0, 3] + share * share * p[3, 3] + model
+    north = p[1, 1] - 2.0 * share * p[1, 4] + share * share * p[4, 4] + model
+    both = p[0, 1] - share * (p[0, 4] + p[1, 3]) + share * share * p[3, 4]
+    lat, lon = moved(geodetic[0], geodetic[1], -share * v[0], -share * v[1])
+    return t, math.sqrt(var), lat, lon, (east, both, north)
 
 
 @jit
@@ -100,15 +111,16 @@ def coast_origin(state: Float, cov: Float) -> tuple[bool, float, Float, Float]:
 
 
 @jit
-def on_ground(state: Float, cov: Float) -> tuple[Float, float]:
-    """Covariance (2, 2) east, north of where a path crosses the ground, and the sigma of the time; from its state there."""
+def on_ground(state: Float, cov: Float) -> tuple[Spread, float]:
+    """The spread of where a path crosses the ground, and the sigma of the time; from its state there."""
     _, v, p = ground_state(state, cov)
     steep = v[2] if abs(v[2]) > 30.0 else (30.0 if v[2] >= 0.0 else -30.0)
     cross = np.zeros((2, 3))
     for i in range(2):
         cross[i, i] = 1.0
         cross[i, 2] = -v[i] / steep
-    return cross @ p[:3, :3].copy() @ cross.T, math.sqrt(max(p[2, 2], 0.0)) / abs(steep)
+    spread = cross @ p[:3, :3].copy() @ cross.T
+    return (spread[0, 0], spread[0, 1], spread[1, 1]), math.sqrt(max(p[2, 2], 0.0)) / abs(steep)
 
 
 @jit
@@ -130,19 +142,19 @@ def rising(phase: Float) -> bool:
     return bool(phase[0] >= RISING or phase.sum() <= 0.0)
 
 
-def ellipse(spread: Float) -> tuple[float, float, float]:
-    """Half-axes m (major, minor) and the major one's bearing, deg, of an east-north covariance's (2, 2) 95-percent ellipse."""
-    e, c, n = float(spread[0, 0]), float(spread[0, 1]), float(spread[1, 1])
-    middle, half = 0.5 * (e + n), math.hypot(0.5 * (e - n), c)
-    bearing = 0.5 * math.atan2(2.0 * c, n - e)  # clockwise from north
-    major, minor = (ELLIPSE_95 * math.sqrt(max(v, 0.0)) for v in (middle + half, middle - half))
-    return min(major, _MOST_M), min(minor, _MOST_M), math.degrees(bearing) % 180.0
+@jit
+def ellipse(spread: Spread) -> tuple[float, float, float]:
+    """Half-axes m (major, minor) and the major one's bearing, deg, of the 95-percent ellipse."""
+    east, both, north = spread
+    middle, half = 0.5 * (east + north), math.hypot(0.5 * (east - north), both)
+    bearing = math.degrees(0.5 * math.atan2(2.0 * both, north - east))  # clockwise from north
+    major, minor = ELLIPSE_95 * math.sqrt(max(middle + half, 0.0)), ELLIPSE_95 * math.sqrt(max(middle - half, 0.0))
+    return min(major, _MOST_M), min(minor, _MOST_M), bearing % 180.0
 
 
-def place(lat_rad: float, lon_rad: float, spread: Float, time_ns: int, time_sigma_s: float) -> Place | None:
+def place(lat_rad: float, lon_rad: float, spread: Spread, time_ns: int, time_sigma_s: float) -> Place | None:
     """The message's form; None where the numbers are not finite."""
-    values = (lat_rad, lon_rad, *spread.ravel().tolist(), time_sigma_s)
-    if not all(math.isfinite(value) for value in values):
+    if not math.isfinite(lat_rad + lon_rad + sum(spread) + time_sigma_s):
         return None
     major, minor, bearing = ellipse(spread)
     return Place(
@@ -156,22 +168,24 @@ def place(lat_rad: float, lon_rad: float, spread: Float, time_ns: int, time_sigm
     )
 
 
+def widened(spread: Spread, sigma_m: float) -> Spread:
+    """The spread with an independent error of `sigma_m` an axis added."""
+    return spread[0] + sigma_m**2, spread[1], spread[2] + sigma_m**2
+
+
 def launch_of(valid_ns: int, state: Float, cov: Float, rises: bool, settings: Assessment) -> Place | None:
     """The launch point estimate from one report; None where its path never left the ground."""
     if rises:
-        back_s, sigma_s, offset_m, spread = boost_origin(state, cov, settings.thrust_m_s2)
-        lat, lon, _ = ecef_to_geodetic(state[:3]).tolist()
-        if not math.isfinite(back_s + lat + float(offset_m.sum())):
-            return None
-        lat, lon = _moved(lat, lon, float(offset_m[0]), float(offset_m[1]))
-        return place(lat, lon, spread, valid_ns - int(back_s * 1e9), sigma_s)
+        back_s, sigma_s, lat, lon, spread = boost_origin(state, cov, settings.thrust_m_s2)
+        return place(lat, lon, spread, valid_ns - int(back_s * 1e9), sigma_s) if math.isfinite(back_s) else None
     found, back_s, there, cov_there = coast_origin(state, cov)
     if not found or not np.isfinite(there).all():
         return None
     spread, sigma_s = on_ground(there, cov_there)
     lat, lon, _ = ecef_to_geodetic(there[:3]).tolist()
-    boost_s = float(np.linalg.norm(there[3:])) / settings.thrust_m_s2  # what the ballistic path replaces by an instant
-    spread = spread + np.eye(2) * (0.15 * float(np.linalg.norm(there[3:])) * boost_s) ** 2
+    speed_m_s = float(np.linalg.norm(there[3:]))
+    boost_s = speed_m_s / settings.thrust_m_s2  # what the ballistic path replaces by an instant
+    spread = widened(spread, 0.15 * speed_m_s * boost_s)
     return place(lat, lon, spread, valid_ns - int((back_s + 0.4 * boost_s) * 1e9), math.hypot(sigma_s, 0.3 * boost_s))
 
 
@@ -183,21 +197,14 @@ def impact_of(valid_ns: int, state: Float, cov: Float, settings: Assessment) -> 
     spread, sigma_s = on_ground(there, cov_there)
     lat, lon, _ = ecef_to_geodetic(there[:3]).tolist()
     share = min(fall_s / 120.0, 1.0)  # what is left of the air to fall through, roughly: its error fades towards the ground
-    spread = spread + np.eye(2) * (settings.beta_m * share) ** 2
+    spread = widened(spread, settings.beta_m * share)
     return place(lat, lon, spread, valid_ns + int(fall_s * 1e9), math.hypot(sigma_s, settings.beta_time_s * share))
 
 
 def sigmas_apart(one: Place, other: Place) -> float:
     """How far two places are apart in units of their common sigma (major half-axes; flat Earth: a measure of news, no more)."""
-    north = math.radians(other.lat_deg - one.lat_deg) * 6.371e6
+    north = math.radians(other.lat_deg - one.lat_deg) * EARTH_MEAN_RADIUS_M
     turned = (other.lon_deg - one.lon_deg + 180.0) % 360.0 - 180.0
-    east = math.radians(turned) * 6.371e6 * math.cos(math.radians(one.lat_deg))
+    east = math.radians(turned) * EARTH_MEAN_RADIUS_M * math.cos(math.radians(one.lat_deg))
     sigma = max(one.semi_major_m, other.semi_major_m, 1.0) / ELLIPSE_95
     return math.hypot(north, east) / sigma
-
-
-def _moved(lat_rad: float, lon_rad: float, east_m: float, north_m: float) -> tuple[float, float]:
-    radius = 6.371e6
-    cos_lat = max(math.cos(lat_rad), 1e-3)
-    lon = lon_rad + east_m / (radius * cos_lat)
-    return min(max(lat_rad + north_m / radius, -math.pi / 2), math.pi / 2), (lon + math.pi) % (2.0 * math.pi) - math.pi

@@ -13,11 +13,10 @@ from typing import Final
 
 import numpy as np
 
-from bus.columns import Reports, unpack_cov
+from bus.columns import Reports
 from fusion.settings import Timing
-from fusion.tables import NONE, ReportTable, SystemTable
+from fusion.tables import NONE, ReportTable, SystemTable, hold_into
 
-_AGE_NS: Final = 1_000_000
 MAX_NUMBER: Final = 2**32 - 1
 
 
@@ -84,21 +83,34 @@ class Clusters:
         return [row for row in chosen if row not in fresh], list(fresh), refused
 
     def _write(self, column: int, block: Reports, rows: list[int], indices: list[int], fresh: list[int]) -> None:
-        held, at, of = self.reports, np.array(rows), np.array(indices)
-        valid_ns = block.valid_ns[of].astype(np.int64)
-        held.state[at] = block.state[of]
-        held.cov[at] = unpack_cov(block.cov[of])
-        held.phase[at] = block.phase[of]
-        held.quality[at] = np.minimum(block.quality[of], 15)
-        held.phenomenology[at] = block.phenomenology[of] & 3
-        held.pedigree[at] = block.pedigree[of]
-        held.detected_ns[at] = np.maximum(valid_ns - block.detected_age_ms[of].astype(np.int64) * _AGE_NS, 0)
-        held.tracked_ns[at] = np.maximum(valid_ns - block.tracked_age_ms[of].astype(np.int64) * _AGE_NS, 0)
-        held.track[at] = block.track[of]
-        if fresh:
-            new = np.array(fresh)
-            held.nation[new], held.mask[new] = column, 1 << column
-            held.system[new], held.off[new], held.dropped[new] = NONE, 0, False
+        held = self.reports
+        hold_into(
+            held.valid_ns,
+            held.state,
+            held.cov,
+            held.phase,
+            held.quality,
+            held.phenomenology,
+            held.pedigree,
+            held.detected_ns,
+            held.tracked_ns,
+            held.track,
+            np.array(rows),
+            np.array(indices),
+            block.valid_ns,
+            block.state,
+            block.cov,
+            block.phase,
+            block.quality,
+            block.phenomenology,
+            block.pedigree,
+            block.detected_age_ms,
+            block.tracked_age_ms,
+            block.track,
+        )
+        for row in fresh:
+            held.nation[row], held.mask[row] = column, 1 << column
+            held.system[row], held.off[row], held.dropped[row] = NONE, 0, False
 
     def found(self, row: int) -> int:
         """A new system track with this report as its only member."""

@@ -13,16 +13,16 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bus.columns import MAX_RADIUS_M, MAX_SPEED_M_S, SystemTracks, bad_rows, pack_cov, to_u1
+from bus.columns import SystemTracks, bad_rows, pack_cov, to_u1
 from bus.messages import MAX_FRAME_ROWS, PictureFrame
 from bus.release import Nation
 from fusion.clusters import Clusters
-from fusion.tables import Float, Rows
+from fusion.soundness import surely_sound
+from fusion.tables import Rows
 from physics.compile import jit
 
 _QUALITY_STEP_MS: Final = 2000
 _NS_A_MS: Final = 1_000_000
-_COMFORT = 1e-10
 
 Numbers = NDArray[np.uint32]
 
@@ -33,35 +33,6 @@ class Stamp(NamedTuple):
     released_ns: int
     due_ns: int = 0
     received_ns: int = 0
-
-
-@jit
-def surely_sound(at: Rows, state: Float, cov: Float) -> bool:
-    """Whether every named row passes the receivers' checks with room to spare, so that they need not be made here.
-
-    Room: Cholesky pivots of at least _COMFORT of their diagonal element, where the checks ask only for more than 0.
-    """
-    for row in at:
-        x, p = state[row], cov[row]
-        far = x[0] * x[0] + x[1] * x[1] + x[2] * x[2]
-        fast = x[3] * x[3] + x[4] * x[4] + x[5] * x[5]
-        if not (far < 0.99 * MAX_RADIUS_M**2 and fast < 0.99 * MAX_SPEED_M_S**2):
-            return False
-        low = np.zeros((6, 6))
-        for i in range(6):
-            if not (p[i, i] > 0.0 and np.isfinite(p[i, i])):
-                return False
-            for j in range(i + 1):
-                total = p[i, j]
-                for k in range(j):
-                    total -= low[i, k] * low[j, k]
-                if i == j:
-                    if not total > _COMFORT * p[i, i]:
-                        return False
-                    low[i, i] = np.sqrt(total)
-                else:
-                    low[i, j] = total / low[j, j]
-    return True
 
 
 @jit
@@ -103,9 +74,9 @@ def rows_of(clusters: Clusters, systems: Sequence[int]) -> SystemTracks:
         members=told,
         age_ms=np.minimum(age_ms, 2**32 - 1).astype(np.uint32),
     )
-    if surely_sound(at, table.state, table.cov):
+    if surely_sound(block.system, block.valid_ns, block.state, block.cov):
         return block
-    bad = bad_rows(block.state, block.cov)
+    bad = bad_rows(block.system, block.valid_ns, block.state, block.cov)
     return block.take(~np.logical_or.reduce(list(bad.values()))) if bad else block
 
 

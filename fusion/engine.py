@@ -24,6 +24,7 @@ from fusion.alert import addressed
 from fusion.emit import Stamp, frames_of
 from fusion.picture import Picture
 from fusion.settings import FusionSettings
+from fusion.soundness import surely_sound
 
 __all__ = ["FusionEngine", "FusionSettings", "Inbound", "Outputs"]
 
@@ -108,7 +109,7 @@ class FusionEngine:
         block: Reports | None = None
         if isinstance(message, TrackFrame):
             try:
-                block, left_out = reports_of(message)
+                block, left_out = reports_of(message, surely_sound)
             except Rejected as rejected:
                 self.rejected[rejected.reason] += 1
                 return

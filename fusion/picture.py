@@ -19,13 +19,11 @@ from fusion.assess import boosting
 from fusion.associate import Associator
 from fusion.casebook import Casebook, stage_times
 from fusion.clusters import Clusters
-from fusion.combine import fuse_many
+from fusion.estimate import estimate_into
 from fusion.lineage import COLUMN_OF
 from fusion.settings import FusionSettings
-from fusion.tables import NONE
 
 _S: Final = 1_000_000_000
-_NEVER: Final = 2**62
 _IMPACTS_A_MESSAGE: Final = 3  # each takes some 0.3 ms; the rest follow with the next messages or the tick
 _IMPACTS_A_TICK: Final = 64
 _WAITING_A_MESSAGE: Final = 64  # tracks that wait for a partner: with more, the look is left to the tick
@@ -102,32 +100,29 @@ class Picture:
 
     def _estimate(self, systems: list[int], at_ns: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         """Estimate anew from the members' latest reports; how far each member is from the others (m, 3), d2."""
-        table, held, timing = self.clusters.systems, self.clusters.reports, self._settings.timing
-        at = np.array(systems, np.int64)
-        members = table.members[at]
-        valid, newest, state, cov, phase, off = fuse_many(
-            members,
-            np.full(len(at), at_ns, np.int64),
+        table, held, rules = self.clusters.systems, self.clusters.reports, self._settings
+        off = estimate_into(
+            table.members,
+            table.valid_ns,
+            table.newest_ns,
+            table.state,
+            table.cov,
+            table.phase,
+            table.due_ns,
+            table.coast_ns,
+            np.array(systems, np.int64),
+            at_ns,
             held.valid_ns,
             held.state,
             held.cov,
             held.phase,
             self._sigmas,
-            self._settings.motion.lost_m_s2,
-            int(timing.stale_s * _S),
+            rules.motion.lost_m_s2,
             self._bias,
+            int(rules.timing.stale_s * _S),
+            int(rules.timing.silent_s * _S),
+            rules.assessment.boost_most,
         )
-        table.valid_ns[at], table.newest_ns[at], table.state[at], table.cov[at], table.phase[at] = (
-            valid,
-            newest,
-            state,
-            cov,
-            phase,
-        )
-        oldest = np.where(members == NONE, _NEVER, held.valid_ns[members]).min(axis=1)
-        table.due_ns[at] = oldest + int(timing.silent_s * _S)
-        burns = (phase[:, 0] > self._settings.assessment.boost_most) | (phase.sum(axis=1) <= 0.0)
-        table.coast_ns[at[burns]] = valid[burns]
         self.touched.update(dict.fromkeys(systems))
         return off
 

@@ -11,10 +11,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from physics.compile import jit
+
 Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 NONE: Final = -1
+_NS_A_MS: Final = 1_000_000
 
 
 class Table:
@@ -124,3 +127,48 @@ class SystemTable(Table):
         """Free a row; it no longer counts as a track."""
         self.number[row] = self.mask[row] = self.seen[row] = 0
         super().give_back(row)
+
+
+@jit
+def hold_into(
+    valid_ns: Rows,
+    state: Float,
+    cov: Float,
+    phase: Float,
+    quality: Rows,
+    phenomenology: Rows,
+    pedigree: Rows,
+    detected_ns: Rows,
+    tracked_ns: Rows,
+    track: NDArray[np.uint32],
+    rows: Rows,
+    indices: Rows,
+    new_valid_ns: Rows,
+    new_state: Float,
+    new_cov: Float,
+    new_phase: NDArray[np.uint8],
+    new_quality: NDArray[np.uint8],
+    new_phenomenology: NDArray[np.uint8],
+    new_pedigree: NDArray[np.uint32],
+    new_detected_age_ms: NDArray[np.uint32],
+    new_tracked_age_ms: NDArray[np.uint32],
+    new_track: NDArray[np.uint32],
+) -> None:
+    """Write the rows `indices` of a frame's columns into the rows `rows` of the table of reports."""
+    for k in range(len(rows)):
+        row, i = rows[k], indices[k]
+        valid_ns[row] = new_valid_ns[i]
+        at = 0
+        for r in range(6):
+            state[row, r] = new_state[i, r]
+            for c in range(r, 6):
+                cov[row, r, c] = cov[row, c, r] = new_cov[i, at]
+                at += 1
+        for p in range(3):
+            phase[row, p] = new_phase[i, p]
+        quality[row] = min(new_quality[i], 15)
+        phenomenology[row] = new_phenomenology[i] & 3
+        pedigree[row] = new_pedigree[i]
+        detected_ns[row] = max(new_valid_ns[i] - np.int64(new_detected_age_ms[i]) * _NS_A_MS, 0)
+        tracked_ns[row] = max(new_valid_ns[i] - np.int64(new_tracked_age_ms[i]) * _NS_A_MS, 0)
+        track[row] = new_track[i]

@@ -30,6 +30,9 @@ def warm_up() -> None:
     for second, nation in enumerate(NATIONS):  # first seen in coast, at times of their own
         now_ns = _START_NS + (20 + second) * _S
         _drawn(FusionEngine().step([Inbound(_frame(nation, now_ns, boost=False), EVERYONE)], now_ns))
+    for second in (30, 31):  # rows left out of a frame make copies of the others, which the kernels take as another type
+        now_ns = _START_NS + second * _S
+        _drawn(engine.step([Inbound(_frame("jpn", now_ns, boost=False, unsound=True), EVERYONE)], now_ns))
     for second in (40, 50, 300):
         _drawn(engine.step((), _START_NS + second * _S))
 
@@ -39,13 +42,15 @@ def _drawn(outputs: Outputs) -> None:
     assert isinstance(outputs.pictures, list)
 
 
-def _frame(nation: Nation, now_ns: int, *, boost: bool) -> TrackFrame:
+def _frame(nation: Nation, now_ns: int, *, boost: bool, unsound: bool = False) -> TrackFrame:
     up = _SITE_ECEF_M / np.linalg.norm(_SITE_ECEF_M)
     age_s = (now_ns - _START_NS) / _S
     n = 2
     valid_ns = now_ns - NATIONS.index(nation) * 100_000_000
     state = np.hstack([_SITE_ECEF_M + up * (60e3 + 1500.0 * age_s), 1500.0 * up])
     states = state + np.arange(n)[:, None] * np.array([5e4, 0.0, 0.0, 0.0, 0.0, 0.0])
+    if unsound:
+        states[-1] = np.nan
     cov = np.diag([1e5, 1e5, 1e5, 100.0, 100.0, 100.0])
     block = Reports(
         track=np.arange(1, n + 1, dtype=np.uint32),

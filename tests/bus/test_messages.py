@@ -168,7 +168,7 @@ def outcome(address: Address, payload: bytes) -> str:
         if isinstance(message, TrackFrame):
             got, _ = reports_of(message)
             assert np.isfinite(got.state).all()
-            assert bad_rows(got.state, got.cov) == {}
+            assert bad_rows(got.track, got.valid_ns, got.state, got.cov) == {}
             np.linalg.cholesky(unpack_cov(got.cov))
     except Rejected as rejected:
         return rejected.reason

@@ -111,7 +111,7 @@ def test_predicted_impact_holds_the_true_one() -> None:
     """At least 9 in 10 of the predictions told lie within the major half-axis of their 95-percent ellipse."""
     true = to_ground(flight(100)[-1], np.eye(6), 0.0, 7000.0, 1000.0)
     lat, lon, _ = ecef_to_geodetic(true[2][:3])
-    there = place(lat, lon, np.eye(2), 0, 1.0)
+    there = place(lat, lon, (1.0, 0.0, 1.0), 0, 1.0)
     assert there is not None
     inside = []
     for seed in range(5):

@@ -36,6 +36,18 @@ for name in ("salvo-2024-05-30", "lost-track"):
         late = signatures - before.get(kernel, set())
         if late:
             cold.setdefault(kernel, []).extend(sorted(late))
+from fusion.engine import FusionEngine, Inbound
+from bus.release import EVERYONE
+from tests.rows import frame, reports
+before = compiled()
+block = reports(3)
+block.state[1] = float("nan")
+engine = FusionEngine()
+engine.step([Inbound(frame(block), EVERYONE)], 1_500_000_000)
+assert engine.rejected == {"not_finite": 1}
+for kernel, signatures in compiled().items():
+    cold.setdefault(kernel, []).extend(sorted(signatures - before.get(kernel, set())))
+cold = {kernel: late for kernel, late in cold.items() if late}
 print(json.dumps({"warm": sorted(kernel for kernel, signatures in warm.items() if signatures), "cold": cold}))
 """
 
@@ -43,5 +55,5 @@ print(json.dumps({"warm": sorted(kernel for kernel, signatures in warm.items() i
 def test_no_kernel_is_compiled_once_the_worker_is_ready() -> None:
     done = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, check=True, timeout=110)
     told = json.loads(done.stdout)
-    assert "fusion.combine.fuse_many" in told["warm"]
+    assert "fusion.estimate.estimate_into" in told["warm"]
     assert told["cold"] == {}

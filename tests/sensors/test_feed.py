@@ -50,7 +50,8 @@ def test_releases_are_in_order_and_every_row_is_sound(nation: Nation) -> None:
     for release in releases:
         if release.reports is not None:
             assert len(release.reports)
-            assert bad_rows(release.reports.state, release.reports.cov) == {}
+            block = release.reports
+            assert bad_rows(block.track, block.valid_ns, block.state, block.cov) == {}
             assert (release.reports.valid_ns <= release.released_ns).all()
 
 

@@ -1,0 +1,63 @@
+"""Estimates system tracks anew and writes what came of it into their table, all in one kernel.
+
+The arithmetic of combining is in `fusion.combine`. Here is what it means for the table: when an estimate holds, since when
+nothing hinted at boost, and when the clock has to look at the track again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.combine import fuse_many
+from physics.compile import jit
+
+Float = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+@jit
+def estimate_into(
+    members: Rows,
+    valid_ns: Rows,
+    newest_ns: Rows,
+    state: Float,
+    cov: Float,
+    phase: Float,
+    due_ns: Rows,
+    coast_ns: Rows,
+    systems: Rows,
+    at_ns: int,
+    held_valid_ns: Rows,
+    held_state: Float,
+    held_cov: Float,
+    held_phase: Float,
+    sigmas_m_s2: Float,
+    lost_m_s2: float,
+    bias_var: Float,
+    stale_ns: int,
+    silent_ns: int,
+    boost_most: float,
+) -> Float:
+    """Estimate the rows `systems` (m,) of the table of system tracks at `at_ns`, or at their newest member if that is later.
+
+    How far each member is from the others, d2 (m, 3): `fuse_many`'s. A track is due `silent_ns` after its oldest member.
+    """
+    m = len(systems)
+    of = members[systems]
+    at = np.full(m, at_ns, np.int64)
+    valid, newest, x, p, shares, off = fuse_many(
+        of, at, held_valid_ns, held_state, held_cov, held_phase, sigmas_m_s2, lost_m_s2, stale_ns, bias_var
+    )
+    for i in range(m):
+        row = systems[i]
+        valid_ns[row], newest_ns[row] = valid[i], newest[i]
+        state[row], cov[row], phase[row] = x[i], p[i], shares[i]
+        oldest = newest[i]
+        for c in range(3):
+            if of[i, c] >= 0:
+                oldest = min(oldest, held_valid_ns[of[i, c]])
+        due_ns[row] = oldest + silent_ns
+        if shares[i, 0] > boost_most or shares[i].sum() <= 0.0:
+            coast_ns[row] = valid[i]
+    return off
