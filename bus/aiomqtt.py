@@ -3,7 +3,7 @@
 The library has no reconnect, raises on a lost link and makes a task a message; the adapter adds the queues, the reconnect
 and the subscriptions' renewal. What it cannot hold of the contract, and why:
 
-- `publish` hands over to a task: a message leaves one loop iteration later at the earliest.
+- `publish` hands over to a task: a message leaves one loop iteration later at the earliest, and `together` changes nothing.
 - QoS 1 is acknowledged when it arrives, before the handlers ran: a crash between loses it (paho acknowledges by itself).
 - It cannot tell a resumed session from a new one: every link is told as `connected`, every filter is asked for again, and
   retained messages come again with it. What an earlier run left under the same client id is taken over.
@@ -111,6 +111,9 @@ class AiomqttTransport:
         if not first.done():
             await self._runner  # it has failed for a reason of its own: let that be seen
         await first
+
+    def together(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     async def flush(self, timeout_s: float = 5.0) -> bool:
         try:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Any, ClassVar, Final, NamedTuple, Self
 
 import numpy as np
@@ -42,11 +41,27 @@ class Column(NamedTuple):
     meaning: str
 
 
+class Layout(NamedTuple):
+    """One column as it is read: numpy's type, the shape of a row, and its bytes."""
+
+    name: str
+    dtype: np.dtype[Any]
+    row: tuple[int, ...]
+    row_bytes: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
     """Rows of equal length, one array a field. Subclasses name the fields; COLUMNS describes them on the wire."""
 
     COLUMNS: ClassVar[Mapping[str, Column]] = {}
+    LAYOUT: ClassVar[tuple[Layout, ...]] = ()  # in the order of the fields
+
+    def __init_subclass__(cls) -> None:
+        cls.LAYOUT = tuple(
+            Layout(name, np.dtype(c.dtype), (c.width,) if c.width > 1 else (), np.dtype(c.dtype).itemsize * c.width)
+            for name, c in cls.COLUMNS.items()
+        )
 
     def __len__(self) -> int:
         first: NDArray[Any] = getattr(self, fields(self)[0].name)
@@ -66,11 +81,11 @@ class Block:
             odd = ", ".join(sorted(wire.keys() ^ cls.COLUMNS.keys()))
             raise Rejected("columns", f"missing or unknown: {odd}")
         arrays: list[NDArray[Any]] = []
-        for name, dtype, inner, row_bytes in _layout(cls):
+        for name, dtype, row, row_bytes in cls.LAYOUT:
             raw = wire[name]
             if len(raw) != n * row_bytes:
                 raise Rejected("columns", f"{name} has {len(raw)} bytes for {n} rows of {row_bytes}")
-            arrays.append(np.ndarray((n, *inner), dtype, raw))
+            arrays.append(np.ndarray((n, *row), dtype, raw))
         return cls(*arrays)
 
     def take(self, rows: NDArray[Any]) -> Self:
@@ -82,15 +97,6 @@ class Block:
         """Blocks one after the other."""
         names = [field.name for field in fields(cls)]
         return cls(**{name: np.concatenate([getattr(block, name) for block in blocks]) for name in names})
-
-
-@cache
-def _layout(block: type[Block]) -> tuple[tuple[str, np.dtype[Any], tuple[int, ...], int], ...]:
-    """Of each column, in the order of the fields: name, type, shape of a row, bytes of a row."""
-    table = ((field.name, block.COLUMNS[field.name]) for field in fields(block))
-    return tuple(
-        (name, np.dtype(c.dtype), (c.width,) if c.width > 1 else (), c.width * np.dtype(c.dtype).itemsize) for name, c in table
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -212,7 +218,7 @@ def _not_positive_definite(cov: Float, among: NDArray[np.bool_]) -> NDArray[np.b
 
 def bytes_per_row(block: type[Block]) -> int:
     """The length of one row on the wire, bytes, headers apart."""
-    return sum(row_bytes for _, _, _, row_bytes in _layout(block))
+    return sum(column.row_bytes for column in block.LAYOUT)
 
 
 def to_u1(probabilities: Float) -> NDArray[np.uint8]:

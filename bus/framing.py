@@ -5,7 +5,8 @@
 - The codec only says "not enough bytes". The fixed header is read here, so that a long packet is not tried again at every
   read, a too long one is not waited for, and one that has wholly arrived and still cannot be read is malformed.
 - A packet goes straight to the socket. From the ninth of one loop iteration on they are gathered and written together when
-  the iteration ends or 64 kB are full: the first never waits, and a burst costs few system calls.
+  the iteration ends or 64 kB are full: the first never waits, and a burst costs few system calls. What its owner wants to go
+  as one piece is gathered from the first packet on, until the owner lets go.
 - A malformed or too large packet ends the connection and is counted. So does silence over two pings.
 
 It knows nothing of sessions: who is greeted, subscribed or owed an acknowledgement is its owner's business.
@@ -65,6 +66,7 @@ class Connection(asyncio.BufferedProtocol):
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
         self._writes_now = 0
+        self._gathering = False
         self._why = ""
         self._heard = True
         self._timer: asyncio.TimerHandle | None = None
@@ -87,13 +89,22 @@ class Connection(asyncio.BufferedProtocol):
         if self._writes_now == 0:
             self._loop.call_soon(self._end_burst)
         self._writes_now += 1
-        if self._writes_now <= _STRAIGHT_WRITES:
+        if self._writes_now <= _STRAIGHT_WRITES and not self._gathering:
             self._transport.write(packet)
             return
         self._gathered.append(packet)
         self._gathered_bytes += len(packet)
         if self._gathered_bytes >= _GATHERED_BYTES:
             self._write_gathered()
+
+    def gather(self) -> None:
+        """From now on until `let_go` packets are gathered."""
+        self._gathering = True
+
+    def let_go(self) -> None:
+        """Write what was gathered, in one piece."""
+        self._gathering = False
+        self._write_gathered()
 
     def greeted(self, ping: bytes, every_s: float) -> None:
         """The broker has let us in: keep the link alive from now on."""

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from typing import NamedTuple, TypeVar
 
@@ -131,6 +132,9 @@ class MemoryTransport:
 
     async def start(self) -> None:
         self.connect_nowait()
+
+    def together(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     async def flush(self, timeout_s: float = 5.0) -> bool:
         return not self._waiting_out

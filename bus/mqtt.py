@@ -17,7 +17,7 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import Final
 
@@ -128,6 +128,18 @@ class MqttTransport:
         self._stats.published += 1
         self._stats.bytes_out += len(payload)
         return True
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        connection = self._connection
+        if connection is None:
+            yield
+            return
+        connection.gather()
+        try:
+            yield
+        finally:
+            connection.let_go()
 
     async def flush(self, timeout_s: float = 5.0) -> bool:
         try:

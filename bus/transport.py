@@ -20,6 +20,7 @@ Rules, the same for every adapter (the contract suite in tests/bus holds them to
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, Protocol
 
@@ -86,6 +87,9 @@ class Transport(Protocol):
 
     def publish(self, topic: str, payload: bytes, *, qos: QoS = 0, retain: bool = False, expiry_s: int | None = None) -> bool:
         """Send, or queue by the rules above. False where the message was refused or dropped at once."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """What is published inside the block goes to the socket as one piece when it ends: one system call for a few messages."""
 
     async def flush(self, timeout_s: float = 5.0) -> bool:
         """Wait until the broker has every accepted QoS 1 message; False when time runs out first."""

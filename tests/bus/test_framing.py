@@ -125,3 +125,15 @@ async def test_a_codec_that_asks_for_more_than_the_packet_holds_is_not_waited_fo
     assert not sink.aborted
     feed(made, PACKETS[2][-1:])
     assert (made.malformed, sink.aborted) == (1, True)
+
+
+async def test_what_is_gathered_goes_as_one_piece_at_once() -> None:
+    made, _, sink = connection()
+    made.gather()
+    made.write(b"one ")
+    made.write(b"two")
+    assert sink.writes == []
+    made.let_go()
+    assert sink.writes == [b"one two"]
+    made.write(b"three")
+    assert sink.writes == [b"one two", b"three"]

@@ -57,6 +57,17 @@ async def test_order_is_kept_per_topic(rig: Rig, qos: QoS) -> None:
         assert numbers == list(range(parity, 2000, 2))
 
 
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_what_is_published_together_arrives_whole_and_in_order(rig: Rig, qos: QoS) -> None:
+    publisher, _, inbox = await pair(rig, "piece", qos)
+    with publisher.together():
+        for i in range(20):
+            assert publisher.publish(rig.topic("piece"), b"%d" % i, qos=qos)
+    publisher.publish(rig.topic("piece"), b"20", qos=qos)
+    await inbox.count(21)
+    assert [int(payload) for payload in inbox.payloads] == list(range(21))
+
+
 async def test_overlapping_filters_each_get_a_message_once(rig: Rig) -> None:
     one, many, all_ = Inbox(), Inbox(), Inbox()
     subscriber = rig.make("sub")
