@@ -23,42 +23,75 @@ from numpy.typing import NDArray
 
 from bus.errors import BusError, Refused, Unreachable
 from bus.link import BrokerUrl, parse_url
+from bus.pace import block_until
 
 _PATIENCE_S: Final = 20.0
-_SPIN_S: Final = 0.0015  # sleeping is too coarse for the last bit before a frame is due
+_NAP_S: Final = 0.003  # as the sources of an exercise wait (bus.pace), so that both find the machine equally awake
 _INDEX: Final = struct.Struct("<Q")  # the last bytes of each payload: which frame this is
 _KEEPALIVE_S: Final = 600
 _QUICK_ACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)  # as in bus.framing, and for its reason
 _CONNECT, _CONNACK, _PUBLISH, _PUBACK, _SUBSCRIBE, _SUBACK = 0x10, 0x20, 0x30, 0x40, 0x82, 0x90
 
 
-def measure_floor(
-    url: str, payload_in: bytes, payload_out: bytes, rate_hz: float, count: int, warmup: int
-) -> NDArray[np.float64]:
-    """Seconds from the instant a frame was due to the alert's arrival, one a frame, the warm-up left out; shape (count,).
+class Floor:
+    """A source, a relay and a receiver on one broker, ready for `count` frames; a context manager.
 
-    Raises BusError where the broker cannot be reached, refuses, or loses a message.
+    Frames of `payload_in` bytes, alerts of `payload_out`. Raises BusError where the broker cannot be reached, refuses, or loses
+    a message.
     """
-    broker, run = parse_url(url), f"bench/{os.getpid():x}-{time.time_ns():x}"
-    spawn = multiprocessing.get_context("spawn")
-    parties, ends = [], []
-    for role in (_relay, _receive):
-        ours, theirs = spawn.Pipe()
-        party = spawn.Process(target=role, args=(broker, run, payload_out, warmup + count, theirs), daemon=True)
-        party.start()
-        theirs.close()
-        parties.append(party)
-        ends.append(ours)
-    try:
-        for end in ends:
-            _answer(end, "a party of the floor did not get ready")
-        due_ns = _source(broker, run, payload_in, rate_hz, warmup + count)
-        came_ns = np.array(_answer(ends[1], "not every message came through"))
-    finally:
-        for party in parties:
+
+    def __init__(self, url: str, payload_in: bytes, payload_out: bytes, count: int) -> None:
+        self._broker, self._run = parse_url(url), f"bench/{os.getpid():x}-{time.time_ns():x}"
+        self._payload_in, self._payload_out, self._count = payload_in, payload_out, count
+        self._due_ns: list[int] = []
+        self._parties: list[multiprocessing.process.BaseProcess] = []
+        self._ends: list[Connection] = []
+
+    def __enter__(self) -> Floor:
+        spawn = multiprocessing.get_context("spawn")
+        try:
+            for role in (_relay, _receive):
+                ours, theirs = spawn.Pipe()
+                arguments = (self._broker, self._run, self._payload_out, self._count, theirs)
+                party = spawn.Process(target=role, args=arguments, daemon=True)
+                party.start()
+                theirs.close()
+                self._parties.append(party)
+                self._ends.append(ours)
+            for end in self._ends:
+                _answer(end, "a party of the floor did not get ready")
+            self._wire = _Wire(self._broker, f"{self._run}-source")
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._wire.close()
+        self._stop()
+
+    def _stop(self) -> None:
+        for party in self._parties:
             party.terminate()
             party.join()
-    return (came_ns - due_ns)[warmup:] / 1e9
+
+    def fire(self, rate_hz: float, count: int) -> None:
+        """Send `count` frames, each when it is due."""
+        first = len(self._due_ns)
+        head = _publish_head(f"{self._run}/frame", len(_stamped(self._payload_in, 0)))
+        packets = [head + _stamped(self._payload_in, index) for index in range(first, first + count)]
+        start_ns = time.time_ns() + 200_000_000
+        due_ns = [start_ns + int(index * 1e9 / rate_hz) for index in range(count)]
+        for packet, due in zip(packets, due_ns, strict=True):
+            time.sleep(max(0.0, (due - time.time_ns()) / 1e9 - _NAP_S))
+            block_until(due)
+            self._wire.send(packet)
+        self._due_ns += due_ns
+
+    def seconds(self) -> NDArray[np.float64]:
+        """Seconds from the instant a frame was due to its alert's arrival, one a frame; once all were fired."""
+        came_ns = np.array(_answer(self._ends[1], "not every message came through"))
+        return np.asarray((came_ns - np.array(self._due_ns)) / 1e9)
 
 
 def _answer(end: Connection, otherwise: str) -> object:
@@ -70,20 +103,6 @@ def _answer(end: Connection, otherwise: str) -> object:
     if isinstance(said, BusError):
         raise said
     return said
-
-
-def _source(broker: BrokerUrl, run: str, payload: bytes, rate_hz: float, count: int) -> NDArray[np.int64]:
-    """Send `count` frames, each when it is due; when each was due, ns."""
-    with _Wire(broker, f"{run}-source") as wire:
-        head = _publish_head(f"{run}/frame", len(_stamped(payload, 0)))
-        packets = [head + _stamped(payload, index) for index in range(count)]
-        start_ns = time.time_ns() + 200_000_000
-        due_ns = [start_ns + int(index * 1e9 / rate_hz) for index in range(count)]
-        for packet, due in zip(packets, due_ns, strict=True):
-            while (left_s := (due - time.time_ns()) / 1e9) > 0.0:
-                time.sleep(0.0 if left_s < _SPIN_S else left_s - _SPIN_S)
-            wire.send(packet)
-    return np.array(due_ns)
 
 
 def _relay(broker: BrokerUrl, run: str, payload: bytes, count: int, end: Connection) -> None:
@@ -160,6 +179,9 @@ class _Wire:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._socket.close()
 
     def send(self, packet: bytes) -> None:

@@ -4,7 +4,7 @@ The source (this process), the fusion worker and the receiver are processes of t
 launch is due every 1/rate seconds, and the clock starts at the instant it was due, so that a stall counts against every frame it
 delayed. It stops when the receiver has decoded the alert and holds it.
 
-The floor, in the same run: the bytes of such a frame and of such an alert through the same broker, from socket to socket to
+The floor, in turns with it: the bytes of such a frame and of such an alert through the same broker, from socket to socket to
 socket with nothing done in between (`bench.floor`).
 """
 
@@ -18,14 +18,15 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
-from bench.floor import measure_floor
+from bench.floor import Floor
 from bench.links import link_maker
 from bench.settings import Settings
 from bus import recording
@@ -36,6 +37,7 @@ from bus.pace import until_wall
 from bus.party import Party
 from bus.release import EVERYONE, Nation
 from bus.topics import ALL_STATUS, Address, feed_events, feed_tracks, parse_topic
+from fusion.engine import FusionEngine, Inbound
 
 RATES_HZ: Final = (20, 100, 1000)
 SECONDS: Final = 10.0
@@ -43,7 +45,8 @@ MOST_LAUNCHES: Final = 4000
 WARM_UP: Final = 300
 SOURCE: Final[Nation] = "usa"
 RECEIVER: Final[Nation] = "usa"  # the last of the three recipients that the worker serves: the worst case
-_SETTLE_S: Final = 1.0
+_SETTLE_S: Final = 0.5
+_TURN_S: Final = 2.0
 _READY_WITHIN_S: Final = 120.0
 _IN_BATCHES_OF: Final = 200
 _BUILD_NS: Final = 200_000  # ample for making one launch's columns ahead of time
@@ -120,6 +123,7 @@ async def measure(
 
         party.listen(party.urgent, ALL_STATUS, note, qos=1)
         tell("starting a fusion worker and a receiver")
+        rounds: list[_Rounds] = []
         async with contextlib.AsyncExitStack() as stack:
             await party.start()
             stack.push_async_callback(party.stop)
@@ -127,15 +131,55 @@ async def measure(
                 stack.push_async_callback(await _start([*arguments, "--broker", url, "--record", temporary]))
             await _until(lambda: {"fusion", "receiver"} <= ready, "the fusion worker and the receiver")
             await _fire(party, 1, WARM_UP, 100.0)
-            first, blocks = 1 + WARM_UP, []
+            first = 1 + WARM_UP
             for rate in rates_hz:
                 count = min(int(rate * seconds), MOST_LAUNCHES)
-                tell(f"{count} launches at {rate} a second")
-                blocks.append((rate, first, count))
-                await _fire(party, first, count, float(rate))
+                tell(f"{count} launches at {rate} a second, and as many of the floor's, in turns")
+                rounds.append(await _in_turns(party, url, rate, first, count))
                 first += count
         alerts = _alerts(directory / f"{RECEIVER}.capture")
-    return [_row(url, rate, start, count, alerts, tell) for rate, start, count in blocks]
+    return [_row(each, alerts) for each in rounds]
+
+
+class _Rounds(NamedTuple):
+    """One rate's launches by track number, and the floor's durations."""
+
+    rate_hz: int
+    first: int
+    launches: int
+    floor_s: NDArray[np.float64]
+
+
+async def _in_turns(party: Party, url: str, rate: int, first: int, count: int) -> _Rounds:
+    """Launches and the floor's frames in turns of some seconds, so that both meet the machine in the same moods."""
+    at_once = max(1, int(rate * _TURN_S))
+    frame, alert = _one_launch()
+    with Floor(url, encode(frame), encode(alert), WARM_UP + count) as floor:
+        floor.fire(float(rate), WARM_UP)
+        for done in range(0, count, at_once):
+            n = min(at_once, count - done)
+            await _fire(party, first + done, n, float(rate))
+            floor.fire(float(rate), n)
+        return _Rounds(rate, first, count, floor.seconds()[WARM_UP:])
+
+
+def _one_launch() -> tuple[TrackFrame, Alert]:
+    """A frame with one launch, and the alert that fusion makes of it: for their sizes."""
+    now_ns = time.time_ns()
+    frame = TrackFrame(
+        session=1,
+        seq=1,
+        sent_ns=now_ns,
+        nation=SOURCE,
+        released_ns=now_ns,
+        due_ns=now_ns,
+        n=1,
+        columns=launch_report(1, now_ns).to_wire(),
+    )
+    outputs = FusionEngine(recipients=(RECEIVER,)).step([Inbound(frame, EVERYONE, now_ns)], now_ns)
+    (alert,) = outputs.alerts
+    times = msgspec.structs.replace(alert.times, fused_ns=now_ns, alerted_ns=now_ns)
+    return frame, msgspec.structs.replace(alert, session=1, seq=1, sent_ns=now_ns, times=times)
 
 
 async def _start(arguments: list[str]) -> Callable[[], Awaitable[None]]:
@@ -193,18 +237,12 @@ def _alerts(capture: Path) -> dict[int, tuple[float, Alert]]:
     return first
 
 
-def _row(url: str, rate: int, first: int, count: int, alerts: dict[int, tuple[float, Alert]], tell: Callable[[str], None]) -> Row:
-    tell(f"the floor at {rate} a second")
-    held = [alerts[track] for track in range(first, first + count) if track in alerts]
+def _row(rounds: _Rounds, alerts: dict[int, tuple[float, Alert]]) -> Row:
+    rate, count = rounds.rate_hz, rounds.launches
+    held = [alerts[track] for track in range(rounds.first, rounds.first + count) if track in alerts]
     if not held:
         raise RuntimeError(f"no alert of {count} launches at {rate} a second reached the receiver")
-    valid_ns = time.time_ns()
-    columns = launch_report(first, valid_ns).to_wire()
-    frame = TrackFrame(
-        session=1, seq=1, sent_ns=valid_ns, nation=SOURCE, released_ns=valid_ns, due_ns=valid_ns, n=1, columns=columns
-    )
-    floor = percentiles(measure_floor(url, encode(frame), encode(held[0][1]), float(rate), count, WARM_UP))
-    warning = percentiles(np.array([seconds for seconds, _ in held]))
+    floor, warning = percentiles(rounds.floor_s), percentiles(np.array([seconds for seconds, _ in held]))
     pairs = zip((warning.p50, warning.p99, warning.p999), (floor.p50, floor.p99, floor.p999), strict=True)
     ratio = Percentiles(*(round(ours / theirs, 2) for ours, theirs in pairs))
     return Row(rate_hz=rate, launches=count, missed=count - len(held), floor_us=floor, warning_us=warning, ratio=ratio)

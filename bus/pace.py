@@ -25,9 +25,14 @@ async def until_wall(due_ns: int, interrupted: Callable[[], bool] = lambda: Fals
             await asyncio.sleep(min(left_s - _NAP_BELOW_S, _LONGEST_SLEEP_S))
         else:
             await asyncio.sleep(0.0)
-            left_s = (due_ns - time.time_ns()) / 1e9
-            if left_s > _SPIN_BELOW_S:
-                time.sleep(left_s - _SPIN_BELOW_S)  # noqa: ASYNC251 - see above
-            while time.time_ns() < due_ns:
-                pass
+            block_until(due_ns)
             return True
+
+
+def block_until(due_ns: int) -> None:
+    """The same for a process without a loop."""
+    left_s = (due_ns - time.time_ns()) / 1e9
+    if left_s > _SPIN_BELOW_S:
+        time.sleep(left_s - _SPIN_BELOW_S)
+    while time.time_ns() < due_ns:
+        pass
