@@ -160,11 +160,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._heard = True
-        if _QUICK_ACK is not None and self._socket is not None:
-            self._socket.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
         end = self._held + nbytes
         if end < self._needed:
             self._held = end
+            self._acknowledge()
             return
         packets: list[object] = []
         at = self._cut(self._buffer[:end], packets)
@@ -175,6 +174,12 @@ class Connection(asyncio.BufferedProtocol):
             self._on_packets(self, packets)
         except ValueError as error:
             self._break(str(error))
+        self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """After the handlers: sending the acknowledgement takes as long as a quick handler."""
+        if _QUICK_ACK is not None and self._socket is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
 
     def _cut(self, view: memoryview, packets: list[object]) -> int:
         """Read every whole packet into `packets`; the count of bytes they took."""

@@ -29,9 +29,9 @@ from bus.errors import Rejected
 from bus.loop import settle
 from bus.messages import AnyMessage, ExerciseClock, Status, decode, encode
 from bus.metrics import Metrics
-from bus.release import label
+from bus.release import Release, label
 from bus.session import SequenceTracker
-from bus.topics import EXERCISE_CLOCK, Address, Role, parse_topic, status
+from bus.topics import EXERCISE_CLOCK, Address, Kind, Role, parse_topic, status
 from bus.transport import Delivery, LinkState, QoS, Transport, Will
 
 log = logging.getLogger(__name__)
@@ -224,10 +224,14 @@ class Party:
             handler(message)
 
 
-@lru_cache(maxsize=1024)
 def stream_of(address: Address) -> str:
     """The stream a topic belongs to: `jpn tracks jpn-kor-usa`, `kor alert`, `feed jpn status`. A metric's label too."""
-    return " ".join(filter(None, [address.role, address.owner, address.kind, label(address.release)]))
+    return _stream(address.role, address.owner, address.kind, address.release)
+
+
+@lru_cache(maxsize=1024)
+def _stream(role: Role | None, owner: str, kind: Kind, to: Release) -> str:
+    return " ".join(filter(None, [role, owner, kind, label(to)]))
 
 
 def stop_on_signals(*, with_parent: bool = False) -> asyncio.Event:

@@ -25,6 +25,8 @@ ALL_FEED_EVENTS: Final = f"{ROOT}/feed/+/events/+"
 ALL_STATUS: Final = f"{ROOT}/+/+/status"
 EVERYTHING: Final = f"{ROOT}/#"
 
+_ALERTS_OF: Final = {f"{ROOT}/picture/{nation}/alerts": nation for nation in NATIONS}
+
 Role = Literal["feed", "fusion", "receiver"]
 Kind = Literal["tracks", "events", "picture", "alert", "status", "clock"]
 
@@ -64,9 +66,17 @@ def status(role: Role, name: str) -> str:
     return f"{ROOT}/{role}/{name}/status"
 
 
-@lru_cache(maxsize=4096)
 def parse_topic(topic: str) -> Address:
     """What `topic` addresses; raises Rejected("topic", ...) for anything that is not in the table above."""
+    above, _, alert = topic.rpartition("/")
+    recipient = _ALERTS_OF.get(above)
+    if recipient and alert:  # every alert has a topic of its own: no use in remembering it
+        return Address("alert", recipient, alert=alert)
+    return _parse(topic)
+
+
+@lru_cache(maxsize=4096)
+def _parse(topic: str) -> Address:
     if topic == EXERCISE_CLOCK:
         return Address("clock", "exercise")
     match topic.split("/"):
@@ -77,8 +87,6 @@ def parse_topic(topic: str) -> Address:
                 raise Rejected("topic", f"{topic}: {error}") from error
         case ["mw", "v1", "picture", recipient, "tracks"] if recipient in NATIONS:
             return Address("picture", recipient)
-        case ["mw", "v1", "picture", recipient, "alerts", alert] if recipient in NATIONS and alert:
-            return Address("alert", recipient, alert=alert)
         case ["mw", "v1", ("feed" | "fusion" | "receiver") as role, name, "status"] if name:
             return Address("status", name, role=role)
     raise Rejected("topic", f"{topic!r} is not a topic of {ROOT}")
