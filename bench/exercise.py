@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,7 +131,22 @@ def _simulated(scenario: Scenario, seed: int, settings: Settings, display: Displ
     warm_up()
     world = play_out(scenario, seed, display.say)
     display.say("fusing on a simulated clock")
-    return world, simulate(world, settings.fusion), False
+    with _interrupts() as interrupted:
+        outcome = simulate(world, settings.fusion, stopped=interrupted.is_set)
+    return world, outcome, interrupted.is_set()
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set for the length of the block, in place of ending the program."""
+    event = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: event.set()) for number in signals]
+    try:
+        yield event
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _live(scenario: Scenario, plan: Plan, settings: Settings, display: Display) -> tuple[World, Outcome, bool]:
@@ -148,6 +165,7 @@ def _live(scenario: Scenario, plan: Plan, settings: Settings, display: Display) 
     with broker_for(plan) as url:
         display.say(f"broker at {url}; starting three feeds, fusion and three receivers")
         outcome, interrupted = asyncio.run(main(url))
+    display.close()
     display.say("scoring against truth")
     return play_out(scenario, plan.seed, display.say), outcome, interrupted
 

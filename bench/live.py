@@ -138,7 +138,6 @@ async def conduct(
         async with _processes(plan, url, watch) as processes:
             tell("waiting for every process to be ready")
             await _all_ready(watch, processes, stopping)
-            tell("running")
             end_ns = await _run(plan, truth, bus, watch, processes, stopping, tell)
     finally:
         await bus.stop()

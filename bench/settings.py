@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -18,7 +18,10 @@ class BrokerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Where the bus is. An empty URL: `triwarn run` starts an embedded broker; single processes use the usual local port."""
 
     url: Annotated[str, Meta(pattern=r"^$|^mqtt://.+", description="mqtt://[user[:password]@]host[:port], or empty")] = ""
-    adapter: Annotated[str, Meta(pattern="^(mqtt|aiomqtt)$", description="mqtt (ours), or aiomqtt (MQTT 3.1.1 too)")] = "mqtt"
+    adapter: Annotated[
+        Literal["mqtt", "aiomqtt", "aiomqtt-3.1.1"],
+        Meta(description="mqtt (ours, MQTT 5), aiomqtt (MQTT 5), or aiomqtt-3.1.1 (for brokers that speak no MQTT 5)"),
+    ] = "mqtt"
 
 
 class EndpointSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

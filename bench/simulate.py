@@ -7,7 +7,7 @@ A message arrives at the instant it was released. There are no machine times: on
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -38,9 +38,13 @@ class Outcome:
 
 
 def simulate(
-    world: World, fusion: FusionSettings, nations: tuple[Nation, ...] = NATIONS, recipients: tuple[Nation, ...] = NATIONS
+    world: World,
+    fusion: FusionSettings,
+    nations: tuple[Nation, ...] = NATIONS,
+    recipients: tuple[Nation, ...] = NATIONS,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Run the releases of `nations` through one fusion worker to `recipients`, on a simulated clock."""
+    """Run the releases of `nations` through one fusion worker to `recipients`, on a simulated clock, until `stopped()`."""
     bus, clock = MemoryBus(), SimulatedClock(world.truth.start_ns)
     received: dict[Nation, list[Entry]] = {recipient: [] for recipient in recipients}
     make: MakeTransport = bus.transport
@@ -51,6 +55,8 @@ def simulate(
     for number, party in enumerate(parties):
         _join(party, clock, session=number + 1)
     for at_ns, nation, release in _in_order(world, nations):
+        if stopped():
+            break
         clock.advance_to(at_ns)
         if release is None:
             worker.tick()

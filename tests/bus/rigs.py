@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 from bus.aiomqtt import AiomqttTransport
@@ -23,6 +24,10 @@ PATIENCE_S: Final = 15.0
 # (adapter, broker) -> claim -> why it is let off. "*" stands for any.
 LIMITS: Final[dict[tuple[str, str], dict[str, str]]] = {
     ("aiomqtt", "*"): {"tells resumed": "the library does not say whether the broker still had the session"},
+    ("aiomqtt-3.1.1", "*"): {
+        "tells resumed": "as aiomqtt",
+        "keeps sessions": "a session of MQTT 3.1.1 ends with its link or never: it is asked to end",
+    },
     ("memory", "*"): {
         "restart": "there is no broker to kill",
         "unreachable": "there is nothing to reach",
@@ -44,7 +49,11 @@ class Adapter(Protocol):
     def __call__(self, url: str, *, client_id: str, will: Will | None, settings: LinkSettings) -> Transport: ...
 
 
-ADAPTERS: Final[dict[str, Adapter]] = {"mqtt": MqttTransport, "aiomqtt": AiomqttTransport}
+ADAPTERS: Final[dict[str, Adapter]] = {
+    "mqtt": MqttTransport,
+    "aiomqtt": AiomqttTransport,
+    "aiomqtt-3.1.1": partial(AiomqttTransport, version="3.1.1"),
+}
 
 
 class RealBroker(Protocol):

@@ -169,6 +169,8 @@ async def test_a_clean_stop_leaves_no_will_and_may_be_repeated(rig: Rig) -> None
 
 
 async def test_qos1_published_while_a_subscriber_was_cut_off_arrives_after_it_resumes(rig: Rig) -> None:
+    if reason := rig.limit("keeps sessions"):
+        pytest.skip(reason)
     inbox, states = Inbox(), list[LinkState]()
     subscriber = rig.make("sub", gated=True)
     subscriber.subscribe(rig.topic("a"), inbox, 1)

@@ -129,6 +129,29 @@ def test_ctrl_c_stops_every_process_and_still_writes_the_report(short: Path, tmp
     eventually(lambda: not any(alive(pid) for pid in mine), "the end of every child", 10.0)
 
 
+def test_ctrl_c_on_the_simulated_clock_still_writes_the_report(tmp_path: Path) -> None:
+    with triwarn("run", "lofted-2022-11-18", "--speed", "max", "--report", str(tmp_path / "report")) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "fusing on a simulated clock" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        code, out, err = finished(process, within_s=60.0)
+    assert code == 130, err
+    assert "stopped early" in " ".join(out.split())
+    result = json.loads((tmp_path / "report" / "result.json").read_text())
+    assert result["complete"] is False
+    assert result["scenario_s"] < 4000.0
+
+
+def test_an_exercise_over_mqtt_3_1_1_warns_everyone(mosquitto: MosquittoBroker, short: Path) -> None:
+    environment = {**os.environ, "TRIWARN_BROKER__ADAPTER": "aiomqtt-3.1.1"}
+    with triwarn("run", str(short), "--speed", "20", "--broker", mosquitto.url, "--json", env=environment) as process:
+        code, out, err = finished(process)
+    assert code == 0, err
+    assert everyone_was_warned(json.loads(out))
+
+
 def test_children_end_with_a_conductor_that_is_killed(short: Path) -> None:
     with triwarn("run", str(short), "--speed", "2") as process:
         assert process.stderr is not None
