@@ -4,7 +4,7 @@ Launch, from the earliest report. While it boosts, from rest on a rising path th
 at constant vertical acceleration, and speed / a at a usual acceleration a, weighted by their variances; the ground covered is a
 third of v_horizontal times that (a horizontal speed that grows with the square of time). The ellipse holds the report's
 covariance and the model's error, which is larger. First seen in coast: back along the ballistic path to the ground, with a wide
-ellipse, because the boost it replaces is unknown.
+ellipse, because the boost it replaces is unknown. Where the phase is not sure, both, as the two parts of a mixture.
 
 Impact, only while it does not boost: the fall with drag at a nominal ballistic coefficient, what is unknown of it in the ellipse.
 
@@ -14,7 +14,7 @@ Ellipses are of 95 percent: 2.448 sigma in two dimensions (chi-square, 5.991). D
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +31,13 @@ Spread = tuple[float, float, float]  # variances and covariance of a point on th
 
 ELLIPSE_95: Final = math.sqrt(5.991464547)
 BOOSTING: Final = 0.5  # an object is held to boost from this probability on
-RISING: Final = 0.1  # and its first report is read as one from the boost from this on: a tracker is slow to be sure
+SURE: Final = 0.8  # a first report is read as one from the boost alone from this probability on, from the coast alone below the
+UNLIKELY: Final = 0.1  # other; between them as either: a tracker is slow to be sure
 _MOST_M: Final = 1e7  # half-axes are cut here: half round the Earth says nothing
 _MOST_S: Final = 1e6
 _BOOST_MOST_S: Final = 400.0
 _BACK_STEP_S = 10.0
-_BACK_MOST_S = 3600.0
+_BACK_MOST_S = 4500.0  # longer than the longest lofted flight has been in coast
 
 
 @jit
@@ -137,11 +138,6 @@ def boosting(phase: Float) -> bool:
     return bool(phase[0] >= BOOSTING or phase.sum() <= 0.0)
 
 
-def rising(phase: Float) -> bool:
-    """Whether a first report is to be read as one from the boost."""
-    return bool(phase[0] >= RISING or phase.sum() <= 0.0)
-
-
 @jit
 def ellipse(spread: Spread) -> tuple[float, float, float]:
     """Half-axes m (major, minor) and the major one's bearing, deg, of the 95-percent ellipse."""
@@ -173,11 +169,37 @@ def widened(spread: Spread, sigma_m: float) -> Spread:
     return spread[0] + sigma_m**2, spread[1], spread[2] + sigma_m**2
 
 
-def launch_of(valid_ns: int, state: Float, cov: Float, rises: bool, settings: Assessment) -> Place | None:
+class Origin(NamedTuple):
+    """Where and how long ago an object left the ground: rad, m2, s."""
+
+    lat_rad: float
+    lon_rad: float
+    spread: Spread
+    back_s: float
+    sigma_s: float
+
+
+def launch_of(valid_ns: int, state: Float, cov: Float, phase: Float, settings: Assessment) -> Place | None:
     """The launch point estimate from one report; None where its path never left the ground."""
-    if rises:
-        back_s, sigma_s, lat, lon, spread = boost_origin(state, cov, settings.thrust_m_s2)
-        return place(lat, lon, spread, valid_ns - int(back_s * 1e9), sigma_s) if math.isfinite(back_s) else None
+    origin = origin_of(state, cov, phase, settings)
+    if origin is None or not math.isfinite(origin.back_s):
+        return None
+    return place(origin.lat_rad, origin.lon_rad, origin.spread, valid_ns - int(origin.back_s * 1e9), origin.sigma_s)
+
+
+def origin_of(state: Float, cov: Float, phase: Float, settings: Assessment) -> Origin | None:
+    """By the phase of the first report: boost, coast and re-entry (3,), not scaled; none known counts as boost."""
+    total = float(phase.sum())
+    boosts = float(phase[0]) / total if total > 0.0 else 1.0
+    if boosts < UNLIKELY or float(state[:3] @ state[3:]) <= 0.0:  # what comes down has not just been launched
+        return _from_coast(state, cov, settings)
+    back_s, sigma_s, lat, lon, spread = boost_origin(state, cov, settings.thrust_m_s2)
+    boosted = Origin(lat, lon, spread, back_s, sigma_s)
+    coasted = _from_coast(state, cov, settings) if boosts < SURE else None
+    return boosted if coasted is None else mixture(boosted, coasted, boosts)
+
+
+def _from_coast(state: Float, cov: Float, settings: Assessment) -> Origin | None:
     found, back_s, there, cov_there = coast_origin(state, cov)
     if not found or not np.isfinite(there).all():
         return None
@@ -186,7 +208,21 @@ def launch_of(valid_ns: int, state: Float, cov: Float, rises: bool, settings: As
     speed_m_s = float(np.linalg.norm(there[3:]))
     boost_s = speed_m_s / settings.thrust_m_s2  # what the ballistic path replaces by an instant
     spread = widened(spread, 0.15 * speed_m_s * boost_s)
-    return place(lat, lon, spread, valid_ns - int((back_s + 0.4 * boost_s) * 1e9), math.hypot(sigma_s, 0.3 * boost_s))
+    return Origin(lat, lon, spread, back_s + 0.4 * boost_s, math.hypot(sigma_s, 0.3 * boost_s))
+
+
+def mixture(one: Origin, other: Origin, share: float) -> Origin:
+    """The mean and the spread of two possibilities, the first with probability `share` (flat Earth between the two)."""
+    rest = 1.0 - share
+    east = (other.lon_rad - one.lon_rad + math.pi) % (2.0 * math.pi) - math.pi
+    east *= EARTH_MEAN_RADIUS_M * math.cos(one.lat_rad)
+    north = (other.lat_rad - one.lat_rad) * EARTH_MEAN_RADIUS_M
+    between = (east * east, east * north, north * north)
+    a, b, c = (share * p + rest * q + share * rest * d for p, q, d in zip(one.spread, other.spread, between, strict=True))
+    lat, lon = moved(one.lat_rad, one.lon_rad, rest * east, rest * north)
+    back_s = share * one.back_s + rest * other.back_s
+    var_s = share * one.sigma_s**2 + rest * other.sigma_s**2 + share * rest * (other.back_s - one.back_s) ** 2
+    return Origin(lat, lon, (a, b, c), back_s, math.sqrt(var_s))
 
 
 def impact_of(valid_ns: int, state: Float, cov: Float, settings: Assessment) -> Place | None:

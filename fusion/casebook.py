@@ -13,7 +13,7 @@ from collections import Counter
 from bus.messages import Alert, AlertTimes, Member, TrackFrame
 from bus.release import NATIONS, Nation
 from fusion.alert import FINAL, Case, Event, anchor_id, is_news, move, plausible
-from fusion.assess import boosting, heading_deg, impact_of, launch_of, rising
+from fusion.assess import boosting, heading_deg, impact_of, launch_of
 from fusion.clusters import Clusters
 from fusion.lineage import describe, phenomenologies, union
 from fusion.settings import FusionSettings
@@ -54,7 +54,7 @@ class Casebook:
         while anchor in self._anchors:  # the same national track founds again after a split
             detected_ns += 1_000_000_000
             anchor = anchor_id(nation, track, detected_ns)
-        launch = launch_of(valid_ns, held.state[row], held.cov[row], rising(held.phase[row]), self._settings.assessment)
+        launch = launch_of(valid_ns, held.state[row], held.cov[row], held.phase[row], self._settings.assessment)
         self.cases[system] = Case(anchor, valid_ns, times, int(held.phenomenology[row]), launch=launch)
 
     def judge(self, system: int, now_ns: int) -> None:

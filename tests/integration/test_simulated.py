@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import msgspec
+import numpy as np
 import pytest
 
 from bench.report import to_csv, to_json, to_markdown
@@ -12,9 +14,11 @@ from bench.result import Result
 from bench.score import Held, held_alerts, score
 from bench.simulate import simulate
 from bench.world import World, play_out
+from bus.messages import Place
 from bus.metrics import Budgets
 from bus.release import NATIONS, Nation
 from fusion.settings import FusionSettings
+from physics.constants import EARTH_MEAN_RADIUS_M
 from sensors.scenario import load_scenario, parse_scenario
 
 
@@ -84,6 +88,38 @@ def test_a_lost_object_widens_and_its_alert_does_not_stay() -> None:
         first = next(alert for alert in main if not alert.reason.startswith("lost"))
         assert first.impact is not None
         assert lost[-1].impact.semi_major_m > 2.0 * first.impact.semi_major_m
+
+
+def off_by(place: Place, lat_deg: float, lon_deg: float) -> float:
+    """How far a point is from a place, in half-axes of the place's 95-percent ellipse."""
+    north_m = math.radians(lat_deg - place.lat_deg) * EARTH_MEAN_RADIUS_M
+    east_m = math.radians(lon_deg - place.lon_deg) * EARTH_MEAN_RADIUS_M * math.cos(math.radians(lat_deg))
+    bearing = math.radians(place.bearing_deg)
+    along = north_m * math.cos(bearing) + east_m * math.sin(bearing)
+    across = east_m * math.cos(bearing) - north_m * math.sin(bearing)
+    return math.hypot(along / place.semi_major_m, across / place.semi_minor_m)
+
+
+@pytest.mark.parametrize("name", ["salvo-2024-05-30", "overflight", "lofted-2022-11-18"])
+def test_launch_estimates_hold_the_true_launch_point_and_time(name: str) -> None:
+    """At least 85 of 100 inside the 95-percent ellipse, and none beyond thrice it: also from a track first seen coming down.
+
+    Those beyond twice it come from national tracks that began with the detections of two missiles of the salvo.
+    """
+    world, _, held = exercise(name)
+    truth = {launch.launch_id: launch for launch in world.truth.launches}
+    first = {each.alert.id: each for each in reversed(held["usa"]) if each.launch_id is not None and each.alert.launch}
+    off, late = [], []
+    for each in first.values():
+        assert each.launch_id is not None
+        assert each.alert.launch is not None
+        true, place = truth[each.launch_id], each.alert.launch
+        off.append(off_by(place, true.launch_lat_deg, true.launch_lon_deg))
+        late.append(abs(place.time_ns - true.launch_ns) / 1e9 / place.time_sigma_s)
+    assert len(off) >= len(truth)
+    assert np.mean(np.array(off) <= 1.0) >= 0.85
+    assert max(off) <= 3.0
+    assert max(late) <= 4.0
 
 
 def test_no_impact_is_predicted_while_the_object_boosts() -> None:
