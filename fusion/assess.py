@@ -52,13 +52,25 @@ def moved(lat_rad: float, lon_rad: float, east_m: float, north_m: float) -> tupl
 
 @jit
 def ground_state(state: Float, cov: Float) -> tuple[Float, Float, Float]:
-    """Geodetic position (3,), velocity east, north, up (3,) and the covariance in that frame (6, 6)."""
+    """Geodetic position (3,), velocity east, north, up (3,) and the covariance in that frame (6, 6).
+
+    Plain loops: a library's matrix product would be one more thing to bring into a cold cache.
+    """
     geodetic = ecef_to_geodetic(state[:3])
     turn = enu_matrix(geodetic[0], geodetic[1])
-    whole = np.zeros((6, 6))
-    whole[:3, :3] = turn
-    whole[3:, 3:] = turn
-    return geodetic, turn @ state[3:].copy(), whole @ cov @ whole.T
+    v, half, out = np.zeros(3), np.zeros((6, 6)), np.zeros((6, 6))
+    for i in range(3):
+        for k in range(3):
+            v[i] += turn[i, k] * state[3 + k]
+            for j in range(6):
+                half[i, j] += turn[i, k] * cov[k, j]
+                half[3 + i, j] += turn[i, k] * cov[3 + k, j]
+    for i in range(6):
+        for j in range(3):
+            for k in range(3):
+                out[i, j] += half[i, k] * turn[j, k]
+                out[i, 3 + j] += half[i, 3 + k] * turn[j, k]
+    return geodetic, v, out
 
 
 @jit
@@ -128,14 +140,17 @@ def on_ground(state: Float, cov: Float) -> tuple[Spread, float]:
 def heading_deg(state: Float) -> float:
     """Direction of the horizontal velocity, degrees clockwise from north in [0, 360)."""
     geodetic = ecef_to_geodetic(state[:3])
-    v = enu_matrix(geodetic[0], geodetic[1]) @ state[3:].copy()
-    turned = math.degrees(math.atan2(v[0], v[1])) % 360.0
+    turn = enu_matrix(geodetic[0], geodetic[1])
+    east = turn[0, 0] * state[3] + turn[0, 1] * state[4] + turn[0, 2] * state[5]
+    north = turn[1, 0] * state[3] + turn[1, 1] * state[4] + turn[1, 2] * state[5]
+    turned = math.degrees(math.atan2(east, north)) % 360.0
     return turned if turned >= 0.0 else 0.0
 
 
 def boosting(phase: Float) -> bool:
     """Whether an object has to be taken to boost; also where nothing is known of its phase."""
-    return bool(phase[0] >= BOOSTING or phase.sum() <= 0.0)
+    boost, coast, reentry = phase.tolist()
+    return bool(boost >= BOOSTING or boost + coast + reentry <= 0.0)
 
 
 @jit
@@ -189,9 +204,11 @@ def launch_of(valid_ns: int, state: Float, cov: Float, phase: Float, settings: A
 
 def origin_of(state: Float, cov: Float, phase: Float, settings: Assessment) -> Origin | None:
     """By the phase of the first report: boost, coast and re-entry (3,), not scaled; none known counts as boost."""
-    total = float(phase.sum())
-    boosts = float(phase[0]) / total if total > 0.0 else 1.0
-    if boosts < UNLIKELY or float(state[:3] @ state[3:]) <= 0.0:  # what comes down has not just been launched
+    boost, coast, reentry = phase.tolist()
+    total = boost + coast + reentry
+    boosts = boost / total if total > 0.0 else 1.0
+    x, y, z, vx, vy, vz = state.tolist()
+    if boosts < UNLIKELY or x * vx + y * vy + z * vz <= 0.0:  # what comes down has not just been launched
         return _from_coast(state, cov, settings)
     back_s, sigma_s, lat, lon, spread = boost_origin(state, cov, settings.thrust_m_s2)
     boosted = Origin(lat, lon, spread, back_s, sigma_s)

@@ -23,8 +23,21 @@ from fusion.clusters import Clusters
 from fusion.gate import pairs_within
 from fusion.settings import FusionSettings
 from fusion.tables import ReportTable, SystemTable
+from physics.compile import jit
 
 Rows = NDArray[np.int64]
+
+
+@jit
+def without(nation: int, number: Rows, mask: Rows) -> Rows:
+    """Rows of the system tracks that have no member of a nation (its bit of the mask)."""
+    rows = np.empty(len(number), np.int64)
+    n = 0
+    for row in range(len(number)):
+        if number[row] != 0 and mask[row] & nation == 0:
+            rows[n] = row
+            n += 1
+    return rows[:n].copy()
 
 
 @dataclass(slots=True)
@@ -56,7 +69,7 @@ class Associator:
     def place(self, clusters: Clusters, fresh: list[int], column: int) -> dict[int, int]:
         """Report rows of one nation's new tracks -> the system tracks that they surely belong to."""
         systems = clusters.systems
-        lacking = np.flatnonzero((systems.number != 0) & (systems.mask & (1 << column) == 0))
+        lacking = without(1 << column, systems.number, systems.mask)
         if not len(lacking):
             return {}
         rows = np.array(fresh, np.int64)
