@@ -86,6 +86,40 @@ def scenarios() -> None:
 
 
 @main.command()
+@click.option("--type", "type_name", required=True, help="Missile type, as in the catalogue, in any letter case.")
+@click.option("--site", required=True, help="Launch site, as in the catalogue, in any letter case.")
+@click.option("--range-km", required=True, type=float, help="Ground range, km.")
+@click.option("--apogee-km", type=float, help="Apogee, km.  [default: that of a minimum-energy path]")
+@click.option(
+    "--azimuth-deg", type=float, help="Bearing from launch to impact, clockwise from north.  [default: the site's usual one]"
+)
+@click.option("--flight-time-s", "claimed_s", type=float, help="A claimed flight time, s, to hold against the prediction.")
+@click.option(
+    "--plot", "plot_file", type=click.Path(path_type=Path, dir_okay=False), help="Draw altitude over time and range (PNG)."
+)
+@click.option("--czml", type=click.Path(path_type=Path, dir_okay=False), help="Export the path for globes (CZML).")
+@click.option("--geojson", type=click.Path(path_type=Path, dir_okay=False), help="Export the path for maps (GeoJSON).")
+@_json_option
+def fly(
+    type_name: str,
+    site: str,
+    range_km: float,
+    apogee_km: float | None,
+    azimuth_deg: float | None,
+    claimed_s: float | None,
+    plot_file: Path | None,
+    czml: Path | None,
+    geojson: Path | None,
+    as_json: bool,
+) -> None:
+    """Fly a missile type from a site to an apogee and a range, and predict everything else."""
+    from bench.fly import predict, run_fly
+
+    prediction, flight = predict(type_name, site, range_km, apogee_km, azimuth_deg, claimed_s)
+    run_fly(prediction, flight, plot_file, czml, geojson, as_json=as_json)
+
+
+@main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
     """Check a scenario or settings FILE; says what is wrong with it, or what it holds."""

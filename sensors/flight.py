@@ -20,7 +20,7 @@ from scipy.optimize import least_squares
 
 from physics.atmosphere import air
 from physics.compile import jit
-from physics.constants import EARTH_GM_M3_S2, EARTH_MEAN_RADIUS_M, STANDARD_GRAVITY_M_S2
+from physics.constants import STANDARD_GRAVITY_M_S2
 from physics.frames import altitude_m, bearing_rad, ecef_to_geodetic, enu_matrix, geodetic_to_ecef, ground_distance_m
 from physics.motion import ballistic_acceleration, drag_acceleration
 from sensors.missiles import MissileType
@@ -92,17 +92,6 @@ def fly(missile: MissileType, lat_rad: float, lon_rad: float, steering: Steering
     launch, impact = ecef_to_geodetic(states[0, :3]), ecef_to_geodetic(states[-1, :3])
     distance_m = ground_distance_m(launch[0], launch[1], impact[0], impact[1])
     return Flight(states, burnout_s, last_s, apogee_m, distance_m, launch, impact)
-
-
-def minimum_energy_apogee_m(range_m: float) -> float:
-    """Apogee of the minimum-energy trajectory over a ground range, on a sphere without air (Wheelon, Jet Propulsion 29, 1959)."""
-    half = range_m / EARTH_MEAN_RADIUS_M / 2.0
-    gamma = math.pi / 4.0 - half / 2.0
-    speed2 = 2.0 * EARTH_GM_M3_S2 / EARTH_MEAN_RADIUS_M * math.sin(half) / (1.0 + math.sin(half))
-    lam = speed2 * EARTH_MEAN_RADIUS_M / EARTH_GM_M3_S2
-    semi_major_m = EARTH_MEAN_RADIUS_M / (2.0 - lam)
-    eccentricity = math.sqrt(max(0.0, 1.0 - lam * (2.0 - lam) * math.cos(gamma) ** 2))
-    return semi_major_m * (1.0 + eccentricity) - EARTH_MEAN_RADIUS_M
 
 
 @lru_cache(maxsize=256)

@@ -14,7 +14,8 @@ from bus.errors import BadInput
 from physics.compile import jit
 from physics.constants import EARTH_MEAN_RADIUS_M
 from physics.frames import altitude_m
-from sensors.flight import STEP_S, Flight, Unreachable, fly, minimum_energy_apogee_m, solve
+from sensors.flight import STEP_S, Flight, Unreachable, fly, solve
+from sensors.kepler import minimum_energy
 from sensors.missiles import Site, find_site, find_type, type_key
 from sensors.scenario import LaunchPlan, Scenario, parse_scenario
 
@@ -102,7 +103,7 @@ def _salvo(plan: LaunchPlan, source: str, key: str) -> list[tuple[float, Flight]
     """The flights of one launch plan with their launch times, s: solved once, then turned and moved for each missile."""
     missile, site = find_type(plan.type, source, f"{key}.type"), find_site(plan.site, source, f"{key}.site")
     range_m = plan.range_km * 1e3
-    apogee_m = minimum_energy_apogee_m(range_m) if plan.apogee_km is None else plan.apogee_km * 1e3
+    apogee_m = minimum_energy(range_m).apogee_m if plan.apogee_km is None else plan.apogee_km * 1e3
     azimuth_deg = site.usual_azimuth_deg if plan.azimuth_deg is None else plan.azimuth_deg
     try:
         steering = solve(missile, site.lat_deg, site.lon_deg, apogee_m, range_m, azimuth_deg)

@@ -9,7 +9,7 @@ import pytest
 from pymap3d.vincenty import vdist
 
 from physics.frames import bearing_rad
-from sensors.flight import Flight, Steering, Unreachable, fly, minimum_energy_apogee_m, solve
+from sensors.flight import Flight, Steering, Unreachable, fly, solve
 from sensors.missiles import find_site, find_type
 from tests.reference.read import rows
 
@@ -86,11 +86,6 @@ def test_what_was_flown_can_be_searched_for(type_name: str, azimuth_deg: float) 
     assert again.range_m == pytest.approx(once.range_m, rel=1e-3)
     bearing = bearing_rad(lat, lon, again.impact_geodetic[0], again.impact_geodetic[1])
     assert abs(math.sin((bearing - azimuth) / 2.0)) < 1e-3
-
-
-@pytest.mark.parametrize("row", rows("minimum-energy.csv"), ids=lambda row: row["range_km"])
-def test_the_minimum_energy_apogee_is_the_closed_form(row: dict[str, str]) -> None:
-    assert minimum_energy_apogee_m(float(row["range_km"]) * 1e3) == pytest.approx(float(row["apogee_km"]) * 1e3, rel=0.01)
 
 
 def test_what_a_type_cannot_fly_is_refused_with_what_it_can() -> None:
