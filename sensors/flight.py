@@ -2,14 +2,17 @@
 
 Powered flight: thrust, mass flow and staging by the type, drag by a Mach-dependent coefficient, gravity with J2, rotating Earth,
 a short vertical rise and then a thrust direction that tilts from the vertical at a constant rate until cutoff. Then free flight
-with drag to the ellipsoid. Three numbers steer it: the tilt at cutoff to the east and to the north, and the burn's share used.
+with drag to the ellipsoid. A type that glides has lift too, once past its apogee, in bands of altitude: upward in the plane of
+its velocity, in a fixed ratio to its drag. Three numbers steer a flight: the tilt at cutoff to the east and to the north, and the
+share of the burn that is used.
 
-Not modelled: lift, wind, pull-up and glide, thrust that changes with altitude.
+Not modelled: lift under thrust, turns, wind, thrust that changes with altitude.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -30,7 +33,13 @@ Float = NDArray[np.float64]
 STEP_S: Final = 0.25
 _LONGEST_FLIGHT_S: Final = 9000.0
 _VERTICAL_S: Final = 4.0
+_FADE_M: Final = 2e3
 _SEARCH_STEP: Final = 1e-5  # rad, rad, share: absolute, for a tilt to the north starts at nothing when the heading is due east
+# A tilt beyond the horizontal at cutoff is a path that pitches over early: how a depressed one is flown.
+_BOUNDS: Final = ([-2.3, -2.3, 0.2], [2.3, 2.3, 1.0])
+_COARSE_TILTS: Final = np.linspace(0.1, 2.2, 22)
+_COARSE_SHARES: Final = np.linspace(0.5, 0.99, 15)
+_COARSE_BEST: Final = 4
 _REACHED: Final = 1e-3  # the largest miss, as a share of what was asked, that counts as flown
 
 # Drag coefficient of the V-2 by Mach number: Sutton, Rocket Propulsion Elements, 3rd edition, p. 119.
@@ -73,9 +82,11 @@ class Flight:
 def fly(missile: MissileType, lat_rad: float, lon_rad: float, steering: Steering) -> Flight:
     """Fly a type from a place on the ellipsoid with this steering."""
     stages = np.array([[s.propellant_kg, s.stage_mass_kg, s.isp_s, s.burn_s, s.diameter_m] for s in missile.stage])
+    glide = np.array([[g.above_km * 1e3, g.below_km * 1e3, g.lift_to_drag] for g in missile.glide]).reshape(-1, 3)
     burnout_s = missile.burn_s * steering.burn_share
     states, rows, last_s = _integrate(
         stages,
+        glide,
         missile.payload_kg,
         missile.beta_kg_m2,
         lat_rad,
@@ -113,12 +124,8 @@ def solve(missile: MissileType, lat_deg: float, lon_deg: float, apogee_m: float,
         return np.column_stack([(here - miss(x - step)) / _SEARCH_STEP for step in _SEARCH_STEP * np.eye(3)])
 
     best = None
-    loft = math.atan2(4.0 * apogee_m, range_m)  # launch elevation of a parabola
-    for share in (0.8, 0.95, 0.6):
-        tilt = min((math.pi / 2.0 - loft) * 1.2, 1.4)
-        guess = np.array([tilt * math.sin(azimuth), tilt * math.cos(azimuth), share])
-        bounds = ([-1.5, -1.5, 0.2], [1.5, 1.5, 1.0])
-        found = least_squares(miss, guess, jac=slopes, bounds=bounds, x_scale=[0.05, 0.05, 0.05], xtol=1e-10, max_nfev=60)
+    for guess in _guesses(miss, azimuth, apogee_m, range_m):
+        found = least_squares(miss, guess, jac=slopes, bounds=_BOUNDS, x_scale=[0.05, 0.05, 0.05], xtol=1e-10, max_nfev=60)
         if best is None or found.cost < best.cost:
             best = found
         if np.abs(best.fun).max() < _REACHED:
@@ -131,6 +138,16 @@ def solve(missile: MissileType, lat_deg: float, lon_deg: float, apogee_m: float,
             f"the nearest found is {flight.apogee_m / 1e3:.1f} km and {flight.range_m / 1e3:.1f} km"
         )
     return Steering(*(float(value) for value in best.x))
+
+
+def _guesses(miss: Callable[[Float], Float], azimuth_rad: float, apogee_m: float, range_m: float) -> Iterator[Float]:
+    """Where to begin the search: near a parabola's launch angle, then where a coarse look over all steerings misses least."""
+    heading = np.array([math.sin(azimuth_rad), math.cos(azimuth_rad)])
+    loft = math.atan2(4.0 * apogee_m, range_m)  # launch elevation of a parabola
+    for share in (0.8, 0.95, 0.6):
+        yield np.append(min((math.pi / 2.0 - loft) * 1.2, 1.4) * heading, share)
+    looks = [np.append(tilt * heading, share) for tilt in _COARSE_TILTS for share in _COARSE_SHARES]
+    yield from sorted(looks, key=lambda look: float((miss(look) ** 2).sum()))[:_COARSE_BEST]
 
 
 @jit
@@ -171,13 +188,33 @@ def _powered(state: Float, thrust_n: float, mass_kg: float, area_m2: float, dire
 
 
 @jit
-def _free(state: Float, beta_kg_m2: float) -> Float:
+def _lift_to_drag(state: Float, glide: Float) -> float:
+    """The ratio in the bands (above m, below m, ratio) that the state is in; faded at their edges: flights stay smooth."""
+    height, ratio = altitude_m(state[:3]), 0.0
+    for i in range(glide.shape[0]):
+        inside = min((height - glide[i, 0]) / _FADE_M, (glide[i, 1] - height) / _FADE_M, 1.0)
+        ratio += glide[i, 2] * max(inside, 0.0)
+    return ratio
+
+
+@jit
+def _free(state: Float, beta_kg_m2: float, glide: Float) -> Float:
+    """Rate (6,) of the state in free flight: gravity, drag, and lift across the velocity, upward."""
     out = np.empty(6)
     a = ballistic_acceleration(state)
     d = drag_acceleration(state, beta_kg_m2)
     for i in range(3):
         out[i] = state[3 + i]
         out[3 + i] = a[i] + d[i]
+    lift_to_drag = _lift_to_drag(state, glide) if glide.shape[0] else 0.0
+    if lift_to_drag > 0.0:
+        r, v = state[:3], state[3:]
+        radius, speed = math.sqrt((r * r).sum()), math.sqrt((v * v).sum())
+        climb = (r * v).sum() / (radius * speed)
+        across = math.sqrt(max(1.0 - climb * climb, 1e-12))
+        lift = lift_to_drag * math.sqrt((d * d).sum())
+        for i in range(3):
+            out[3 + i] += lift * (r[i] / radius - climb * v[i] / speed) / across
     return out
 
 
@@ -194,6 +231,7 @@ def _direction(up: Float, east: Float, north: Float, tilt_east: float, tilt_nort
 @jit
 def _integrate(
     stages: Float,
+    glide: Float,
     payload_kg: float,
     beta_kg_m2: float,
     lat_rad: float,
@@ -211,6 +249,7 @@ def _integrate(
     x[:3] = geodetic_to_ecef(lat_rad, lon_rad, 0.0)
     out[0] = x
     t, n = 0.0, 1
+    falling, no_glide = False, glide[:0]
     h = STEP_S
     tilting_s = max(cutoff_s - _VERTICAL_S, 1.0)
     while n < rows - 1:
@@ -225,10 +264,12 @@ def _integrate(
             k3 = _powered(x + 0.5 * h * k2, thrust, mass, area, d)
             k4 = _powered(x + h * k3, thrust, mass, area, d)
         else:
-            k1 = _free(x, beta_kg_m2)
-            k2 = _free(x + 0.5 * h * k1, beta_kg_m2)
-            k3 = _free(x + 0.5 * h * k2, beta_kg_m2)
-            k4 = _free(x + h * k3, beta_kg_m2)
+            falling = falling or x[0] * x[3] + x[1] * x[4] + x[2] * x[5] < 0.0
+            bands = glide if falling else no_glide
+            k1 = _free(x, beta_kg_m2, bands)
+            k2 = _free(x + 0.5 * h * k1, beta_kg_m2, bands)
+            k3 = _free(x + 0.5 * h * k2, beta_kg_m2, bands)
+            k4 = _free(x + h * k3, beta_kg_m2, bands)
         after = x + h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
         height = altitude_m(after[:3])
         if height <= 0.0 and t > 1.0:

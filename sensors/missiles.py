@@ -27,14 +27,23 @@ class Stage(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     diameter_m: Positive
 
 
+class Glide(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A band of altitude, km, in which a type that has passed its apogee lifts, and its ratio of lift to drag there."""
+
+    above_km: Annotated[float, Meta(ge=0.0, le=100.0, description="kilometres, 0 to 100")]
+    below_km: Annotated[float, Meta(gt=0.0, le=100.0, description="kilometres, above 0, at most 100")]
+    lift_to_drag: Annotated[float, Meta(gt=0.0, le=6.0, description="a ratio, above 0, at most 6")]
+
+
 class MissileType(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One type: its stages from the ground up, the payload, and the ballistic coefficient after burnout."""
+    """One type: its stages from the ground up, the payload, the ballistic coefficient after burnout, and where it glides."""
 
     title: str
     source: str
     payload_kg: Positive
     beta_kg_m2: Positive
     stage: Annotated[tuple[Stage, ...], Meta(min_length=1, description="one or more stages")]
+    glide: tuple[Glide, ...] = ()
 
     @property
     def burn_s(self) -> float:

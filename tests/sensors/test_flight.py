@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from pymap3d.vincenty import vdist
 
-from physics.frames import bearing_rad
+from physics.frames import altitude_m, bearing_rad
 from sensors.flight import Flight, Steering, Unreachable, fly, solve
 from sensors.missiles import find_site, find_type
 from tests.reference.read import rows
@@ -21,8 +22,8 @@ def flown(type_name: str, site_name: str, apogee_km: float, range_km: float, azi
     return fly(missile, math.radians(site.lat_deg), math.radians(site.lon_deg), steering)
 
 
-BALLISTIC = [row for row in rows("flights.csv") if row["profile"] in ("lofted", "normal", "salvo") and row["type"] != "SRBM"]
-TIMED = [row for row in BALLISTIC if row["flight_time_s"]]
+FLIGHTS = rows("flights.csv")
+TIMED = [row for row in FLIGHTS if row["flight_time_s"]]
 # Rows whose published time is not met within 2 percent: the seconds by which it may be missed, and why.
 MISSED = {
     "2017-07-04": (120.0, "100 s short, in its own tolerance: 39 minutes by one account, 37 by another (PACOM)"),
@@ -37,7 +38,7 @@ def named(row: dict[str, str]) -> str:
     return f"{row['date_jst']}-{row['type']}"
 
 
-@pytest.mark.parametrize("row", BALLISTIC, ids=named)
+@pytest.mark.parametrize("row", FLIGHTS, ids=named)
 def test_a_published_flight_is_flown_to_its_apogee_and_range(row: dict[str, str]) -> None:
     flight = flown(row["type"], row["site"], float(row["apogee_km"]), float(row["range_km"]))
     launch, impact = (np.degrees(place) for place in (flight.launch_geodetic, flight.impact_geodetic))
@@ -62,6 +63,49 @@ def test_the_search_hits_the_apogee_and_range_of_the_overflight() -> None:
     flight = flown("notional-irbm", "Mupyong-ni", 850.0, 4000.0)
     assert flight.apogee_m == pytest.approx(850e3, rel=1e-3)
     assert flight.range_m == pytest.approx(4000e3, rel=1e-3)
+
+
+def peaks_km(flight: Flight) -> list[float]:
+    """The altitudes at which the path turns from climbing to falling."""
+    heights = [altitude_m(state[:3]) / 1e3 for state in flight.states]
+    return [b for a, b, c in zip(heights, heights[1:], heights[2:], strict=False) if a < b >= c]
+
+
+def test_a_skip_glider_climbs_again_to_its_published_second_peak() -> None:
+    """2024-04-02: 1,000 km, the first peak at 101.1 km, the second at 72.3 km (CNS/NTI)."""
+    first, second, *_ = peaks_km(flown("Hwasong-16B", "Samsok-T", 101.1, 1000.0))
+    assert first == pytest.approx(101.1, rel=1e-3)
+    assert second == pytest.approx(72.3, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("type_name", "site", "apogee_km", "range_km"), [("KN-23", "Hodo", 50.0, 600.0), ("KN-24", "Hungnam", 48.0, 400.0)]
+)
+def test_a_pull_up_comes_out_of_its_dive_and_goes_further_than_without(
+    type_name: str, site: str, apogee_km: float, range_km: float
+) -> None:
+    flight = flown(type_name, site, apogee_km, range_km)
+    assert len(peaks_km(flight)) >= 2
+    missile, place = find_type(type_name, "test", "type"), find_site(site, "test", "site")
+    lat, lon, azimuth = (math.radians(x) for x in (place.lat_deg, place.lon_deg, place.usual_azimuth_deg))
+    steering = solve(missile, place.lat_deg, place.lon_deg, apogee_km * 1e3, range_km * 1e3, math.degrees(azimuth))
+    without = fly(replace(missile, glide=()), lat, lon, steering)
+    assert without.apogee_m == pytest.approx(flight.apogee_m, rel=1e-6)
+    assert without.range_m < 0.8 * flight.range_m
+    assert len(peaks_km(without)) == 1
+
+
+@pytest.mark.parametrize("row", rows("boosters.csv"), ids=lambda row: f"{row['model']}-{row['stage']}")
+def test_the_catalogue_has_the_published_boosters(row: dict[str, str]) -> None:
+    missile = find_type(row["model"], "test", "type")
+    if row["stage"] == "all":
+        assert missile.burn_s == pytest.approx(float(row["burn_s"]))
+        return
+    stage = missile.stage[int(row["stage"]) - 1]
+    assert stage.burn_s == float(row["burn_s"])
+    assert stage.propellant_kg == float(row["propellant_kg"])
+    assert stage.isp_s == float(row["isp_s"])
+    assert missile.payload_kg == float(row["payload_kg"])
 
 
 def test_a_v2_reaches_320_km_with_an_apogee_of_80_to_90_km() -> None:
