@@ -1,4 +1,4 @@
-"""`triwarn bench latency` and `triwarn bench bus`: run the measurement, tell how it goes, print a table or JSON."""
+"""`triwarn bench latency`, `bench bus` and `bench sensors`: run the measurement, tell how it goes, print a table or JSON."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.busload import BusLoad, broker_or_own, machine, measure_bus
+from bench.feeds import feed_tables, measure_feeds
 from bench.latency import RATES_HZ, Latency, measure
 from bench.settings import Settings
 
@@ -36,6 +37,16 @@ def run_bus(settings: Settings, seconds: float, runs: int, *, as_json: bool) -> 
         click.echo(msgspec.json.encode(result))
     else:
         Console().print(bus_table(result))
+
+
+def run_sensors(runs: int, *, as_json: bool) -> None:
+    """Measure and print."""
+    result = measure_feeds(runs, tell=_tell)
+    if as_json:
+        click.echo(msgspec.json.encode(result))
+    else:
+        for table in feed_tables(result):
+            Console().print(table)
 
 
 def latency_table(result: Latency) -> Table:

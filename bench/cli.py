@@ -190,7 +190,7 @@ def tap(topic: str, count: int | None, broker: str | None, settings_file: Path |
 
 @main.group()
 def bench() -> None:
-    """Measure the bus and the fusion, over a real broker: --broker, or a Mosquitto if installed, or the embedded one."""
+    """Measure the bus and fusion (over --broker, a Mosquitto if installed, or the embedded broker) and the national feeds."""
 
 
 @bench.command()
@@ -216,3 +216,13 @@ def bus(seconds: float, runs: int, broker: str | None, settings_file: Path | Non
     from bench.benches import run_bus
 
     run_bus(load(settings_file, broker__url=broker), seconds, runs, as_json=as_json)
+
+
+@bench.command()
+@click.option("--runs", default=20, show_default=True, type=click.IntRange(1, 1000), help="Seeded runs of each scenario.")
+@_json_option
+def sensors(runs: int, as_json: bool) -> None:
+    """National tracks against truth: consistency by nation and phase, first reports, and speed. Needs no broker."""
+    from bench.benches import run_sensors
+
+    run_sensors(runs, as_json=as_json)
