@@ -1,8 +1,8 @@
 """`triwarn bench sensors`: how good the three national feeds are, and how fast they are computed.
 
 Many seeded runs of the shipped launches, from truth to national tracks. Each released row is held against truth: NEES by nation
-and phase (Bar-Shalom, Li and Kirubarajan, 2001, section 5.4; divided by 6, so that 1 is consistent), the error of the position, and
-when each nation first detected and first reported a launch.
+and phase (Bar-Shalom, Li and Kirubarajan, 2001, section 5.4; divided by 6, so that 1 is consistent), the error of the position,
+and when each nation first detected and first reported a launch.
 """
 
 from __future__ import annotations
