@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
-from bench.settings import Settings
+from bench.settings import Settings, checked
 from bus.errors import BadInput
-from bus.settings import from_tree
+from bus.settings import from_tree, read_toml
 from sensors.scenario import load_scenario
 from sensors.truth import build_truth
 
@@ -15,14 +14,14 @@ from sensors.truth import build_truth
 def describe(file: Path) -> str:
     """What the file holds, in a few lines; BadInput where it cannot be taken. Only settings sections: settings."""
     try:
-        tree = tomllib.loads(file.read_text(encoding="utf-8"))
+        tree = read_toml(file.read_text(encoding="utf-8"), str(file))
     except OSError as error:
         raise BadInput(str(file), "", f"cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise BadInput(str(file), "", f"not TOML: {error}") from None
     settings_sections = set(Settings.__struct_fields__)
     if (tree and set(tree) <= settings_sections) or not tree:
-        from_tree(tree, str(file), Settings)
+        checked(from_tree(tree, str(file), Settings))
         return f"{file}: settings, sound; it sets {', '.join(sorted(tree)) or 'nothing'}"
     return _scenario(file)
 

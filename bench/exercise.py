@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-import signal
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +13,7 @@ import click
 from rich.console import Console
 
 from bench.display import Display
+from bench.interrupts import INTERRUPTED, Interrupts
 from bench.links import link_maker
 from bench.live import ExerciseFailed, Plan, Watch, broker_for, conduct
 from bench.report import for_terminal, to_json, write_report
@@ -25,13 +23,13 @@ from bench.settings import Settings
 from bench.simulate import Outcome, simulate
 from bench.world import World, play_out
 from bus.errors import BadInput, BusError
-from bus.party import stop_on_signals
+from bus.link import shown
 from bus.release import NATIONS
 from fusion.warm import warm_up
 from sensors.scenario import Scenario, load_scenario
 from sensors.truth import build_truth
 
-_INTERRUPTED = 130
+_OURS = ("*.capture", "*.summary.json", "*.log", "scenario.toml")
 
 
 def run_exercise(
@@ -53,34 +51,53 @@ def run_exercise(
     if pace is None and (attach or settings.broker.url):
         raise BadInput("flag --speed", "speed", "max runs in one process, without a broker or other processes", "a number")
     seed = scenario.seed if seed is None else seed
-    display = Display(Console(stderr=True))
-    begun = time.monotonic()
-    interrupted = False
+    _make_folder(report)
+    with Interrupts() as interrupts:
+        display = Display(Console(stderr=True))
+        begun = time.monotonic()
+        display.say("compiling kernels (a minute the first time, seconds after)")
+        warm_up()
+        try:
+            if pace is None:
+                world, outcome = _simulated(scenario, seed, settings, display, interrupts)
+            else:
+                build_truth(scenario)
+                interrupts.stage = "running"
+                with _directory(report) as directory:
+                    plan = _plan(scenario, seed, pace, settings, settings_file, directory, attach=attach)
+                    outcome = _live(scenario, plan, settings, display, interrupts)
+                interrupts.stage = "reporting"
+                display.say("scoring against truth")
+                world = play_out(scenario, seed, display.say)
+        except (ExerciseFailed, BusError) as error:
+            click.echo(f"triwarn: {error}", err=True)
+            return 1
+        finally:
+            display.close()
+        result = score(
+            world,
+            outcome,
+            settings.fusion,
+            settings.budgets,
+            speed="max" if pace is None else pace,
+            broker="none" if pace is None else (shown(settings.broker.url) if settings.broker.url else "embedded"),
+            wall_s=time.monotonic() - begun,
+            complete=not interrupts.stopped(),
+        )
+        _publish(result, world, outcome, report, as_json=as_json)
+        return INTERRUPTED if interrupts.stopped() else 0
+
+
+def _make_folder(report: Path | None) -> None:
+    """Before anything runs: whether the report can be written at all."""
     try:
-        if pace is None:
-            world, outcome, interrupted = _simulated(scenario, seed, settings, display)
-        else:
-            with _directory(report) as directory:
-                plan = _plan(scenario, seed, pace, settings, settings_file, directory, attach=attach)
-                world, outcome, interrupted = _live(scenario, plan, settings, display)
-    except (ExerciseFailed, BusError) as error:
-        click.echo(f"triwarn: {error}", err=True)
-        return 1
-    finally:
-        display.close()
-    wall_s = time.monotonic() - begun
-    result = score(
-        world,
-        outcome,
-        settings.fusion,
-        settings.budgets,
-        speed="max" if pace is None else pace,
-        broker="none" if pace is None else (settings.broker.url or "embedded"),
-        wall_s=wall_s,
-        complete=not interrupted,
-    )
-    _publish(result, world, outcome, report, as_json=as_json)
-    return _INTERRUPTED if interrupted else 0
+        if report is not None:
+            report.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=report).close()
+    except OSError as error:
+        raise BadInput(
+            "flag --report", "report", f"{report} cannot be written: {error.strerror}", "a folder, or a new one"
+        ) from None
 
 
 def _pace(speed: str) -> float | None:
@@ -101,8 +118,10 @@ def _directory(report: Path | None) -> Iterator[Path]:
     """Where the processes leave their recordings and logs: beside the report, or a folder that goes away."""
     if report is not None:
         directory = report / "recordings"
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True)
+        directory.mkdir(exist_ok=True)
+        for pattern in _OURS:  # what an earlier run left, and nothing else
+            for old in directory.glob(pattern):
+                old.unlink()
         yield directory
     else:
         with tempfile.TemporaryDirectory(prefix="triwarn-") as temporary:
@@ -126,48 +145,35 @@ def _plan(
     )
 
 
-def _simulated(scenario: Scenario, seed: int, settings: Settings, display: Display) -> tuple[World, Outcome, bool]:
-    display.say("compiling kernels (a minute the first time, seconds after)")
-    warm_up()
+def _simulated(
+    scenario: Scenario, seed: int, settings: Settings, display: Display, interrupts: Interrupts
+) -> tuple[World, Outcome]:
     world = play_out(scenario, seed, display.say)
+    interrupts.stage = "running"
     display.say("fusing on a simulated clock")
-    with _interrupts() as interrupted:
-        outcome = simulate(world, settings.fusion, stopped=interrupted.is_set)
-    return world, outcome, interrupted.is_set()
+    outcome = simulate(world, settings.fusion, stopped=interrupts.stopped)
+    interrupts.stage = "reporting"
+    return world, outcome
 
 
-@contextlib.contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set for the length of the block, in place of ending the program."""
-    event = threading.Event()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: event.set()) for number in signals]
-    try:
-        yield event
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)
-
-
-def _live(scenario: Scenario, plan: Plan, settings: Settings, display: Display) -> tuple[World, Outcome, bool]:
-    display.say("compiling kernels (a minute the first time, seconds after)")
-    warm_up()
+def _live(scenario: Scenario, plan: Plan, settings: Settings, display: Display, interrupts: Interrupts) -> Outcome:
     truth = build_truth(scenario)
     wanted = {("fusion", plan.worker)} | {(role, nation) for role in ("feed", "receiver") for nation in NATIONS}
     watch = Watch(wanted, entries={nation: [] for nation in NATIONS} if plan.attach else {})
     display.follow(watch, truth, plan.speed)
 
-    async def main(url: str) -> tuple[Outcome, bool]:
-        stopping = stop_on_signals()
-        outcome = await conduct(plan, url, truth, link_maker(settings, url), watch, stopping, display.say)
-        return outcome, stopping.is_set()
+    async def main(url: str) -> Outcome:
+        stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+        interrupts.on_stop(lambda: loop.call_soon_threadsafe(stopping.set))
+        return await conduct(plan, url, truth, link_maker(settings, url), watch, stopping, display.say)
 
     with broker_for(plan) as url:
-        display.say(f"broker at {url}; starting three feeds, fusion and three receivers")
-        outcome, interrupted = asyncio.run(main(url))
-    display.close()
-    display.say("scoring against truth")
-    return play_out(scenario, plan.seed, display.say), outcome, interrupted
+        display.say(f"broker at {shown(url)}; starting three feeds, fusion and three receivers")
+        try:
+            return asyncio.run(main(url))
+        finally:
+            interrupts.on_stop(lambda: None)
+            display.close()
 
 
 def _publish(result: Result, world: World, outcome: Outcome, report: Path | None, *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import sys
 import time
@@ -54,7 +55,7 @@ class Watch:
     ready: set[tuple[str, str]] = field(default_factory=set)
     reports: int = 0
     alerts: dict[tuple[str, str], str] = field(default_factory=dict)  # (recipient, alert id) -> state
-    retained_alerts: set[str] = field(default_factory=set)
+    standing: set[str] = field(default_factory=set)  # topics of alerts that the broker keeps
     first: Callable[[Alert], None] = lambda _: None
     moved: Callable[[], None] = lambda: None
     entries: dict[Nation, list[Entry]] = field(default_factory=dict)  # pictures and alerts as they passed, where kept
@@ -62,15 +63,16 @@ class Watch:
     def take(self, delivery: Delivery) -> None:
         """Count one message of the bus."""
         if not delivery.payload:
+            self.standing.discard(delivery.topic)
             return
         try:
             address = parse_topic(delivery.topic)
             message = decode(address, delivery.payload)
         except Rejected:
             return
-        if isinstance(message, Alert) and delivery.retained:
-            self.retained_alerts.add(delivery.topic)
-        else:
+        if isinstance(message, Alert) and message.state not in ("closed", "retracted"):
+            self.standing.add(delivery.topic)
+        if not (isinstance(message, Alert) and delivery.retained):
             self._count(message)
             if address.kind in ("picture", "alert"):
                 for nation, entries in self.entries.items():
@@ -138,14 +140,34 @@ async def conduct(
         async with _processes(plan, url, watch) as processes:
             tell("waiting for every process to be ready")
             await _all_ready(watch, processes, stopping)
-            end_ns = await _run(plan, truth, bus, watch, processes, stopping, tell)
+            end_ns = truth.start_ns
+            if not stopping.is_set():
+                end_ns = await _run(plan, truth, bus, watch, processes, stopping, tell)
+            lost = [process.name for process in processes if process.handle.returncode is not None]
+            if not bus.connected:
+                lost.append("broker")
+        await _clear(bus, watch.standing)
     finally:
         await bus.stop()
     if plan.attach:
-        return Outcome(watch.entries, [], end_ns)
-    received = {nation: list(recording.read(plan.directory / f"{nation}.capture")) for nation in NATIONS}
+        return Outcome(watch.entries, None, end_ns, lost)
+    received = {nation: _recorded(plan.directory / f"{nation}.capture") for nation in NATIONS}
     summaries = [msgspec.json.decode(path.read_bytes(), type=Summary) for path in sorted(plan.directory.glob("*.summary.json"))]
-    return Outcome(received, summaries, end_ns)
+    return Outcome(received, summaries, end_ns, lost)
+
+
+def _recorded(capture: Path) -> list[Entry]:
+    """What a receiver recorded; nothing where it was stopped before it began."""
+    return list(recording.read(capture)) if capture.exists() else []
+
+
+async def _clear(bus: Transport, topics: set[str]) -> None:
+    """Clear retained alerts: what a fusion worker that died, or an earlier exercise, has left on the broker."""
+    if topics and bus.connected:
+        await asyncio.sleep(_DRAIN_S)  # the worker's own clearing first
+        for topic in sorted(topics):
+            bus.publish(topic, b"", qos=1, retain=True)
+        await bus.flush()
 
 
 @dataclass(slots=True)
@@ -167,7 +189,7 @@ async def _processes(plan: Plan, url: str, watch: Watch) -> AsyncIterator[list[_
     try:
         if not plan.attach:
             for role, name, command in _commands(plan):
-                processes.append(await _start(plan, f"{role} {name}", [*command, "--broker", url]))
+                processes.append(await _start(plan, f"{role} {name}", command, url))
         yield processes
     finally:
         for process in processes:
@@ -192,13 +214,15 @@ def _commands(plan: Plan) -> Iterator[tuple[str, str, list[str]]]:
         yield "feed", nation, ["feed", nation, "--scenario", scenario, "--seed", str(plan.seed)]
 
 
-async def _start(plan: Plan, name: str, arguments: list[str]) -> _Process:
+async def _start(plan: Plan, name: str, arguments: list[str], url: str) -> _Process:
     settings = ["--settings", str(plan.settings_file)] if plan.settings_file else []
-    command = [sys.executable, "-m", "bench", *arguments, *settings, "--record", str(plan.directory), "--with-parent"]
+    ours = ["--record", str(plan.directory), "--endpoint-port", "0", "--with-parent"]
+    command = [sys.executable, "-m", "bench", *arguments, *settings, *ours]
+    environment = {**os.environ, "TRIWARN_BROKER__URL": url}  # no flag: every user of the machine can read those
     log_path = plan.directory / f"{name.replace(' ', '-')}.log"
     with log_path.open("wb") as out:
         handle = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=out, stderr=out, start_new_session=True
+            *command, stdin=asyncio.subprocess.PIPE, stdout=out, stderr=out, start_new_session=True, env=environment
         )
     return _Process(name, handle, log_path)
 
@@ -224,8 +248,7 @@ async def _run(
     tell: Callable[[str], None],
 ) -> int:
     """Publish the clock, wait for the end, publish the stop; the scenario instant at which it ended."""
-    for topic in sorted(watch.retained_alerts):  # what an earlier exercise left on a broker that keeps things
-        bus.publish(topic, b"", qos=1, retain=True)
+    await _clear(bus, watch.standing)  # what an earlier exercise left on a broker that keeps things
     start_wall_ns = time.time_ns() + int(_HEAD_START_S * 1e9)
     clock = ExerciseClock(
         session=new_session(),
@@ -244,7 +267,12 @@ async def _run(
         if link == "connected":  # a new broker, or one that came back without its state
             bus.publish(EXERCISE_CLOCK, encode(clock), qos=1, retain=True)
 
-    bus.on_link(say)
+    def note(link: LinkState) -> None:
+        if link != "closed":
+            tell("the link to the broker is lost; trying again" if link == "lost" else "the broker is back")
+        say(link)
+
+    bus.on_link(note)
     say()
     end_wall_ns = start_wall_ns + int((truth.end_ns - truth.start_ns) / plan.speed)
     while (left_s := (end_wall_ns - time.time_ns()) / 1e9) > 0.0 and not stopping.is_set():

@@ -93,8 +93,13 @@ def _median(values: Iterable[float | None]) -> float | None:
 def summary_lines(result: Result) -> list[str]:
     """What the exercise came to, in a few sentences."""
     alerts, tracks, bus = result.alerts, result.tracks, result.bus
-    ended = "" if result.complete else " (stopped early)"
+    ended = "" if result.complete or result.lost else " (stopped early)"
+    if bus.published is None:
+        counts = "Bus: counted by the processes themselves; see their metrics."
+    else:
+        counts = f"Bus: {bus.published} published, {bus.received} received, {bus.gaps} gaps, {bus.duplicates} duplicates."
     return [
+        *([f"NOT COMPLETE: ended before their time: {', '.join(result.lost)}."] if result.lost else []),
         f"{result.scenario}, seed {result.seed}, speed {result.speed}, over {result.broker}: "
         f"{result.scenario_s:.0f} s of scenario in {result.wall_s:.1f} s{ended}.",
         f"Alerts: {alerts.confirmed} confirmed, {alerts.false} false, {alerts.missed} missed, {alerts.retracted} retracted, "
@@ -102,7 +107,7 @@ def summary_lines(result: Result) -> list[str]:
         f"Picture: {tracks.system_tracks} system tracks from {tracks.reports} reports; "
         f"correct association {number(tracks.correct_association, '.3f')}, ANEES {number(tracks.anees, '.2f')}, "
         f"GOSPA {number(tracks.gospa_m, '.0f')} m.",
-        f"Bus: {bus.published} published, {bus.received} received, {bus.gaps} gaps, {bus.duplicates} duplicates.",
+        counts,
     ]
 
 

@@ -84,16 +84,16 @@ class Tracks(Struct, frozen=True, kw_only=True):
 
 
 class BusCounts(Struct, frozen=True, kw_only=True):
-    """Messages over all processes."""
+    """Messages over all processes that lived to tell; None where they are others' (`--attach`): their metrics have it."""
 
-    published: int
-    received: int
-    gaps: int
-    duplicates: int
+    published: int | None = None
+    received: int | None = None
+    gaps: int | None = None
+    duplicates: int | None = None
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """A whole exercise."""
+    """A whole exercise. `complete`: neither stopped early nor left by one of its processes; those are named in `lost`."""
 
     scenario: str
     seed: int
@@ -102,6 +102,7 @@ class Result(Struct, frozen=True, kw_only=True):
     wall_s: float
     scenario_s: float
     complete: bool
+    lost: list[str]
     launches: list[Launch]
     alerts: Alerts
     stages: Stages

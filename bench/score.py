@@ -82,7 +82,8 @@ def score(
         broker=broker,
         wall_s=round(wall_s, 3),
         scenario_s=round((outcome.end_ns - world.truth.start_ns) / 1e9, 3),
-        complete=complete,
+        complete=complete and not outcome.lost,
+        lost=outcome.lost,
         launches=_launches(world, held, alone),
         alerts=_count_alerts(world, held, outcome.end_ns),
         stages=_stages(held, budgets),
@@ -229,8 +230,9 @@ def _picture(world: World, entries: Iterable[Entry], end_ns: int) -> PictureScor
     return score
 
 
-def _bus(summaries: Iterable[Summary]) -> BusCounts:
-    listed = list(summaries)
+def _bus(listed: list[Summary] | None) -> BusCounts:
+    if listed is None:
+        return BusCounts()
     return BusCounts(
         published=sum(sum(each.published.values()) for each in listed),
         received=sum(sum(each.received.values()) for each in listed),

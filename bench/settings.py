@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from bus.link import LinkSettings
+from bus.link import LinkSettings, parse_url
 from bus.metrics import Budgets
 from bus.settings import load_settings
 from fusion.settings import FusionSettings, WorkerSettings
@@ -44,4 +44,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 def load(settings_file: Path | None, **flags: Any) -> Settings:
     """Settings of the file, then the environment, then the flags (`broker__url=...`; None is not given)."""
-    return load_settings(Settings, settings_file, os.environ, {key.replace("__", "."): value for key, value in flags.items()})
+    settings = load_settings(Settings, settings_file, os.environ, {key.replace("__", "."): value for key, value in flags.items()})
+    checked(settings)
+    return settings
+
+
+def checked(settings: Settings) -> None:
+    """What no type says: BadInput unless the broker's URL can be used."""
+    if settings.broker.url:
+        parse_url(settings.broker.url)

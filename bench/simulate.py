@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
@@ -30,11 +30,15 @@ _TICK_NS = 500_000_000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an exercise left behind: what each recipient received and when, what each process counted, and when it ended."""
+    """What an exercise left behind: what each recipient received and when, what each process counted, and when it ended.
+
+    `summaries` is None where the processes are others'. `lost` names the processes that ended before their time.
+    """
 
     received: dict[Nation, list[Entry]]
-    summaries: list[Summary]
+    summaries: list[Summary] | None
     end_ns: int
+    lost: list[str] = field(default_factory=list)
 
 
 def simulate(

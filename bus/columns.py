@@ -28,6 +28,7 @@ _FULL[_ROW, _COL] = np.arange(TRIANGLE)
 _FULL[_COL, _ROW] = np.arange(TRIANGLE)
 
 MAX_RADIUS_M: Final = 5.0e7  # beyond geostationary orbit nothing of ours flies
+MIN_RADIUS_M: Final = 6.3e6  # the poles are at 6,357 km: nothing of ours is that deep under the ground
 MAX_SPEED_M_S: Final = 2.0e4
 _SURELY_WITHIN: Final = np.repeat([MAX_RADIUS_M, MAX_SPEED_M_S], 3) * 0.57  # less than a root of three: inside the sphere
 _LIMITS_SQUARED: Final = np.array([MAX_RADIUS_M**2, MAX_SPEED_M_S**2])
@@ -174,6 +175,8 @@ def quickly_sound(number: NDArray[np.uint32], valid_ns: NDArray[np.int64], state
     """
     if not ((np.abs(state) <= _SURELY_WITHIN).all() and number.all() and (valid_ns >= 0).all()):  # false for NaN too
         return False
+    if not ((state[:, :3] ** 2).sum(axis=1) >= MIN_RADIUS_M**2).all():
+        return False
     try:
         root = np.linalg.cholesky(unpack_cov(cov))
     except np.linalg.LinAlgError:
@@ -189,8 +192,8 @@ def bad_rows(number: NDArray[np.uint32], valid_ns: NDArray[np.int64], state: Flo
         found["not_finite"] = broken
     sound = np.where(broken[:, None], 0.0, state)
     with np.errstate(over="ignore"):
-        too_far_or_fast = ((sound.reshape(-1, 2, 3) ** 2).sum(axis=2) > _LIMITS_SQUARED).any(axis=1)
-    outside: NDArray[np.bool_] = np.asarray(too_far_or_fast, dtype=np.bool_)
+        squares = (sound.reshape(-1, 2, 3) ** 2).sum(axis=2)
+    outside: NDArray[np.bool_] = np.asarray((squares > _LIMITS_SQUARED).any(axis=1) | (squares[:, 0] < MIN_RADIUS_M**2))
     outside |= (number == 0) | (valid_ns < 0)
     outside &= ~broken
     if outside.any():

@@ -72,18 +72,18 @@ def parse_url(url: str) -> BrokerUrl:
     try:
         port = parts.port
     except ValueError:
-        raise BadInput("broker", "url", f"the port of {_shown(url)!r} is not a number up to 65535", allowed) from None
+        raise BadInput("broker", "url", f"the port of {shown(url)!r} is not a number up to 65535", allowed) from None
     if parts.scheme != "mqtt" or not parts.hostname or parts.path not in ("", "/") or parts.query or parts.fragment or port == 0:
-        raise BadInput("broker", "url", f"{_shown(url)!r} is not a broker's address", allowed)
+        raise BadInput("broker", "url", f"{shown(url)!r} is not a broker's address", allowed)
     username = unquote(parts.username) if parts.username is not None else None
     password = unquote(parts.password) if parts.password is not None else None
     return BrokerUrl(parts.hostname, port or DEFAULT_PORT, username, password)
 
 
-def _shown(url: str) -> str:
-    """The URL without what stands before the @."""
+def shown(url: str) -> str:
+    """The URL as it may be shown: without what stands before the @."""
     head, at, tail = url.rpartition("@")
-    return f"{head.partition('://')[0]}://***@{tail}" if at else url
+    return f"{head.partition('://')[0]}://{tail}" if at else url
 
 
 class Backoff:

@@ -22,6 +22,7 @@ from bus.topics import Address, Role
 
 SCHEMA: Final = 1
 MAX_PAYLOAD_BYTES: Final = 256 * 1024
+MAX_SCENARIO_BYTES: Final = 200_000
 MAX_FRAME_ROWS: Final = 256  # a frame of this many reports stays under 64 kB
 
 Nanos = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -163,9 +164,9 @@ class ExerciseClock(Message, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """
 
     exercise: Short
-    scenario: Annotated[str, Meta(max_length=200_000)]
+    scenario: Annotated[str, Meta(max_length=MAX_SCENARIO_BYTES)]
     seed: Count
-    speed: Annotated[float, Meta(gt=0.0, le=1000.0)]
+    speed: Annotated[float, Meta(ge=1e-3, le=1000.0)]
     start_ns: Nanos
     start_wall_ns: Nanos
     state: Literal["running", "stopped"] = "running"

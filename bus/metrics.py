@@ -19,7 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector
 
-from bus.errors import BadInput
+from bus.errors import REJECT_REASONS, BadInput
 from bus.transport import Transport
 
 Stage = Literal["publish", "transit", "fuse", "alert", "total"]
@@ -83,7 +83,12 @@ class Metrics:
         self.reports = Counter("triwarn_reports", "Track reports by direction", ["direction"], registry=registry)
         self.gaps = Gauge("triwarn_sequence_gaps", "Messages missing from a stream so far", ["stream"], registry=registry)
         self.duplicates = Counter("triwarn_duplicates", "Messages that came twice", ["stream"], registry=registry)
-        self.stale = Gauge("triwarn_stream_stale", "1 while a stream that should speak is silent", ["stream"], registry=registry)
+        self.stale = Gauge(
+            "triwarn_stream_stale",
+            "1 while a stream of tracks or pictures is silent in an exercise",
+            ["stream"],
+            registry=registry,
+        )
         self.rejected = Counter("triwarn_rejected", "Messages or rows dropped, by reason", ["reason"], registry=registry)
         self.system_tracks = Gauge(
             "triwarn_system_tracks", "System tracks in a recipient's picture", ["recipient"], registry=registry
@@ -92,6 +97,10 @@ class Metrics:
         self.alerts_received = Counter(
             "triwarn_alerts_received", "Alert messages a receiver took, by state", ["recipient", "state"], registry=registry
         )
+        for reason in REJECT_REASONS:  # there from the start, so that a rate over them is a number
+            self.rejected.labels(reason)
+        for stage in STAGES:
+            self._over_budget.labels(stage)
         self.ready = Gauge("triwarn_ready", "1 once the process is connected and warm", registry=registry)
 
         self._meters = {stage: (self._stages.labels(stage), budgets.seconds(stage)) for stage in STAGES}
@@ -173,7 +182,7 @@ class Endpoint:
         try:
             self._server = make_server(host, port, app, ThreadingWSGIServer, handler_class=_QuietHandler)
         except OSError as error:
-            raise BadInput("settings", "metrics.port", f"cannot listen on {host}:{port}: {error.strerror}") from None
+            raise BadInput("settings", "endpoint.port", f"cannot listen on {host}:{port}: {error.strerror}") from None
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True, name="metrics")
         self._thread.start()

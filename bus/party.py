@@ -37,6 +37,8 @@ from bus.transport import Delivery, LinkState, QoS, Transport, Will
 log = logging.getLogger(__name__)
 
 _SILENT_AFTER_NS = 10_000_000_000  # ten report intervals
+_STEADY = ("tracks", "picture")  # streams that speak steadily, if at all
+_EXPIRY_S = 10  # what supersedes one another is worth nothing later
 
 MakeTransport = Callable[[str, Will | None], Transport]
 Take = Callable[[Address, AnyMessage, Delivery], None]
@@ -144,12 +146,14 @@ class Party:
             self.metrics.duplicates.labels(stream).inc()
         elif seen != "next":
             self.metrics.gaps.labels(stream).set(self.incoming.gaps_of(stream))
-        self._heard.add(stream)
+        if address.kind in _STEADY:
+            self._heard.add(stream)
         return seen != "duplicate"
 
     def note_silence(self) -> None:
         """Export which streams have been silent for too long; called now and then."""
-        silent = set(self.incoming.stale(self.clock.wall_ns(), _SILENT_AFTER_NS))
+        runs = self.exercise is not None and self.exercise.state == "running"
+        silent = set(self.incoming.stale(self.clock.wall_ns(), _SILENT_AFTER_NS)) if runs else set()
         for stream in self._heard:
             self.metrics.stale.labels(stream).set(stream in silent)
 
@@ -157,7 +161,7 @@ class Party:
         """Number, stamp and send a message; whether the link took it."""
         number = self.streams.next(stream_of(parse_topic(topic)))
         payload = encode(replace(message, session=self.streams.session, seq=number, sent_ns=self.clock.wall_ns()))
-        taken = link.publish(topic, payload, qos=qos, retain=retain)
+        taken = link.publish(topic, payload, qos=qos, retain=retain, expiry_s=_EXPIRY_S if kind in _STEADY else None)
         self.published[kind] += 1
         return taken
 

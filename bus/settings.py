@@ -25,11 +25,17 @@ ENVIRONMENT_PREFIX: Final = "TRIWARN_"
 
 def from_toml(text: str, source: str, kind: type[T]) -> T:
     """`text` as a `kind`; BadInput names `source`, the key, what was wrong and what is allowed."""
+    return from_tree(read_toml(text, source), source, kind)
+
+
+def read_toml(text: str, source: str) -> dict[str, Any]:
+    """The tree of TOML values in `text`; BadInput where it is none."""
     try:
-        tree = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadInput(source, "", f"not TOML: {error}") from None
-    return from_tree(tree, source, kind)
+    except RecursionError:
+        raise BadInput(source, "", "not TOML: nested too deeply") from None
 
 
 def from_tree(tree: Mapping[str, Any], source: str, kind: type[T]) -> T:
@@ -37,7 +43,21 @@ def from_tree(tree: Mapping[str, Any], source: str, kind: type[T]) -> T:
     try:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
-        raise _explained(str(error), source, kind) from None
+        raise _explained(_with_entry(str(error), tree, kind), source, kind) from None
+
+
+def _with_entry(text: str, tree: Mapping[str, Any], kind: type[Any]) -> str:
+    """The error with the name of the table's entry that it speaks of: it says only `nations[...]`."""
+    found = re.search(r"`\$\.(\w+)\[\.\.\.\]", text)
+    entries = tree.get(found[1]) if found else None
+    if not found or not isinstance(entries, Mapping):
+        return text
+    for name, entry in entries.items():
+        try:
+            msgspec.convert({name: entry}, _unwrapped(_hint_at(kind, found[1])))
+        except msgspec.ValidationError:
+            return text.replace(f"{found[1]}[...]", f"{found[1]}.{name}")
+    return text
 
 
 _AT = re.compile(r" - at `(?P<key>key` in `)?(?P<path>[^`]*)`$")
@@ -49,7 +69,7 @@ def _explained(text: str, source: str, kind: type[Any]) -> BadInput:
     """A validation error in the user's words: the key's path, and what is allowed there."""
     at = _AT.search(text)
     path = at["path"].removeprefix("$").lstrip(".") if at else ""
-    problem = _AT.sub("", text)
+    problem = re.sub(r"^Expected `str` matching regex .*", "does not have the form of one", _AT.sub("", text))
     if unknown := _UNKNOWN.search(problem):
         key = ".".join(filter(None, [path, unknown["name"]]))
         return BadInput(source, key, "no such key", ", ".join(_keys_at(kind, path)))
@@ -113,13 +133,26 @@ def _table_keys(kind: Any, path: str) -> str:
 def _meaning(kind: Any, path: str) -> str:
     """What a field's own description says, or the values of a literal."""
     hint = _hint_at(kind, path)
+    if get_origin(hint) is not Annotated:  # inside an optional field
+        hint = next((part for part in get_args(hint) if get_origin(part) is Annotated), hint)
     if get_origin(hint) is Annotated:
-        described = [meta.description for meta in get_args(hint)[1:] if isinstance(meta, Meta) and meta.description]
+        metas = [meta for meta in get_args(hint)[1:] if isinstance(meta, Meta)]
+        described = next((meta.description for meta in reversed(metas) if meta.description), "")
         if described:
-            return described[0]
+            return described if _RANGED.search(described) else "; ".join(filter(None, [_range(metas), described]))
         hint = get_args(hint)[0]
     literal = [value for value in get_args(hint) if isinstance(value, str)]
     return ", ".join(literal)
+
+
+_RANGED = re.compile(r"\d to \d|above \d|at most|from \d|1 GiB")
+
+
+def _range(metas: list[Meta]) -> str:
+    """The limits of a number in words."""
+    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+    limits = {name: getattr(meta, name) for meta in metas for name in words if getattr(meta, name) is not None}
+    return ", ".join(f"{words[name]} {limits[name]:g}" for name in words if name in limits)
 
 
 def load_settings(kind: type[T], path: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> T:
@@ -128,20 +161,23 @@ def load_settings(kind: type[T], path: Path | None, environment: Mapping[str, st
     source = str(path) if path else "settings"
     if path is not None:
         try:
-            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+            tree = read_toml(path.read_text(encoding="utf-8"), source)
         except OSError as error:
             raise BadInput(source, "", f"cannot be read: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
             raise BadInput(source, "", f"not TOML: {error}") from None
         from_tree(tree, source, kind)
     for name, text in sorted(environment.items()):
-        if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
+        if name.startswith(ENVIRONMENT_PREFIX):
+            if "__" not in name:
+                raise BadInput(f"environment variable {name}", "", "is no setting", f"{ENVIRONMENT_PREFIX}SECTION__KEY")
             key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
             _put(tree, key, _literal(text), f"environment variable {name}")
             from_tree(tree, f"environment variable {name}", kind)
     for key, value in (flags or {}).items():
         if value is not None:
             _put(tree, key, value, f"flag for {key}")
+            from_tree(tree, f"flag for {key}", kind)
     return from_tree(tree, source, kind)
 
 

@@ -85,7 +85,7 @@ class FusionWorker:
             self._write(Entry(received_ns, clock.now_ns(), delivery.topic, delivery.payload))
         self._metrics.stage("transit", (received_ns - message.sent_ns) / 1e9)
         self._metrics.stage("fuse", (fused_ns - received_ns) / 1e9)
-        if not isinstance(message, TrackDropped):
+        if address.kind == "tracks" and not isinstance(message, TrackDropped):  # a launch's rows come in a frame too
             self._reports_in.inc(message.n)
 
     def _emit(self, outputs: Outputs, received_ns: int = 0) -> int:
@@ -127,9 +127,7 @@ class FusionWorker:
             times = msgspec.structs.replace(alert.times, due_ns=0, sent_ns=0, received_ns=0)
         over = alert.state in ("closed", "retracted")
         stamped = msgspec.structs.replace(alert, times=times)
-        taken = self.party.publish(self.party.urgent, topic, stamped, kind="alert", qos=1, retain=not over)
-        if not taken:
-            log.error("alert %s %s was refused by a full queue", alert.id, alert.state)
+        self.party.publish(self.party.urgent, topic, stamped, kind="alert", qos=1, retain=not over)  # a full queue counts
         if over:
             self.party.urgent.publish(topic, b"", qos=1, retain=True)
             self._retained.discard(topic)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bus.columns import MAX_RADIUS_M, MAX_SPEED_M_S
+from bus.columns import MAX_RADIUS_M, MAX_SPEED_M_S, MIN_RADIUS_M
 from physics.compile import jit
 
 Float = NDArray[np.float64]
 
 _COMFORT = 1e-10
 _FARTHEST_2 = 0.99 * MAX_RADIUS_M**2
+_NEAREST_2 = 1.01 * MIN_RADIUS_M**2
 _FASTEST_2 = 0.99 * MAX_SPEED_M_S**2
 
 
@@ -32,7 +33,7 @@ def surely_sound(number: NDArray[np.uint32], valid_ns: NDArray[np.int64], state:
         x = state[row]
         far = x[0] * x[0] + x[1] * x[1] + x[2] * x[2]
         fast = x[3] * x[3] + x[4] * x[4] + x[5] * x[5]
-        if not (far < _FARTHEST_2 and fast < _FASTEST_2):
+        if not (_NEAREST_2 < far < _FARTHEST_2 and fast < _FASTEST_2):
             return False
         at = 0
         for j in range(6):  # column j of the factor, from row j of the upper triangle

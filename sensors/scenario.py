@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bus.errors import BadInput
+from bus.messages import MAX_SCENARIO_BYTES
 from bus.release import NATIONS, Nation
 from bus.settings import from_toml
 from sensors.instruments import find_sensors
@@ -118,6 +119,10 @@ class Scenario(Struct, frozen=True, kw_only=True):
 
 def parse_scenario(text: str, source: str) -> Scenario:
     """The scenario that `text` holds; BadInput names `source`, the key, what is wrong and what is allowed."""
+    if len(text.encode()) > MAX_SCENARIO_BYTES:
+        raise BadInput(
+            source, "", f"{len(text.encode())} bytes are too many to send over the bus", f"at most {MAX_SCENARIO_BYTES}"
+        )
     file = from_toml(text, source, ScenarioFile)
     if file.start.tzinfo is None:
         raise BadInput(source, "start", "has no time zone", "a date and time like 2024-05-30T06:14:00+09:00")

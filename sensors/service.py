@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterator
 
 from bus.clock import Clock
+from bus.errors import BadInput
 from bus.messages import ExerciseClock, LaunchDetected, TrackDropped, TrackFrame
 from bus.metrics import Metrics
 from bus.pace import until_wall
@@ -57,7 +58,7 @@ class FeedService:
         return NationalFeed(scenario, build_truth(scenario), self.nation, seed).releases()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Connect, then feed every exercise that comes,, until `stopping` is set."""
+        """Connect, then feed every exercise that comes, until `stopping` is set."""
         await self.party.start()
         self.party.announce("ready")
         told = asyncio.create_task(stopping.wait())
@@ -80,7 +81,12 @@ class FeedService:
         if prepared is not None and prepared[:2] == (exercise.scenario, exercise.seed):
             releases = prepared[2]
         else:
-            releases = self._releases(exercise.scenario, exercise.seed)
+            try:
+                releases = _with_first_ready(self._releases(exercise.scenario, exercise.seed))
+            except BadInput as error:  # the conductor's fault, not a reason to end: another exercise may come
+                self.party.reject("scenario")
+                log.error("feed %s cannot take part in exercise %s: %s", self.nation, exercise.exercise, error)
+                return
         for release in releases:
             message = outgoing(release, self.nation, self.party.clock)
             if not await until_wall(message.due_ns, lambda: self._changed.is_set() or stopping.is_set()):

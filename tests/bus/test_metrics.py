@@ -70,7 +70,7 @@ def test_the_endpoint_serves_metrics_and_tells_ready_from_live() -> None:
         assert get(endpoint.port, "/ready") == (200, b"ready\n")
         assert b"triwarn_ready" in get(endpoint.port, "/metrics")[1]
         assert get(endpoint.port, "/elsewhere")[0] == 404
-        with pytest.raises(BadInput, match=r"metrics.port: cannot listen on 127.0.0.1"):
+        with pytest.raises(BadInput, match=r"endpoint.port: cannot listen on 127.0.0.1"):
             Endpoint(registry, lambda: True, "127.0.0.1", endpoint.port)
     finally:
         endpoint.close()

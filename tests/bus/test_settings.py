@@ -31,7 +31,7 @@ class Whole(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         ("[pace]\nmode = 'odd'", "pace.mode", "slow, fast"),
         ("[pace]\nherz = 1", "pace.herz", "hz, mode"),
         ("[[stops]]\n[[stops]]\nhz = 99", "stops[1].hz", "hertz"),
-        ("[named.a]\nhz = -1", "named[...].hz", "hertz"),
+        ("[named.a]\nhz = -1", "named.a.hz", "hertz"),
         ("pase = 1", "pase", "named, pace, stops"),
     ],
 )
@@ -50,7 +50,7 @@ def test_text_that_is_not_toml_says_so_with_the_file() -> None:
 def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "s.toml"
     file.write_text("[pace]\nhz = 2\nmode = 'fast'\n")
-    environment = {"TRIWARN_PACE__HZ": "3", "OTHER": "x", "TRIWARN_JIT": "1"}
+    environment = {"TRIWARN_PACE__HZ": "3", "OTHER": "x"}
     assert load_settings(Whole, file, environment).pace == Pace(hz=3.0, mode="fast")
     assert load_settings(Whole, file, environment, {"pace.hz": 4.0, "pace.mode": None}).pace == Pace(hz=4.0, mode="fast")
     assert load_settings(Whole, None, {}) == Whole()
@@ -59,6 +59,13 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
 def test_a_wrong_environment_variable_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"environment variable TRIWARN_PACE__HZ: pace.hz: "):
         load_settings(Whole, None, {"TRIWARN_PACE__HZ": "nought"})
+    with pytest.raises(BadInput, match=r"environment variable TRIWARN_PACE_HZ: is no setting"):
+        load_settings(Whole, None, {"TRIWARN_PACE_HZ": "3"})
+
+
+def test_toml_nested_too_deeply_is_told_as_such() -> None:
+    with pytest.raises(BadInput, match=r"my.toml: not TOML: nested too deeply"):
+        from_toml("a = " + "[" * 100_000, "my.toml", Whole)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -42,6 +42,13 @@ def test_one_unsound_row_is_not_overlooked(column: str, value: float) -> None:
     assert looked_at(Reports(**{**columns_of(block), column: spoiled})) == (False, False, False)
 
 
+def test_nothing_is_at_the_centre_of_the_earth() -> None:
+    block = reports(2)
+    buried = block.state.copy()
+    buried[1] = 0.0
+    assert looked_at(Reports(**{**columns_of(block), "state": buried})) == (False, False, False)
+
+
 def columns_of(block: Reports) -> dict[str, np.ndarray]:
     return {name: getattr(block, name) for name in block.COLUMNS}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -19,11 +20,13 @@ import pytest
 
 from bus.broker import EmbeddedBroker, free_port
 from bus.link import LinkSettings
+from bus.messages import ExerciseClock, encode
 from bus.mosquitto import MosquittoBroker
 from bus.mqtt import MqttTransport
 from bus.release import NATIONS
-from bus.topics import feed_tracks, picture_alerts, status
+from bus.topics import EXERCISE_CLOCK, feed_tracks, picture_alerts, status
 from bus.transport import Delivery
+from tests.integration.conftest import SHORT
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -150,6 +153,95 @@ def test_an_exercise_over_mqtt_3_1_1_warns_everyone(mosquitto: MosquittoBroker, 
         code, out, err = finished(process)
     assert code == 0, err
     assert everyone_was_warned(json.loads(out))
+
+
+@pytest.mark.parametrize("moment", ["compiling kernels", "waiting for every process", "scoring against truth"])
+def test_ctrl_c_at_any_moment_ends_without_a_traceback(moment: str, short: Path, tmp_path: Path) -> None:
+    with triwarn("run", str(short), "--speed", "100", "--report", str(tmp_path / "report"), "--json") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if moment in line:
+                break
+        process.send_signal(signal.SIGINT)
+        code, out, err = finished(process, within_s=60.0)
+    assert "Traceback" not in err
+    assert code == (0 if "scoring" in moment else 130), err
+    if "compiling" not in moment:
+        assert json.loads(out)["complete"] is ("scoring" in moment)
+        assert (tmp_path / "report" / "report.md").exists()
+
+
+def test_a_process_that_dies_is_named_and_the_exercise_is_not_complete(mosquitto: MosquittoBroker, short: Path) -> None:
+    with triwarn("run", str(short), "--speed", "10", "--broker", mosquitto.url, "--json") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "first alert at" in line:
+                break
+        for pid in children_of(process.pid):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if b"fuse" in command:
+                os.kill(pid, signal.SIGKILL)
+        code, out, err = finished(process)
+    assert code == 0, err
+    assert "fusion fusion-1 ended with code -9" in err
+    result = json.loads(out)
+    assert (result["complete"], result["lost"]) == (False, ["fusion fusion-1"])
+    assert asyncio.run(retained_alerts(mosquitto.url)) == []
+
+
+async def retained_alerts(url: str) -> list[str]:
+    """The topics of the alerts that the broker keeps."""
+    kept: list[str] = []
+    link = MqttTransport(url, client_id="late")
+    for nation in NATIONS:
+        link.subscribe(picture_alerts(nation), lambda delivery: kept.append(delivery.topic), qos=1)
+    await link.start()
+    link.publish("test/after", b"", qos=1)  # what was retained has been sent by the time that this is acknowledged
+    await link.flush()
+    await link.stop()
+    return kept
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_runs(short: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with triwarn("run", str(short), "--speed", "max", "--report", str(tmp_path / "file" / "sub")) as process:
+        code, out, err = finished(process, within_s=60.0)
+    assert (code, out) == (2, "")
+    assert "flag --report" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_what_a_user_keeps_beside_a_report_stays(short: Path, tmp_path: Path) -> None:
+    keep = tmp_path / "report" / "recordings" / "mine.txt"
+    keep.parent.mkdir(parents=True)
+    keep.write_text("mine")
+    with triwarn("run", str(short), "--speed", "100", "--report", str(tmp_path / "report")) as process:
+        code, _, err = finished(process)
+    assert code == 0, err
+    assert keep.read_text() == "mine"
+
+
+async def test_an_exercise_that_cannot_be_computed_ends_no_feed(mosquitto: MosquittoBroker) -> None:
+    """One malformed scenario in the exercise clock ended all three feeds."""
+    port = free_port()
+    link = MqttTransport(mosquitto.url, client_id="rubbish")
+    await link.start()
+    with triwarn("feed", "jpn", "--broker", mosquitto.url, "--endpoint-port", str(port)) as process:
+        eventually(lambda: page(port, "/ready")[0] == 200, "readiness")
+        for seq, text in enumerate(("name = [", SHORT.replace("range_km = 350.0", "range_km = 3500.0")), start=1):
+            clock = ExerciseClock(
+                session=1, seq=seq, exercise=f"bad-{seq}", scenario=text, seed=1, speed=1.0, start_ns=1, start_wall_ns=1
+            )
+            link.publish(EXERCISE_CLOCK, encode(clock), qos=1)
+            assert await link.flush()
+            counted = f'triwarn_rejected_total{{reason="scenario"}} {seq}.0'
+            eventually(lambda counted=counted: counted in page(port, "/metrics")[1], "the rejection")  # type: ignore[misc]
+        assert page(port, "/ready")[0] == 200
+        process.send_signal(signal.SIGTERM)
+        code, _, err = finished(process, within_s=30.0)
+    assert code == 0, err
+    assert "Traceback" not in err
+    await link.stop()
 
 
 def test_children_end_with_a_conductor_that_is_killed(short: Path) -> None:
