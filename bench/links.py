@@ -21,9 +21,14 @@ ADAPTERS: Final[dict[str, Callable[..., Transport]]] = {
 }
 
 
+def link_url(settings: Settings) -> str:
+    """The broker of the settings, or the usual local one."""
+    return settings.broker.url or DEFAULT_BROKER
+
+
 def link_maker(settings: Settings, url: str | None = None) -> MakeTransport:
     """A maker of transports to the broker of the settings (or `url`), by the settings' adapter."""
-    broker, adapter = url or settings.broker.url or DEFAULT_BROKER, ADAPTERS[settings.broker.adapter]
+    broker, adapter = url or link_url(settings), ADAPTERS[settings.broker.adapter]
 
     def make(client_id: str, will: Will | None) -> Transport:
         return adapter(broker, client_id=client_id, will=will, settings=settings.link)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bench.warning import WarningMeter
 from bus.columns import SystemTracks
 from bus.errors import Rejected
 from bus.messages import Alert, AnyMessage, ExerciseClock, PictureFrame, system_tracks_of
@@ -21,7 +24,10 @@ from bus.release import Nation
 from bus.topics import Address, picture_alerts, picture_tracks
 from bus.transport import Delivery
 
+log = logging.getLogger(__name__)
+
 _LOOK_EVERY_S = 1.0
+_MOST_UNMEASURED = 10_000  # alerts kept until the launches are known; outside an exercise they never are
 _OVER = ("closed", "retracted")
 
 
@@ -52,6 +58,14 @@ class Holdings:
         return [alert for alert in self.alerts.values() if alert.state not in _OVER]
 
 
+def _launches_ns(scenario: str) -> list[int]:
+    """The launch instants of a scenario's text; in a thread, with the compiler that a receiver does without."""
+    from sensors.scenario import parse_scenario
+    from sensors.truth import build_truth
+
+    return [launch.launch_ns for launch in build_truth(parse_scenario(scenario, "the exercise's scenario")).launches]
+
+
 class ReceiverService:
     """One recipient's receiver on the bus."""
 
@@ -63,6 +77,8 @@ class ReceiverService:
         self.holdings = Holdings()
         self._metrics = metrics
         self._write = record
+        self._meter: WarningMeter | None = None
+        self._unmeasured: deque[tuple[Alert, float]] = deque(maxlen=_MOST_UNMEASURED)
         self.party.listen(self.party.bulk, picture_tracks(recipient), self._take_picture)
         self.party.listen(self.party.urgent, picture_alerts(recipient), self._take_alert, qos=1)
         self.party.on_exercise(self._begin)
@@ -82,6 +98,29 @@ class ReceiverService:
     def _begin(self, exercise: ExerciseClock) -> None:
         if exercise.state == "running":
             self.holdings = Holdings()
+            self._meter = None
+            self._unmeasured.clear()
+            computed = asyncio.get_running_loop().run_in_executor(None, _launches_ns, exercise.scenario)
+            computed.add_done_callback(lambda done: self._know_launches(exercise.exercise, done))
+
+    def _know_launches(self, exercise: str, done: asyncio.Future[list[int]]) -> None:
+        """The exercise's launches have been computed, while alerts may have come already."""
+        if done.cancelled() or self.party.exercise is None or self.party.exercise.exercise != exercise:
+            return
+        if (error := done.exception()) is not None:
+            self.party.reject("scenario")
+            log.error("receiver %s cannot compute the launches of exercise %s: %s", self.recipient, exercise, error)
+            return
+        self._meter = WarningMeter(done.result())
+        self._measure()
+
+    def _measure(self) -> None:
+        if self._meter is not None:
+            for alert, held_s in self._unmeasured:
+                warning_s = self._meter.take(alert, held_s)
+                if warning_s is not None:
+                    self._metrics.warning_time.labels(self.recipient).observe(warning_s)
+            self._unmeasured.clear()
 
     def _take_alert(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
         if not isinstance(message, Alert):
@@ -97,9 +136,8 @@ class ReceiverService:
         if times.due_ns:
             self._metrics.stage("alert", (held_ns - times.fused_ns) / 1e9)
             self._metrics.stage("total", machine_s)
-        if first and message.launch is not None:
-            physics_s = (times.released_ns - message.launch.time_ns) / 1e9
-            self._metrics.warning_time.labels(self.recipient).observe(physics_s + machine_s)
+        self._unmeasured.append((message, times.released_ns / 1e9 + machine_s))
+        self._measure()
         if message.impact is not None and not predicted:
             lead_s = (message.impact.time_ns - times.released_ns) / 1e9 - machine_s
             self._metrics.lead_time.labels(self.recipient).observe(lead_s)

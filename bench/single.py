@@ -7,6 +7,7 @@ saw and what it counted behind.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,8 +17,9 @@ import click
 import msgspec
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from bench.links import link_maker
+from bench.links import link_maker, link_url
 from bench.settings import Settings, load
+from bus.link import parse_url
 from bus.loop import run_service
 from bus.metrics import Endpoint, Metrics
 from bus.party import MakeTransport, Party, stop_on_signals
@@ -25,6 +27,8 @@ from bus.recording import Entry, Recorder
 from bus.release import Nation
 
 log = logging.getLogger(__name__)
+
+_TRY_AGAIN_S = 0.5
 
 
 class Service(Protocol):
@@ -63,7 +67,8 @@ def serve(
         endpoint = Endpoint(registry, lambda: service.party.ready, settings.endpoint.host, settings.endpoint.port)
         click.echo(f"{name}: metrics on http://{settings.endpoint.host}:{endpoint.port}/metrics", err=True)
         try:
-            await service.run(stopping)
+            if await _broker_answers(link_url(settings), stopping):
+                await service.run(stopping)
         finally:
             endpoint.close()
             if recorder:
@@ -72,6 +77,24 @@ def serve(
                 (record / f"{name}.summary.json").write_bytes(msgspec.json.encode(service.party.summary()))
 
     run_service(main())
+
+
+async def _broker_answers(url: str, stopping: asyncio.Event) -> bool:
+    """Wait until something listens at the broker's address: processes may be started in any order. False where stopped."""
+    broker, told = parse_url(url), False
+    while not stopping.is_set():
+        try:
+            _, writer = await asyncio.open_connection(broker.host, broker.port)
+        except OSError as error:
+            if not told:
+                log.warning("no broker at %s yet: %s; trying again", broker, error.strerror or error)
+                told = True
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _TRY_AGAIN_S)
+        else:
+            writer.close()
+            return True
+    return False
 
 
 def run_feed(

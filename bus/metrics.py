@@ -58,7 +58,7 @@ class Metrics:
         self.budgets = budgets
         self.warning_time = Histogram(
             "triwarn_warning_time_seconds",
-            "Scenario seconds from the estimated launch to the recipient holding its alert, the machine's part in wall time",
+            "Scenario seconds from a launch to the recipient holding its first alert, the machine's part in wall time",
             ["recipient"],
             buckets=_WARNING_BUCKETS,
             registry=registry,

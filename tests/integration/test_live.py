@@ -336,19 +336,47 @@ async def test_a_fusion_worker_alone_is_ready_drops_rubbish_and_ends_cleanly(bro
     assert b"offline" in states[-1]
 
 
+def test_a_single_process_waits_for_its_broker() -> None:
+    endpoint = free_port()
+    with EmbeddedBroker() as broker:
+        port = broker.port
+    with triwarn("receive", "kor", "--broker", f"mqtt://127.0.0.1:{port}", "--endpoint-port", str(endpoint)) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "no broker at 127.0.0.1" in line:
+                break
+        assert page(endpoint, "/live")[0] == 200
+        assert page(endpoint, "/ready")[0] == 503
+        with broker:
+            eventually(lambda: page(endpoint, "/ready")[0] == 200, "readiness")
+            process.send_signal(signal.SIGTERM)
+            code, _, err = finished(process, within_s=30.0)
+    assert code == 0, err
+
+
 async def test_single_processes_take_part_in_an_exercise_that_attaches(mosquitto: MosquittoBroker, short: Path) -> None:
     alerts: list[Delivery] = []
     link = MqttTransport(mosquitto.url, client_id="watch")
     link.subscribe(picture_alerts("kor"), alerts.append, qos=1)
     await link.start()
-    commands = [("feed", nation) for nation in NATIONS] + [("fuse",)] + [("receive", nation) for nation in NATIONS]
+    endpoint = free_port()
+    commands: list[tuple[str, ...]] = [("feed", nation) for nation in NATIONS]
+    commands += [("fuse",), ("receive", "jpn"), ("receive", "usa")]
+    commands.append(("receive", "kor", "--endpoint-port", str(endpoint)))
     processes = [triwarn(*command, "--broker", mosquitto.url) for command in commands]
     running = [each.__enter__() for each in processes]
     try:
         with triwarn("run", str(short), "--attach", "--broker", mosquitto.url, "--speed", "10", "--json") as conductor:
             code, out, err = finished(conductor)
         assert code == 0, err
-        assert everyone_was_warned(json.loads(out))
+        result = json.loads(out)
+        assert everyone_was_warned(result)
+        assert result["bus"]["gaps"] is None
+        warned = [launch["recipients"]["kor"]["warned_after_s"] for launch in result["launches"]]
+        exported = page(endpoint, "/metrics")[1]
+        assert 'triwarn_warning_time_seconds_count{recipient="kor"} 6.0' in exported
+        summed = next(line for line in exported.splitlines() if line.startswith("triwarn_warning_time_seconds_sum"))
+        assert float(summed.split()[1]) == pytest.approx(sum(warned), abs=0.5)
     finally:
         for process in running:
             process.send_signal(signal.SIGTERM)

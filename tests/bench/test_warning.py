@@ -1,0 +1,25 @@
+"""Warning times from alerts: each launch once, whatever the estimates say."""
+
+from __future__ import annotations
+
+from bench.score import held_alerts
+from bench.simulate import simulate
+from bench.warning import WarningMeter
+from bench.world import play_out
+from fusion.settings import FusionSettings
+from sensors.scenario import load_scenario
+
+
+def test_the_mean_warning_time_of_a_salvo_is_the_reports_own() -> None:
+    """Estimates of a launch from one line of sight are off by most of the warning time: they only say which launch is meant."""
+    world = play_out(load_scenario("salvo-2024-05-30"), 1)
+    held = held_alerts(world, simulate(world, FusionSettings(), recipients=("jpn",)).received["jpn"])
+    meter = WarningMeter(launch.launch_ns for launch in world.truth.launches)
+    told = [t for each in held if (t := meter.take(each.alert, each.alert.times.released_ns / 1e9)) is not None]
+    started = {launch.launch_id: launch.launch_ns for launch in world.truth.launches}
+    kept = {each.alert.id for each in held if each.alert.state == "closed"}
+    first = {each.alert.id: each for each in reversed(held) if each.alert.id in kept}
+    true = [(each.alert.times.released_ns - started[each.launch_id or ""]) / 1e9 for each in first.values()]
+    assert len(told) == len(world.truth.launches)
+    assert min(told) > 0.0
+    assert abs(sum(told) / len(told) - sum(true) / len(true)) < 1e-6
