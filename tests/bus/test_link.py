@@ -5,7 +5,7 @@ import random
 import pytest
 
 from bus.errors import BadInput
-from bus.link import Backoff, BrokerUrl, parse_url
+from bus.link import Backoff, BrokerUrl, parse_url, shown
 
 
 def test_a_url_is_taken_apart() -> None:
@@ -42,3 +42,11 @@ def test_waits_double_up_to_the_most_with_jitter_below() -> None:
     assert len(set(waits)) == 40
     backoff.reset()
     assert backoff.next_s() <= 0.1
+
+
+def test_a_url_is_shown_without_user_and_password() -> None:
+    assert shown("mqtt://alice:s3cret@10.0.0.5:1883") == "mqtt://10.0.0.5:1883"
+    assert shown("mqtt://10.0.0.5") == "mqtt://10.0.0.5"
+    with pytest.raises(BadInput) as caught:
+        parse_url("mqtt://alice:s3cret@10.0.0.5:99999")
+    assert "s3cret" not in str(caught.value)
