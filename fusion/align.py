@@ -17,9 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physics.compile import jit
-from physics.constants import EARTH_OMEGA_RAD_S
-from physics.motion import ballistic_gradient
-from physics.propagate import propagate_cov_one, propagate_one
+from physics.propagate import propagate_cov_one, propagate_one, short_transition
 
 Float = NDArray[np.float64]
 
@@ -38,26 +36,6 @@ def acceleration_sigma(boost: float, coast: float, reentry: float, sigmas_m_s2: 
         return float(sigmas_m_s2[0])
     mean_square = boost * sigmas_m_s2[0] ** 2 + coast * sigmas_m_s2[1] ** 2 + reentry * sigmas_m_s2[2] ** 2
     return math.sqrt(mean_square / total)
-
-
-@jit
-def short_transition(state: Float, dt_s: float) -> Float:
-    """State-transition matrix (6, 6) to second order in dt, with the gravity gradient and the Coriolis term."""
-    g = ballistic_gradient(state[:3])
-    phi = np.eye(6)
-    half = 0.5 * dt_s * dt_s
-    for i in range(3):
-        phi[i, 3 + i] = dt_s
-        for j in range(3):
-            phi[i, j] += g[i, j] * half
-            phi[3 + i, 3 + j] += g[i, j] * half
-            phi[3 + i, j] += g[i, j] * dt_s
-    turn = 2.0 * EARTH_OMEGA_RAD_S
-    phi[0, 4] += turn * half
-    phi[1, 3] -= turn * half
-    phi[3, 4] += turn * dt_s
-    phi[4, 3] -= turn * dt_s
-    return phi
 
 
 @jit

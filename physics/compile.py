@@ -1,18 +1,48 @@
 """The one jit decorator: every kernel is compiled with the same flags.
 
-No fastmath: results must not depend on the machine. The cache is on: a second start loads machine code instead of compiling. With
-NUMBA_DISABLE_JIT=1 the kernels run as plain Python, for debugging and for tests that compare the two.
+No fastmath: results must not depend on the machine. The cache is on: a second start loads machine code instead of compiling.
+Kernels are compiled into their callers, and the library's own cache looks only at the file of the caller: so the cache's folder
+is named after all sources, and a change to any of them compiles anew. With NUMBA_DISABLE_JIT=1 the kernels run as plain Python,
+for debugging and for tests that compare the two; NUMBA_CACHE_DIR puts the cache elsewhere.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from pathlib import Path
+from typing import Final, ParamSpec, TypeVar
 
 import numba
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_ROOT: Final = Path(__file__).parents[1]
+_PREFIX: Final = "kernels-"
+
+
+def sources_digest(root: Path) -> str:
+    """A digest of every source file that holds kernels."""
+    digest = hashlib.sha256()
+    for path in sorted(path for package in ("physics", "sensors", "fusion") for path in (root / package).glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _choose_cache() -> None:
+    """Name the cache's folder after the sources, and remove those of other sources."""
+    if "NUMBA_CACHE_DIR" in os.environ:
+        return
+    folder = _ROOT / "__pycache__" / f"{_PREFIX}{sources_digest(_ROOT)}"
+    for old in folder.parent.glob(f"{_PREFIX}*") if not folder.exists() else ():
+        shutil.rmtree(old, ignore_errors=True)
+    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+
+
+_choose_cache()
 
 
 def jit(kernel: Callable[P, R]) -> Callable[P, R]:

@@ -111,6 +111,26 @@ def _transition(state: Float, h_s: float, n: int) -> tuple[Float, Float]:
 
 
 @jit
+def short_transition(state: Float, dt_s: float) -> Float:
+    """State-transition matrix (6, 6) to second order in dt, with the gravity gradient and the Coriolis term."""
+    g = ballistic_gradient(state[:3])
+    phi = np.eye(6)
+    half = 0.5 * dt_s * dt_s
+    for i in range(3):
+        phi[i, 3 + i] = dt_s
+        for j in range(3):
+            phi[i, j] += g[i, j] * half
+            phi[3 + i, 3 + j] += g[i, j] * half
+            phi[3 + i, j] += g[i, j] * dt_s
+    turn = 2.0 * EARTH_OMEGA_RAD_S
+    phi[0, 4] += turn * half
+    phi[1, 3] -= turn * half
+    phi[3, 4] += turn * dt_s
+    phi[4, 3] -= turn * dt_s
+    return phi
+
+
+@jit
 def add_noise(cov: Float, dt_s: float, q_m2_s3: float) -> Float:
     """Covariance (6, 6) with the noise of |dt_s| seconds of white acceleration added."""
     t = abs(dt_s)

@@ -1,17 +1,17 @@
-"""Detections: what one sensor measures in one scan, with noise, bias, misses, false alarms and outages.
+"""Detections: what one sensor measures in one scan, with noise, bias, misses, merged objects, false alarms and outages.
 
 A radar's detection is a position: range and two angles turned into ECEF, its covariance long across the line of sight. An
 infrared detection is a direction: the same with no knowledge along the line of sight, so that its information is singular.
 Both are linear in the target's position, so one filter takes both (converted measurements: Lerro and Bar-Shalom, IEEE Trans. AES
 29(3), 1993; at these angles their debiasing term is below 2 m at 1,000 km).
 
-A radar sees what is in its face and reach and above its horizon: refraction bends rays as if the Earth were 4/3 as large.
-Infrared sees what burns above the cloud break and is not behind the Earth. Neither resolves nor confuses two objects.
+What a sensor can see and with what signal is in `sensors.radar` and `sensors.infrared`; what it cannot tell apart, in
+`sensors.resolution`. Biases are constant in the sensor's own range and angles for an exercise; a detection says how a unit of
+each moves it, and the tracker has to live with not knowing them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -21,31 +21,37 @@ from numpy.typing import NDArray
 
 from bus.release import Nation
 from physics.compile import jit
-from physics.constants import EARTH_MEAN_RADIUS_M
-from physics.frames import altitude_m, geodetic_to_ecef, range_az_el
-from sensors.instruments import INFRARED, RADAR, Infrared, Radar, Sensor, earth_hides
+from physics.frames import altitude_m, geodetic_to_ecef
+from sensors.infrared import InfraredEye
+from sensors.instruments import INFRARED, RADAR, Radar, Sensor
+from sensors.radar import RadarEye
+from sensors.resolution import resolve
 from sensors.scenario import Outage, Scenario
 from sensors.truth import Truth
 
 Float = NDArray[np.float64]
 
 _NS: Final = 1_000_000_000
-_REFRACTION: Final = 4.0 / 3.0
 # False alarms are spread over the air and sea around the peninsula, where the sensors look.
 _CLUTTER_LAT_DEG: Final = (35.0, 42.0)
 _CLUTTER_LON_DEG: Final = (123.0, 138.0)
 _CLUTTER_HEIGHT_M: Final = (5e3, 150e3)
 _FALSE: Final = -1
+# An object stands off the middle of those it is merged with by the same distance look after look: averaging must not take that
+# for noise.
+_MERGED_SIGMAS: Final = 3.0
 REFERENCE_HEIGHT_M: Final = 25e3  # where an infrared detection is put on its line of sight: mid-boost of most
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scan:
-    """One scan's detections. `origin` is the index of the launch each came from, -1 for a false alarm (for the scorer only).
+    """One scan's detections. `origin` is the index of the launch each came from, -1 for a false alarm, and `visible` are the
+    launches in reach: both for the scorer only.
 
-    position: (n, 3) ECEF m, for infrared at the reference height on the line of sight. information: (n, 3, 3) 1/m2, inverse
-    of the covariance of noise and bias together; bias_cov: (n, 3, 3) m2 (infrared: only across the line of sight);
-    sight: (n, 3) unit vectors.
+    position: (n, 3) ECEF m, for infrared at the reference height on the line of sight. information: (n, 3, 3) 1/m2, inverse of
+    the noise's covariance (infrared: only across the line of sight). bias: (n, 3, 3) m, its columns what one sigma of each of the
+    sensor's three biases (range and two angles) adds to the position. sight: (n, 3) unit vectors. site: (3,) ECEF m, the
+    sensor's. cell_m, beam_rad: what it resolves. verify: a radar's short look at what it has just found, and at nothing else.
     """
 
     at_ns: int
@@ -53,50 +59,77 @@ class Scan:
     phenomenology: int
     position: Float
     information: Float
-    bias_cov: Float
+    bias: Float
     sight: Float
     origin: NDArray[np.int64]
+    visible: NDArray[np.int64]
+    site: Float
+    cell_m: float
+    beam_rad: float
+    verify: bool
 
 
 class Scanner:
     """One sensor with its own random stream: adding a sensor changes no other's noise."""
 
     def __init__(self, sensor: Sensor, scenario: Scenario, truth: Truth, nation: Nation, seed: int) -> None:
-        self.sensor, self._truth, self._nation = sensor, truth, nation
+        self.sensor, self._truth = sensor, truth
         plan = scenario.nations[nation]
         self._outages = [outage for outage in scenario.outages if _concerns(outage, sensor, nation)]
         self._false_alarms = sensor.false_alarms * plan.false_alarms
         self._random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(sensor.bit,))))
-        self._position = sensor.position
-        drawn = self._random.standard_normal(3)
-        if isinstance(sensor, Radar):
-            self._noise = np.array([sensor.range_sigma_m, sensor.angle_sigma_mrad / 1e3])
-            self._bias_sigma = np.array([sensor.range_bias_m, sensor.angle_bias_mrad / 1e3]) * plan.bias
-        else:
-            self._noise = np.array([0.0, sensor.angle_sigma_urad / 1e6])
-            self._bias_sigma = np.array([0.0, sensor.angle_bias_urad / 1e6]) * plan.bias
-        self._bias = drawn * self._bias_sigma[[0, 1, 1]]
+        self._eye = RadarEye(sensor, len(truth.launches)) if isinstance(sensor, Radar) else InfraredEye(sensor)
+        self._bias_sigma = self._eye.bias_sigma * plan.bias
+        self._bias = self._random.standard_normal(3)
 
     def scans(self) -> Iterator[Scan]:
         """Every scan of the exercise in order of time. The first is at a phase of the sensor's own."""
         interval_ns = int(self.sensor.interval_s * _NS)
+        step_ns = interval_ns // self._eye.looks_an_interval
         at_ns = self._truth.start_ns + (self.sensor.bit * 7919 % 97) * interval_ns // 97
         while at_ns <= self._truth.end_ns:
-            yield self._scan(at_ns)
-            at_ns += interval_ns
+            look = self._eye.look()
+            if look is not None:
+                yield self._scan(at_ns, verify=look == "verify")
+            at_ns += step_ns
 
-    def sees(self, at_ns: int) -> NDArray[np.int64]:
-        """The launches (indices) that this sensor could detect at an instant."""
-        states = self._truth.states_at(at_ns)
-        candidates = np.flatnonzero(np.isfinite(states[:, 0]))
-        sensor = self.sensor
-        if isinstance(sensor, Radar):
-            enu = sensor.enu
-            seen = [i for i in candidates if _in_reach(sensor, self._position, enu, states[i])]
-        else:
-            burning = self._truth.thrusting_at(at_ns)
-            seen = [i for i in candidates if burning[i] and _bright(sensor, self._position, states[i])]
-        return np.array([i for i in seen if not self._blind(int(i), at_ns)], dtype=np.int64)
+    def _scan(self, at_ns: int, *, verify: bool) -> Scan:
+        n, eye, truth = len(self._truth.launches), self._eye, self._truth
+        luck, noise = self._random.random(n), self._random.standard_normal((n, 4))
+        eye.move_to((at_ns - truth.start_ns) / 1e9)
+        states = truth.states_at(at_ns)
+        signature = truth.rcs_m2_at(at_ns) if isinstance(self.sensor, Radar) else truth.plume_w_sr_at(at_ns)
+        visible = eye.visible(states) & (signature > 0.0)
+        if self._outages:
+            visible &= ~np.array([self._blind(launch, at_ns) for launch in range(n)], np.bool_)
+        powers = eye.powers(states, signature, luck, visible)
+        hit = np.flatnonzero(powers)
+        strongest, places, power, spread = resolve(
+            eye.site, states[hit, :3], powers[hit], noise[hit, 3], eye.cell_m, eye.beam_rad
+        )
+        false = np.empty((0, 3)) if verify else self._clutter()
+        made = _measure(
+            eye.site,
+            eye.axis,
+            np.vstack([places, false]),
+            np.vstack([noise[hit[strongest], :3], np.zeros_like(false)]),
+            eye.sigmas(np.concatenate([power, np.full(len(false), eye.threshold)])),
+            self._bias,
+            self._bias_sigma,
+            np.concatenate([spread, np.zeros((len(false), 3, 3))]),
+        )
+        return Scan(
+            at_ns,
+            self.sensor.bit,
+            RADAR if isinstance(self.sensor, Radar) else INFRARED,
+            *made,
+            np.concatenate([hit[strongest], np.full(len(false), _FALSE)]).astype(np.int64),
+            np.flatnonzero(visible),
+            eye.site,
+            eye.cell_m,
+            eye.beam_rad,
+            verify,
+        )
 
     def _blind(self, launch: int, at_ns: int) -> bool:
         since_s = (at_ns - self._truth.start_ns) / 1e9
@@ -108,31 +141,14 @@ class Scanner:
             for outage in self._outages
         )
 
-    def _scan(self, at_ns: int) -> Scan:
-        seen = self.sees(at_ns)
-        lucky = self._random.random(len(self._truth.launches)) < self.sensor.detection
-        noise = self._random.standard_normal((len(self._truth.launches), 3))
-        hit = seen[lucky[seen]] if len(seen) else seen
-        true = self._truth.states_at(at_ns)[hit, :3]
-        false = self._clutter()
-        points = np.vstack([true, false])
-        origin = np.concatenate([hit, np.full(len(false), _FALSE)]).astype(np.int64)
-        drawn = np.vstack([noise[hit], np.zeros_like(false)])
-        infrared = isinstance(self.sensor, Infrared)
-        made = _measure(self._position, points, drawn, self._bias, self._noise, self._bias_sigma, infrared)
-        return Scan(at_ns, self.sensor.bit, INFRARED if infrared else RADAR, *made, origin)
-
     def _clutter(self) -> Float:
         """Positions (n, 3) of this scan's false alarms: for a radar what it could see there; for infrared glints at any place."""
         n = int(self._random.poisson(self._false_alarms))
         lat = np.radians(self._random.uniform(*_CLUTTER_LAT_DEG, size=n))
         lon = np.radians(self._random.uniform(*_CLUTTER_LON_DEG, size=n))
         height = self._random.uniform(*_CLUTTER_HEIGHT_M, size=n)
-        points = [geodetic_to_ecef(lat[i], lon[i], height[i]) for i in range(n)]
-        if isinstance(self.sensor, Radar):
-            enu, still = self.sensor.enu, np.zeros(3)
-            points = [p for p in points if _in_reach(self.sensor, self._position, enu, np.concatenate([p, still]))]
-        return np.array(points).reshape(-1, 3)
+        points = np.array([geodetic_to_ecef(lat[i], lon[i], height[i]) for i in range(n)]).reshape(-1, 3)
+        return points[self._eye.visible(points)] if isinstance(self._eye, RadarEye) else points
 
 
 def _concerns(outage: Outage, sensor: Sensor, nation: Nation) -> bool:
@@ -140,31 +156,28 @@ def _concerns(outage: Outage, sensor: Sensor, nation: Nation) -> bool:
     return outage.kind in ("all", kind) and outage.nation in (None, nation)
 
 
-def apparent_elevation_rad(elevation_rad: float, range_m: float) -> float:
-    """Elevation with refraction: the ray rises by the difference of the Earth's curvature and that of an Earth 4/3 as large."""
-    return elevation_rad + range_m * math.cos(elevation_rad) / (2.0 * EARTH_MEAN_RADIUS_M) * (1.0 - 1.0 / _REFRACTION)
-
-
-def _in_reach(radar: Radar, position: Float, enu: Float, state: Float) -> bool:
-    distance, az, el = range_az_el(position, enu, state)
-    if distance > radar.range_km * 1e3 or apparent_elevation_rad(el, distance) < math.radians(radar.el_min_deg):
-        return False
-    width = (radar.az_max_deg - radar.az_min_deg) % 360.0 or 360.0
-    return (math.degrees(az) - radar.az_min_deg) % 360.0 <= width
-
-
-def _bright(satellite: Infrared, position: Float, state: Float) -> bool:
-    return altitude_m(state[:3]) > satellite.cloud_break_km * 1e3 and not earth_hides(position, state[:3])
+@jit
+def _across(sight: Float, axis: Float) -> tuple[Float, Float]:
+    """Two unit vectors (3,) across a unit line of sight (3,): level with regard to an axis (3,), and towards it."""
+    level = np.cross(sight, axis)
+    length = np.sqrt((level**2).sum())
+    if length < 1e-6:  # along the axis every direction is level
+        level = np.cross(sight, np.array([axis[1], axis[2], axis[0]]))
+        length = np.sqrt((level**2).sum())
+    level = level / length
+    return level, np.cross(level, sight)
 
 
 @jit
-def _across(sight: Float) -> tuple[Float, Float]:
-    """Two unit vectors (3,) that stand across a unit line of sight (3,) and on each other."""
-    axis = np.zeros(3)
-    axis[np.argmin(np.abs(sight))] = 1.0
-    one = np.cross(sight, axis)
-    one = one / np.sqrt((one**2).sum())
-    return one, np.cross(sight, one)
+def widened(information: Float, spread: Float) -> Float:
+    """Information (3, 3), which may be singular, with an independent error of covariance spread (3, 3), too, in the noise."""
+    values, vectors = np.linalg.eigh(spread)
+    root = np.zeros((3, 3))
+    for i in range(3):
+        root[:, i] = vectors[:, i] * np.sqrt(max(values[i], 0.0))
+    pulled = information @ root  # Woodbury: (I^-1 + U U^T)^-1 = I - I U (1 + U^T I U)^-1 U^T I
+    out = information - pulled @ np.linalg.solve(np.eye(3) + root.T @ pulled, pulled.T)
+    return 0.5 * (out + out.T)
 
 
 @jit
@@ -181,29 +194,36 @@ def _at_height(site: Float, point: Float, height_m: float) -> Float:
 
 @jit
 def _measure(
-    site: Float, points: Float, drawn: Float, bias: Float, noise_sigma: Float, bias_sigma: Float, infrared: bool
+    site: Float, axis: Float, points: Float, drawn: Float, sigmas: Float, bias: Float, bias_sigma: Float, spread: Float
 ) -> tuple[Float, Float, Float, Float]:
-    """Measured positions (n, 3), information (n, 3, 3), bias covariances (n, 3, 3) and lines of sight (n, 3)."""
+    """Measured positions (n, 3), information (n, 3, 3), what the biases do (n, 3, 3) and lines of sight (n, 3).
+
+    From true points (n, 3) with unit noise `drawn` (n, 3) of one-sigma `sigmas` (n, 2): range m, or 0 where it is not measured,
+    and each angle, rad; unit biases (3,) of one-sigma `bias_sigma` (2,); and how far apart the objects of each are, spread (n, 3,
+    3) m2.
+    """
     n = points.shape[0]
     positions, sights = np.empty((n, 3)), np.empty((n, 3))
-    information, bias_cov = np.empty((n, 3, 3)), np.empty((n, 3, 3))
+    information, biased = np.empty((n, 3, 3)), np.empty((n, 3, 3))
     for i in range(n):
         offset = points[i] - site
         distance = np.sqrt((offset**2).sum())
         sight = offset / distance
-        one, other = _across(sight)
-        r = noise_sigma[0] * drawn[i, 0] + bias[0]
-        a = distance * (noise_sigma[1] * drawn[i, 1] + bias[1])
-        b = distance * (noise_sigma[1] * drawn[i, 2] + bias[2])
-        positions[i] = points[i] + r * sight + a * one + b * other
-        if infrared:
+        level, upward = _across(sight, axis)
+        measures_range = sigmas[i, 0] > 0.0
+        cross_m = distance * sigmas[i, 1]
+        information[i] = (np.outer(level, level) + np.outer(upward, upward)) / cross_m**2
+        if measures_range:
+            information[i] += np.outer(sight, sight) / sigmas[i, 0] ** 2
+        if spread[i].any():
+            information[i] = widened(information[i], _MERGED_SIGMAS**2 * spread[i])
+        biased[i, :, 0] = bias_sigma[0] * sight
+        biased[i, :, 1] = distance * bias_sigma[1] * level
+        biased[i, :, 2] = distance * bias_sigma[1] * upward
+        positions[i] = points[i] + sigmas[i, 0] * drawn[i, 0] * sight + cross_m * (drawn[i, 1] * level + drawn[i, 2] * upward)
+        for k in range(3):
+            positions[i] += biased[i, :, k] * bias[k]
+        if not measures_range:
             positions[i] = _at_height(site, positions[i], REFERENCE_HEIGHT_M)
-        along = np.outer(sight, sight)
-        across = np.outer(one, one) + np.outer(other, other)
-        cross_var = distance**2 * (noise_sigma[1] ** 2 + bias_sigma[1] ** 2)
-        information[i] = across / cross_var
-        if not infrared:
-            information[i] += along / (noise_sigma[0] ** 2 + bias_sigma[0] ** 2)
-        bias_cov[i] = along * bias_sigma[0] ** 2 + across * (distance * bias_sigma[1]) ** 2
         sights[i] = sight
-    return positions, information, bias_cov, sights
+    return positions, information, biased, sights

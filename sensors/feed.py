@@ -13,8 +13,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-import numpy as np
-
 from bus import release
 from bus.columns import Reports
 from bus.messages import MAX_FRAME_ROWS
@@ -58,16 +56,17 @@ class NationalFeed:
         """Every release in order of time; each call begins afresh. `origins` and `first_seen` fill as it runs."""
         self.origins.clear()
         self.first_seen.clear()
+        self._visible_ns: dict[int, int] = {}
         delay_ns = round(self._plan.release_delay_s * _NS)
-        tracker = NationalTracker()
+        tracker = NationalTracker([sensor.bit for sensor in self._sensors.values()])
         scanners = [Scanner(sensor, self._scenario, self._truth, self._nation, self._seed) for sensor in self._sensors.values()]
         interval_ns = round(self._plan.report_interval_s * _NS)
         next_ns = self._truth.start_ns + interval_ns
-        for scan, scanner in _merged(scanners):
+        for scan in _merged(scanners):
             while next_ns < scan.at_ns:
                 yield from self._frames(tracker.live(), next_ns, delay_ns)
                 next_ns += interval_ns
-            self._note_seen(scan, scanner)
+            self._note_seen(scan)
             confirmed, ended = tracker.step(scan)
             for track in tracker.tracks:
                 if track.number:
@@ -88,19 +87,15 @@ class NationalFeed:
         index, count = origins.most_common(1)[0]
         return self._truth.launches[index].launch_id if index >= 0 and count * 2 > origins.total() else None
 
-    def _note_seen(self, scan: Scan, scanner: Scanner) -> None:
-        """For the scorer: when each launch could first be seen, and when it first was."""
-        for index in scanner.sees(scan.at_ns) if len(self.first_seen) < len(self._truth.launches) else np.empty(0, np.int64):
-            launch_id = self._truth.launches[int(index)].launch_id
-            self.first_seen.setdefault(launch_id, (scan.at_ns, scan.at_ns))
+    def _note_seen(self, scan: Scan) -> None:
+        """For the scorer: when each launch could first be seen, and when it first was detected."""
+        for index in scan.visible.tolist():
+            self._visible_ns.setdefault(index, scan.at_ns)
+        for index in scan.origin[scan.origin >= 0].tolist():
+            launch_id = self._truth.launches[index].launch_id
+            self.first_seen.setdefault(launch_id, (self._visible_ns[index], scan.at_ns))
 
 
-def _merged(scanners: list[Scanner]) -> Iterator[tuple[Scan, Scanner]]:
+def _merged(scanners: list[Scanner]) -> Iterator[Scan]:
     """The scans of all sensors in order of time; at the same instant by pedigree bit."""
-
-    def keyed(scanner: Scanner) -> Iterator[tuple[int, int, Scan, Scanner]]:
-        for scan in scanner.scans():
-            yield scan.at_ns, scan.bit, scan, scanner
-
-    for _, _, scan, scanner in heapq.merge(*map(keyed, scanners), key=lambda item: item[:2]):
-        yield scan, scanner
+    yield from heapq.merge(*(scanner.scans() for scanner in scanners), key=lambda scan: (scan.at_ns, scan.bit))

@@ -1,9 +1,11 @@
-"""The national tracker's filter: two models of motion, boost and coast, mixed by their probabilities (IMM). Kernels.
+"""The national tracker's filter: models of motion mixed by their probabilities (IMM), sensor biases considered. Kernels.
 
-State (9,): ECEF position m, velocity m/s, thrust acceleration m/s2. Boost: free flight plus a thrust acceleration that wanders
-(white jerk). Coast: free flight, no thrust, small process noise, larger where drag bites. Interacting multiple models: Blom and
-Bar-Shalom, IEEE Trans. AC 33(8), 1988. Updates are in Joseph form, from a detection's position and information matrix, which
-may be singular (an infrared line of sight). Nothing here knows about sensors, or which detection belongs to which track.
+A track is x (5, 9), cov (5, 9, 9), cross (5, 9, 3 s) and mu (5,): by model the state (`sensors.motion`), its covariance, its
+covariance with the biases of the nation's s sensors, and the model's probability. Interacting multiple models: Blom and
+Bar-Shalom, IEEE Trans. AC 33(8), 1988. Biases are considered, not estimated (Schmidt-Kalman: Schmidt, Advances in Control Systems
+3, 1966; Woodbury and Junkins, AIAA 2010-7752): each is of unit variance and stays so, and no number of detections averages it out
+of a covariance. Updates are in Joseph form, from a detection's position and information matrix, which may be singular (an
+infrared line of sight). Nothing here knows about sensors, or which detection belongs to which track.
 """
 
 from __future__ import annotations
@@ -14,96 +16,91 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physics.compile import jit
-from physics.motion import drag_acceleration
-from physics.propagate import transition
+from sensors.motion import BOOST, COAST, GLIDE, MODELS, REENTRY, STAGING, air_share, move, usual_drag
 
 Float = NDArray[np.float64]
 
-BOOST, COAST = 0, 1
-_JERK_PSD = 160.0  # m2/s5: thrust acceleration wanders by about 13 m/s2 in a second
-_COAST_PSD = 0.01  # m2/s3: what the ballistic model leaves out
-_DRAG_BETA_KG_M2 = 5_000.0  # drag of an unknown body is of the size that this ballistic coefficient gives ...
-_DRAG_S = 4.0  # ... and steady for some seconds: the PSD is the drag squared times this
-_THRUST_SIGMA_M_S2 = 30.0  # of thrust, each axis, where it may begin or its direction is not known
-_REST_SIGMA_M_S2 = 0.05  # of thrust in coast: none
-_BURN_S = 60.0  # mean burn left
-_RELIGHT_S = 3000.0  # mean coast before a next stage
+_BURN_S = 60.0  # mean burn left of a stage
+_STAGING_S = 3.0  # mean length of a change of stage
+_LAST_STAGE = 0.5  # probability that a burnout is the last
+_GLIDES = 0.01  # probability that what enters the air glides
+_GLIDE_S, _BALLISTIC_S = 30.0, 1000.0  # mean length of a glide, and mean time until one begins
+_RELIGHT_S = 1e9  # mean coast before a next stage: none is known to wait, and what is mixed in widens every coast
+_RELIGHT_SIGMA_M_S2 = 30.0  # of the thrust of a stage that lights, each axis
+_LEAST = 1e-12  # no model's probability falls below
+_COUNTS = 1e-3  # a model less likely than this opens no gate
+_BELIEVED = 0.01  # what is less likely a track's does not widen it
 _SMALL = 1e-12
 
 
 @jit
-def _coast_psd(state: Float) -> float:
-    """Process noise of free flight, m2/s3: small in space, the square of the drag where there is air."""
-    drag = drag_acceleration(state, _DRAG_BETA_KG_M2)
-    psd: float = _COAST_PSD + _DRAG_S * (drag[0] ** 2 + drag[1] ** 2 + drag[2] ** 2)
-    return psd
+def _switch(mu: Float, air: float, dt_s: float) -> Float:
+    """Markov transition probabilities (5, 5) over dt_s: burnout, another stage; coast and re-entry by how much air there is."""
+    out = np.zeros((MODELS, MODELS))
+    change = 1.0 - math.exp(-dt_s / _BURN_S)
+    over = 1.0 - math.exp(-dt_s / _STAGING_S)
+    over_glide, begin_glide = math.exp(-dt_s / _GLIDE_S), 1.0 - math.exp(-dt_s / _BALLISTIC_S)
+    relight = 1.0 - math.exp(-dt_s / _RELIGHT_S)
+    out[BOOST, BOOST], out[BOOST, STAGING] = 1.0 - change, change * (1.0 - _LAST_STAGE)
+    out[STAGING, STAGING], out[STAGING, BOOST] = 1.0 - over, over * (1.0 - _LAST_STAGE)
+    for i in range(MODELS):
+        if i >= COAST:
+            out[i, STAGING] = relight
+        free = 1.0 - out[i, BOOST] - out[i, STAGING]
+        glide = over_glide if i == GLIDE else begin_glide if i == REENTRY else _GLIDES
+        out[i, COAST], out[i, REENTRY], out[i, GLIDE] = free * (1.0 - air), free * air * (1.0 - glide), free * air * glide
+    return out
 
 
 @jit
-def _move(x: Float, cov: Float, dt_s: float, model: int) -> tuple[Float, Float]:
-    """One model's prediction of state (9,) and covariance (9, 9) over dt_s >= 0 seconds."""
-    flown, phi = transition(x[:6], dt_s)
-    f = np.zeros((9, 9))
-    f[:6, :6] = phi
-    q = np.zeros((9, 9))
-    t = dt_s
-    out = np.zeros(9)
-    out[:6] = flown
-    if model == BOOST:
-        for i in range(3):
-            f[i, i + 6] = 0.5 * t * t
-            f[i + 3, i + 6] = t
-            f[i + 6, i + 6] = 1.0
-            out[i] += 0.5 * t * t * x[i + 6]
-            out[i + 3] += t * x[i + 6]
-            out[i + 6] = x[i + 6]
-            q[i, i] = _JERK_PSD * t**5 / 20.0
-            q[i + 3, i + 3] = _JERK_PSD * t**3 / 3.0
-            q[i + 6, i + 6] = _JERK_PSD * t
-            q[i, i + 3] = _JERK_PSD * t**4 / 8.0
-            q[i, i + 6] = _JERK_PSD * t**3 / 6.0
-            q[i + 3, i + 6] = _JERK_PSD * t**2 / 2.0
-            q[i + 3, i] = q[i, i + 3]
-            q[i + 6, i] = q[i, i + 6]
-            q[i + 6, i + 3] = q[i + 3, i + 6]
-    else:
-        psd = _coast_psd(flown)
-        for i in range(3):
-            q[i, i] = psd * t**3 / 3.0
-            q[i, i + 3] = psd * t * t / 2.0
-            q[i + 3, i] = q[i, i + 3]
-            q[i + 3, i + 3] = psd * t
-            q[i + 6, i + 6] = _REST_SIGMA_M_S2**2
-    spread = f @ cov @ f.T + q
-    return out, 0.5 * (spread + spread.T)
+def entered(x: Float, cov: Float, cross: Float, i: int, j: int) -> tuple[Float, Float, Float]:
+    """A track of model i as it begins in model j: the force is what j begins with, and has to do with nothing before it."""
+    y, p, c = x.copy(), cov.copy(), cross.copy()
+    if i == j or (i < COAST and j < COAST) or (i > COAST and j > COAST):
+        return y, p, c
+    y[6:], p[6:, :], p[:, 6:], c[6:, :] = 0.0, 0.0, 0.0, 0.0
+    if j > COAST:
+        drag, spread = usual_drag(x[:6])
+        y[6:] = drag
+        p[6:, 6:] = spread
+    elif j < COAST:
+        p[6:, 6:] = _RELIGHT_SIGMA_M_S2**2 * np.eye(3)
+    return y, p, c
 
 
 @jit
-def predict(x: Float, cov: Float, mu: Float, dt_s: float) -> tuple[Float, Float, Float]:
-    """Mix and predict one track: x (2, 9), cov (2, 9, 9), mu (2,) model probabilities, over dt_s >= 0 seconds."""
+def predict(x: Float, cov: Float, cross: Float, mu: Float, dt_s: float) -> tuple[Float, Float, Float, Float]:
+    """Mix and predict one track over dt_s >= 0 seconds."""
     if dt_s <= 0.0:
-        return x.copy(), cov.copy(), mu.copy()
-    stay = np.empty((2, 2))
-    stay[BOOST, COAST] = 1.0 - math.exp(-dt_s / _BURN_S)
-    stay[COAST, BOOST] = 1.0 - math.exp(-dt_s / _RELIGHT_S)
-    stay[BOOST, BOOST] = 1.0 - stay[BOOST, COAST]
-    stay[COAST, COAST] = 1.0 - stay[COAST, BOOST]
-    ahead = mu @ stay
-    out, out_cov = np.empty((2, 9)), np.empty((2, 9, 9))
-    for j in range(2):
-        mixed, mixed_cov = np.zeros(9), np.zeros((9, 9))
-        for i in range(2):
-            mixed += mu[i] * stay[i, j] / ahead[j] * x[i]
-        for i in range(2):
-            d = x[i] - mixed
-            mixed_cov += mu[i] * stay[i, j] / ahead[j] * (cov[i] + np.outer(d, d))
-        if j == BOOST and mu[BOOST] < 0.5:
-            for k in range(6, 9):  # a stage that lights now thrusts with any strength in any direction
-                mixed_cov[k, k] += _THRUST_SIGMA_M_S2**2 * mu[COAST] * stay[COAST, BOOST] / ahead[j]
-        moved, moved_cov = _move(mixed, mixed_cov, dt_s, j)
+        return x.copy(), cov.copy(), cross.copy(), mu.copy()
+    likely = x[np.argmax(mu)]
+    switch = _switch(mu, air_share(likely[:6]), dt_s)
+    ahead = mu @ switch
+    out, out_cov, out_cross = np.empty_like(x), np.empty_like(cov), np.empty_like(cross)
+    for j in range(MODELS):
+        if ahead[j] <= 0.0:  # re-entry in vacuum, coast in air: asleep
+            out[j], out_cov[j], out_cross[j] = x[j], cov[j], cross[j]
+            continue
+        share = mu * switch[:, j] / ahead[j]
+        mixed, mixed_cov, mixed_cross = np.zeros(9), np.zeros((9, 9)), np.zeros(cross.shape[1:])
+        begun = np.empty((MODELS, 9))
+        for i in range(MODELS):
+            if share[i] > 0.0:
+                y, p, c = entered(x[i], cov[i], cross[i], i, j)
+                begun[i] = y
+                mixed += share[i] * y
+                mixed_cov += share[i] * p
+                mixed_cross += share[i] * c
+        for i in range(MODELS):
+            if share[i] > 0.0:
+                d = begun[i] - mixed
+                mixed_cov += share[i] * np.outer(d, d)
+        moved, f, q = move(mixed, dt_s, j)
+        spread = f @ mixed_cov @ f.T + q
         out[j] = moved
-        out_cov[j] = moved_cov
-    return out, out_cov, ahead
+        out_cov[j] = 0.5 * (spread + spread.T)
+        out_cross[j] = f @ mixed_cross
+    return out, out_cov, out_cross, ahead
 
 
 @jit
@@ -132,10 +129,25 @@ def _inverse3(s: Float) -> tuple[Float, float]:
 
 
 @jit
-def innovation(x: Float, cov: Float, position: Float, root: Float) -> tuple[float, float]:
-    """Squared Mahalanobis distance and log-likelihood (less a constant) of a detection under one model's state and covariance.
+def spread_of(cov: Float, cross: Float, bias: Float) -> Float:
+    """Covariance (3, 3) of a predicted detection less its noise: of the position (its part of `cov`), of the sensor's biases
+    (bias (3, 3): what a unit of each does), and of what they share (cross (3, 3): position by bias).
+    """
+    out = np.empty((3, 3))
+    for a in range(3):
+        for b in range(3):
+            total = cov[a, b]
+            for k in range(3):
+                total += cross[a, k] * bias[b, k] + bias[a, k] * cross[b, k] + bias[a, k] * bias[b, k]
+            out[a, b] = total
+    return out
 
-    `root` is the square root L of the detection's information: distance^2 = d^T L (I + L^T P L)^-1 L^T d, singular or not.
+
+@jit
+def innovation(x: Float, spread: Float, position: Float, root: Float) -> tuple[float, float]:
+    """Squared Mahalanobis distance and log-likelihood (less a constant) of a detection under one model's state and spread.
+
+    `root` is the square root L of the detection's information: distance^2 = d^T L (I + L^T S L)^-1 L^T d, singular or not.
     """
     s, w = np.eye(3), np.zeros(3)
     for a in range(3):
@@ -143,7 +155,7 @@ def innovation(x: Float, cov: Float, position: Float, root: Float) -> tuple[floa
             w[a] += root[i, a] * (position[i] - x[i])
             for b in range(3):
                 for j in range(3):
-                    s[a, b] += root[i, a] * cov[i, j] * root[j, b]
+                    s[a, b] += root[i, a] * spread[i, j] * root[j, b]
     inverse, det = _inverse3(s)
     distance2 = 0.0
     for a in range(3):
@@ -153,72 +165,153 @@ def innovation(x: Float, cov: Float, position: Float, root: Float) -> tuple[floa
 
 
 @jit
-def update(x: Float, cov: Float, mu: Float, position: Float, information: Float) -> tuple[Float, Float, Float]:
-    """Update one track (shapes as in `predict`) with one detection, Joseph form; mu by the likelihoods."""
-    out, out_cov, weight = np.empty((2, 9)), np.empty((2, 9, 9)), np.empty(2)
-    root = square_root(information)
-    for j in range(2):
-        h = np.zeros((3, 9))  # whitened: the noise of root^T z is I on the directions that are measured
-        h[:, :3] = root.T
-        s = np.eye(3) + h @ cov[j] @ h.T
-        gain = np.linalg.solve(s, h @ cov[j]).T
-        d = root.T @ (position - x[j, :3])
-        out[j] = x[j] + gain @ d
-        keep = np.eye(9) - gain @ h
-        after = keep @ cov[j] @ keep.T + gain @ gain.T
-        out_cov[j] = 0.5 * (after + after.T)
-        weight[j] = -0.5 * ((d * np.linalg.solve(s, d)).sum() + math.log(max(np.linalg.det(s), _SMALL)))
-    top = weight.max()
-    after_mu = np.empty(2)
-    for j in range(2):
-        after_mu[j] = max(mu[j] * math.exp(weight[j] - top), 1e-6)
-    return out, out_cov, after_mu / after_mu.sum()
+def _corrected(
+    x: Float, cov: Float, cross: Float, position: Float, root: Float, bias: Float, first: int
+) -> tuple[Float, Float, Float, float]:
+    """One model's state (9,), covariances (9, 9) and (9, 3 s) after a detection, and its log-likelihood less a constant.
+
+    `root` is the square root of the detection's information, and whitens it: noise of root^T z is I on what is measured. `first`
+    is the column of `cross` where the sensor's biases begin.
+    """
+    biased = root.T @ bias
+    shared = np.ascontiguousarray(cross[:, first : first + 3])
+    seen = np.ascontiguousarray(cov[:, :3]) @ root + shared @ biased.T
+    s = np.eye(3) + root.T @ np.ascontiguousarray(seen[:3]) + biased @ (root.T @ shared[:3]).T + biased @ biased.T
+    inverse, det = _inverse3(s)
+    gain = seen @ inverse
+    d = root.T @ (position - x[:3])
+    keep = np.eye(9)
+    keep[:, :3] -= gain @ root.T
+    moved = keep @ shared @ (gain @ biased).T
+    after = keep @ cov @ keep.T - moved - moved.T + gain @ (np.eye(3) + biased @ biased.T) @ gain.T
+    after_cross = keep @ cross
+    after_cross[:, first : first + 3] -= gain @ biased
+    return x + gain @ d, 0.5 * (after + after.T), after_cross, -0.5 * ((d * (inverse @ d)).sum() + math.log(max(det, _SMALL)))
+
+
+@jit
+def update(
+    x: Float,
+    cov: Float,
+    cross: Float,
+    mu: Float,
+    chosen: int,
+    belief: Float,
+    positions: Float,
+    information: Float,
+    bias: Float,
+    sensor: int,
+) -> tuple[Float, Float, Float, Float]:
+    """Update one track with the `chosen` one of n detections of its nation's `sensor`-th sensor, or with none (-1).
+
+    The estimate goes where the chosen detection takes it; the covariance is the mean square about that estimate over all that may
+    be the track's, belief (n,), and over none being, the rest: an ambiguous choice stays a wide one.
+    """
+    others = 0.0
+    for k in range(len(belief)):
+        others += belief[k] if belief[k] >= _BELIEVED or k == chosen else 0.0
+    none = max(1.0 - others, 0.0)
+    if none < _BELIEVED and chosen >= 0:
+        none = 0.0
+    n = len(belief)
+    states, covs, crosses = np.empty((n + 1, MODELS, 9)), np.empty((n + 1, MODELS, 9, 9)), np.empty((n + 1, *cross.shape))
+    share = np.zeros((n + 1, MODELS))
+    states[n], covs[n], crosses[n] = x, cov, cross
+    share[n] = none * mu
+    first = 3 * sensor
+    for k in range(n):
+        if not (belief[k] >= _BELIEVED or k == chosen):
+            continue
+        root = square_root(information[k])
+        likes = np.full(MODELS, -np.inf)
+        for j in range(MODELS):
+            if mu[j] > 0.0:
+                a, b, c, likes[j] = _corrected(x[j], cov[j], cross[j], positions[k], root, bias[k], first)
+                states[k, j], covs[k, j], crosses[k, j] = a, b, c
+        like = np.where(mu > 0.0, np.maximum(mu * np.exp(likes - likes.max()), _LEAST), 0.0)
+        share[k] = max(belief[k], 1e-3) * like / like.sum()
+    at = chosen if chosen >= 0 else n
+    out, out_cov, out_cross, out_mu = x.copy(), cov.copy(), cross.copy(), np.zeros(MODELS)
+    for j in range(MODELS):
+        if mu[j] <= 0.0:
+            continue
+        total = share[:, j].sum()
+        out_mu[j] = total
+        out[j] = states[at, j]
+        out_cov[j] = 0.0
+        out_cross[j] = 0.0
+        for k in range(n + 1):
+            if share[k, j] > 0.0:
+                d = states[k, j] - out[j]
+                out_cov[j] += share[k, j] / total * (covs[k, j] + np.outer(d, d))
+                out_cross[j] += share[k, j] / total * crosses[k, j]
+    return out, out_cov, out_cross, out_mu / out_mu.sum()
 
 
 @jit
 def combined(x: Float, cov: Float, mu: Float) -> tuple[Float, Float]:
-    """Position and velocity (6,) and covariance (6, 6) of a track over both models."""
-    mean = mu[0] * x[0, :6] + mu[1] * x[1, :6]
-    spread = np.zeros((6, 6))
-    for j in range(2):
+    """Position and velocity (6,) and covariance (6, 6) of a track over all models."""
+    mean, spread = np.zeros(6), np.zeros((6, 6))
+    for j in range(MODELS):
+        mean += mu[j] * x[j, :6]
+    for j in range(MODELS):
         d = x[j, :6] - mean
         spread += mu[j] * (cov[j, :6, :6] + np.outer(d, d))
     return mean, spread
 
 
 @jit
-def predict_all(x: Float, cov: Float, mu: Float, dt_s: Float) -> tuple[Float, Float, Float]:
-    """`predict` for n tracks: x (n, 2, 9), cov (n, 2, 9, 9), mu (n, 2), dt_s (n,)."""
-    out, out_cov, out_mu = np.empty_like(x), np.empty_like(cov), np.empty_like(mu)
+def predict_all(x: Float, cov: Float, cross: Float, mu: Float, dt_s: Float) -> tuple[Float, Float, Float, Float]:
+    """`predict` for n tracks, each over its own dt_s (n,)."""
+    out, out_cov, out_cross, out_mu = np.empty_like(x), np.empty_like(cov), np.empty_like(cross), np.empty_like(mu)
     for i in range(x.shape[0]):
-        a, b, c = predict(x[i], cov[i], mu[i], dt_s[i])
+        a, b, c, d = predict(x[i], cov[i], cross[i], mu[i], dt_s[i])
         out[i] = a
         out_cov[i] = b
-        out_mu[i] = c
-    return out, out_cov, out_mu
+        out_cross[i] = c
+        out_mu[i] = d
+    return out, out_cov, out_cross, out_mu
 
 
 @jit
-def gate_all(x: Float, cov: Float, mu: Float, positions: Float, information: Float, gate: float, near_m: float) -> Float:
-    """Cost (tracks, detections) of each pair: -log-likelihood over both models; inf outside the gate (squared distance).
+def gate_all(
+    x: Float,
+    cov: Float,
+    cross: Float,
+    mu: Float,
+    positions: Float,
+    information: Float,
+    bias: Float,
+    sensor: int,
+    gate: float,
+    near_m: float,
+) -> Float:
+    """Cost (tracks, detections) of each pair: -log-likelihood over the models; inf outside the gate (squared distance).
 
     Pairs further apart than `near_m` and six sigma are out without the algebra; for lines of sight `near_m` is infinite, as a
     position on one says nothing of the distance.
     """
     tracks, detections = x.shape[0], positions.shape[0]
     cost = np.full((tracks, detections), np.inf)
+    first = 3 * sensor
     for k in range(detections):
         root = square_root(information[k])
         for i in range(tracks):
             gap2 = 0.0
             for a in range(3):
                 gap2 += (positions[k, a] - x[i, 0, a]) ** 2
-            spread = math.sqrt(cov[i, 0, 0, 0] + cov[i, 0, 1, 1] + cov[i, 0, 2, 2])
-            if math.sqrt(gap2) > near_m + 6.0 * spread:
+            wide = math.sqrt(cov[i, 0, 0, 0] + cov[i, 0, 1, 1] + cov[i, 0, 2, 2])
+            if math.sqrt(gap2) > near_m + 6.0 * wide:
                 continue
-            near0, like0 = innovation(x[i, 0], cov[i, 0], positions[k], root)
-            near1, like1 = innovation(x[i, 1], cov[i, 1], positions[k], root)
-            if min(near0, near1) <= gate:
-                top = max(like0, like1)
-                cost[i, k] = -top - math.log(mu[i, 0] * math.exp(like0 - top) + mu[i, 1] * math.exp(like1 - top) + 1e-300)
+            nearest, likes = np.inf, np.empty(MODELS)
+            for j in range(MODELS):
+                if mu[i, j] <= 0.0:
+                    likes[j] = -np.inf
+                    continue
+                spread = spread_of(cov[i, j], cross[i, j, :, first : first + 3], bias[k])
+                near, likes[j] = innovation(x[i, j], spread, positions[k], root)
+                nearest = min(nearest, near) if mu[i, j] > _COUNTS else nearest
+            if nearest <= gate:
+                top = likes.max()
+                cost[i, k] = -top - math.log((mu[i] * np.exp(likes - top)).sum() + 1e-300)
     return cost

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from itertools import pairwise
 from typing import Annotated, Final
 
 import numpy as np
@@ -15,8 +16,7 @@ from numpy.typing import NDArray
 from bus.errors import BadInput
 from bus.release import Nation
 from bus.settings import from_toml
-from physics.constants import EARTH_A_M
-from physics.frames import enu_matrix, geodetic_to_ecef
+from physics.frames import ground_distance_m
 from sensors.missiles import CATALOGUE
 
 Float = NDArray[np.float64]
@@ -25,13 +25,26 @@ RADAR: Final = 1  # the wire's phenomenology bits
 INFRARED: Final = 2
 _FILE: Final = "sensors.toml"
 _GEO_RADIUS_M: Final = 42_164_000.0
+_KNOT_M_S: Final = 1852.0 / 3600.0
 
 Positive = Annotated[float, Meta(gt=0.0, description="a number above 0")]
 NotNegative = Annotated[float, Meta(ge=0.0, description="a number from 0")]
 
 
+class Waypoint(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A place that a ship sails by."""
+
+    lat_deg: Annotated[float, Meta(ge=-90, le=90, description="degrees, -90 to 90")]
+    lon_deg: Annotated[float, Meta(ge=-180, le=180, description="degrees, -180 to 180")]
+
+
 class Radar(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="radar", tag_field="kind"):
-    """One radar: place, face, reach, one-sigma noise and bias of range (m) and of each angle (mrad), and its scan."""
+    """One radar: place, face and reach; what it detects, how well it measures, what it resolves, and how often it looks.
+
+    A target of 1 m2 has a signal-to-noise ratio of 13 dB at `one_m2_km`. `cell_m` and `beam_deg` are its resolution in range and
+    in angle; errors shrink with signal down to the floors; biases are one-sigma and hold for an exercise. It looks at what it
+    tracks every `track_s`, and at each part of its face every `search_s`. A ship sails by `path` and back, for ever.
+    """
 
     nation: Nation
     bit: Annotated[int, Meta(ge=0, le=31, description="pedigree bit, 0 to 31, one a sensor")]
@@ -39,42 +52,72 @@ class Radar(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="
     lat_deg: Annotated[float, Meta(ge=-90, le=90, description="degrees, -90 to 90")]
     lon_deg: Annotated[float, Meta(ge=-180, le=180, description="degrees, -180 to 180")]
     height_m: Annotated[float, Meta(ge=0, le=5000, description="metres, 0 to 5000: not under the ground")] = 100.0
+    path: tuple[Waypoint, ...] = ()
+    speed_kn: Annotated[float, Meta(ge=0, le=60, description="knots, 0 to 60")] = 0.0
     az_min_deg: float = 0.0
     az_max_deg: float = 360.0
     el_min_deg: Annotated[float, Meta(ge=0, lt=90, description="degrees, 0 to 90")] = 1.0
     range_km: Positive
-    range_sigma_m: Positive
-    angle_sigma_mrad: Positive
+    one_m2_km: Positive
+    false_alarm: Annotated[float, Meta(gt=0, lt=0.1, description="probability a look, above 0, below 0.1")] = 1e-6
+    cell_m: Positive
+    beam_deg: Annotated[float, Meta(gt=0, le=30, description="degrees, above 0, at most 30")]
+    range_floor_m: NotNegative
+    angle_floor_mrad: NotNegative
     range_bias_m: NotNegative
     angle_bias_mrad: NotNegative
-    interval_s: Positive
-    detection: Annotated[float, Meta(gt=0, le=1, description="probability a scan, above 0, at most 1")]
+    track_s: Positive
+    search_s: Positive
     false_alarms: NotNegative
 
     @property
-    def position(self) -> Float:
-        """ECEF position (3,), m."""
-        return geodetic_to_ecef(math.radians(self.lat_deg), math.radians(self.lon_deg), self.height_m)
+    def interval_s(self) -> float:
+        """Seconds between its scans."""
+        return self.track_s
 
-    @property
-    def enu(self) -> Float:
-        """Rotation (3, 3) from ECEF to the radar's east, north, up."""
-        return enu_matrix(math.radians(self.lat_deg), math.radians(self.lon_deg))
+    def place_at(self, since_s: float) -> tuple[float, float]:
+        """Latitude and longitude, rad, so many seconds into an exercise: at sea, on straight lines between the waypoints."""
+        here = Waypoint(lat_deg=self.lat_deg, lon_deg=self.lon_deg)
+        legs = list(pairwise((here, *self.path)))
+        lengths_m = [_apart_m(one, other) for one, other in legs]
+        whole_m = sum(lengths_m)
+        if whole_m <= 0.0 or self.speed_kn <= 0.0:
+            return math.radians(self.lat_deg), math.radians(self.lon_deg)
+        sailed_m = max(since_s, 0.0) * self.speed_kn * _KNOT_M_S % (2.0 * whole_m)
+        sailed_m = min(sailed_m, 2.0 * whole_m - sailed_m)
+        leg = 0
+        while leg < len(legs) - 1 and sailed_m > lengths_m[leg]:
+            sailed_m -= lengths_m[leg]
+            leg += 1
+        (one, other), share = legs[leg], min(sailed_m / max(lengths_m[leg], 1e-9), 1.0)
+        lat_deg = one.lat_deg + share * (other.lat_deg - one.lat_deg)
+        return math.radians(lat_deg), math.radians(one.lon_deg + share * (other.lon_deg - one.lon_deg))
 
 
 class Infrared(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="infrared", tag_field="kind"):
-    """One geostationary infrared satellite: longitude, one-sigma noise and bias of each angle (urad), scan, cloud break."""
+    """One geostationary infrared satellite: longitude, sensitivity, resolution, errors, scan, and the cloud break.
+
+    `noise_kw_sr` is the radiant intensity that its noise equals at 38,000 km. Errors of each angle shrink with signal down to
+    the floor; the bias is one-sigma and holds for an exercise.
+    """
 
     nation: Nation
     bit: Annotated[int, Meta(ge=0, le=31, description="pedigree bit, 0 to 31, one a sensor")]
     source: str
     lon_deg: Annotated[float, Meta(ge=-180, le=180, description="degrees, -180 to 180")]
-    angle_sigma_urad: Positive
+    noise_kw_sr: Positive
+    threshold: Annotated[float, Meta(ge=3, le=20, description="signal-to-noise ratio, 3 to 20")] = 6.0
+    pixel_urad: Positive
+    angle_floor_urad: NotNegative
     angle_bias_urad: NotNegative
     cloud_break_km: NotNegative
-    interval_s: Positive
-    detection: Annotated[float, Meta(gt=0, le=1, description="probability a scan, above 0, at most 1")]
+    scan_s: Positive
     false_alarms: NotNegative
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds between its scans."""
+        return self.scan_s
 
     @property
     def position(self) -> Float:
@@ -111,9 +154,5 @@ def find_sensors(names: list[str], nation: Nation, source: str) -> dict[str, Sen
     return chosen
 
 
-def earth_hides(satellite_m: Float, point_m: Float) -> bool:
-    """Whether the Earth (a sphere of the equatorial radius less 22 km) stands between a satellite and a point."""
-    along = point_m - satellite_m
-    share = -float(satellite_m @ along) / float(along @ along)
-    nearest = satellite_m + min(max(share, 0.0), 1.0) * along
-    return bool(np.linalg.norm(nearest) < EARTH_A_M - 22e3)
+def _apart_m(one: Waypoint, other: Waypoint) -> float:
+    return ground_distance_m(*(math.radians(x) for x in (one.lat_deg, one.lon_deg, other.lat_deg, other.lon_deg)))

@@ -11,8 +11,13 @@ from msgspec import Meta, Struct
 
 from bus.errors import BadInput
 from bus.settings import from_toml
+from physics.constants import STANDARD_GRAVITY_M_S2
 
 CATALOGUE: Final = Path(__file__).parent / "catalogue"
+
+# About 1 MW/sr for a large liquid first stage and tens of kW/sr for a short-range missile: textbook orders of magnitude,
+# notional.
+_PLUME_W_SR_PER_N: Final = 0.4
 
 Positive = Annotated[float, Meta(gt=0.0, description="a number above 0")]
 
@@ -26,6 +31,11 @@ class Stage(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     burn_s: Positive
     diameter_m: Positive
 
+    @property
+    def plume_w_sr(self) -> float:
+        """Radiant intensity of its plume in the band that satellites see, W/sr: in proportion to its thrust (notional)."""
+        return _PLUME_W_SR_PER_N * self.propellant_kg / self.burn_s * self.isp_s * STANDARD_GRAVITY_M_S2
+
 
 class Glide(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A band of altitude, km, in which a type that has passed its apogee lifts, and its ratio of lift to drag there."""
@@ -35,6 +45,14 @@ class Glide(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     lift_to_drag: Annotated[float, Meta(gt=0.0, le=6.0, description="a ratio, above 0, at most 6")]
 
 
+class CrossSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Mean radar cross-section by phase, m2; it fluctuates from look to look (Swerling I)."""
+
+    boost: Positive
+    coast: Positive
+    reentry: Positive
+
+
 class MissileType(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One type: its stages from the ground up, the payload, the ballistic coefficient after burnout, and where it glides."""
 
@@ -42,6 +60,7 @@ class MissileType(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     source: str
     payload_kg: Positive
     beta_kg_m2: Positive
+    rcs_m2: CrossSection
     stage: Annotated[tuple[Stage, ...], Meta(min_length=1, description="one or more stages")]
     glide: tuple[Glide, ...] = ()
 

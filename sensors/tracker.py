@@ -4,7 +4,7 @@ Detections go to tracks by global nearest neighbour over the filter's likelihood
 enough hits confirm it and give it its number; a run of misses ends it. A track lives on without detections for a while, wider
 every second, and then ends as what it looks like: come down, lost, or never there.
 
-The reported covariance is the filter's and, added, the bias of the sensors that fed it: averaging takes out noise, never bias.
+The reported covariance holds the biases of the sensors that fed the track: averaging takes out noise, never bias.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from scipy.optimize import linear_sum_assignment
 
 from bus.columns import Reports, pack_cov, to_u1
 from physics.frames import altitude_m
+from sensors.associate import marginals
 from sensors.detect import Scan
-from sensors.filter import combined, gate_all, predict, predict_all, update
+from sensors.filter import combined, entered, gate_all, predict, predict_all, update
 from sensors.instruments import INFRARED, RADAR
+from sensors.motion import BOOST, MODELS, STAGING, air_share
 
 Float = NDArray[np.float64]
 EndReason = Literal["impact", "lost", "false"]
@@ -30,6 +32,11 @@ EndReason = Literal["impact", "lost", "false"]
 GATE: Final = 28.0  # squared distance; chi-square of 3 degrees of freedom leaves out 4 in a million
 NEAR_M: Final = 30e3  # a radar's detection further than this, and six sigma, from a prediction is not its track's
 MISS_COST: Final = 25.0  # what it costs to leave a detection to no track, in negative log-likelihood
+NONE_COST: Final = {
+    RADAR: 16.0,
+    INFRARED: 9.0,
+}  # the same, when asking how sure a choice is: a new missile is not rare in a salvo
+DOUBT: Final = 0.05  # probability that a detection given to another track was this one's, from which on it matters
 RADAR_HITS: Final = 4  # hits that confirm a track seen by radar
 INFRARED_HITS: Final = 2  # and by infrared alone, where clutter is rare: two sights of one rising plume
 TENTATIVE_S: Final = 25.0  # a tentative track not confirmed by then ends
@@ -50,6 +57,7 @@ class Track:
 
     x: Float
     cov: Float
+    cross: Float
     mu: Float
     at_ns: int
     first_ns: int
@@ -60,7 +68,6 @@ class Track:
     misses: int = 0
     pedigree: int = 0
     phenomenology: int = 0
-    bias: dict[int, Float] = field(default_factory=dict)  # by sensor bit: bias covariance (3, 3) at its latest detection
     origins: Counter[int] = field(default_factory=Counter)
 
     def take(self, scan: Scan, k: int) -> None:
@@ -69,7 +76,6 @@ class Track:
         self.misses = 0
         self.pedigree |= 1 << scan.bit
         self.phenomenology |= scan.phenomenology
-        self.bias[scan.bit] = scan.bias_cov[k]
         self.origins[int(scan.origin[k])] += 1
 
 
@@ -82,10 +88,11 @@ class Ended:
 
 
 class NationalTracker:
-    """The tracks of one nation."""
+    """The tracks of one nation, whose sensors have these pedigree bits."""
 
-    def __init__(self) -> None:
+    def __init__(self, bits: list[int]) -> None:
         self.tracks: list[Track] = []
+        self._slots = {bit: slot for slot, bit in enumerate(sorted(bits))}  # where a sensor's biases stand in a track
         self._last_number = 0
 
     def step(self, scan: Scan) -> tuple[list[Track], list[Ended]]:
@@ -93,11 +100,12 @@ class NationalTracker:
         self._predict(scan.at_ns)
         taken = self._associate(scan)
         self._initiate(scan, taken)
+        ended = self._end(scan)
         confirmed = [track for track in self.tracks if self._confirms(track)]
         for track in confirmed:
             self._last_number += 1
             track.number, track.confirmed_ns = self._last_number, scan.at_ns
-        return confirmed, self._end(scan)
+        return confirmed, ended
 
     def live(self) -> list[Track]:
         """The confirmed tracks, by number."""
@@ -107,40 +115,49 @@ class NationalTracker:
         if not self.tracks:
             return
         dt_s = np.array([(at_ns - track.at_ns) / 1e9 for track in self.tracks])
-        x, cov, mu = predict_all(
-            np.array([track.x for track in self.tracks]),
-            np.array([track.cov for track in self.tracks]),
-            np.array([track.mu for track in self.tracks]),
-            dt_s,
-        )
+        x, cov, cross, mu = predict_all(*_stacked(self.tracks), dt_s)
         for i, track in enumerate(self.tracks):
-            track.x, track.cov, track.mu, track.at_ns = x[i], cov[i], mu[i], max(at_ns, track.at_ns)
+            track.x, track.cov, track.cross, track.mu, track.at_ns = x[i], cov[i], cross[i], mu[i], max(at_ns, track.at_ns)
 
     def _associate(self, scan: Scan) -> set[int]:
         """Give detections to tracks; the detections that were taken."""
-        n = len(scan.position)
+        n, slot = len(scan.position), self._slots[scan.bit]
         if not n or not self.tracks:
             for track in self.tracks:
                 self._miss(track, scan)
             return set()
+        stacked = _stacked(self.tracks)
         cost = gate_all(
-            np.array([track.x for track in self.tracks]),
-            np.array([track.cov for track in self.tracks]),
-            np.array([track.mu for track in self.tracks]),
+            *stacked,
             scan.position,
             scan.information,
+            scan.bias,
+            slot,
             GATE,
             math.inf if scan.phenomenology == INFRARED else NEAR_M,
         )
+        belief = marginals(np.exp(NONE_COST[scan.phenomenology] - cost))
         # A tentative track yields to a confirmed one where both could take a detection.
         cost += np.array([0.0 if track.number else 4.0 for track in self.tracks])[:, None]
         wide = np.minimum(cost, MISS_COST)
         rows, columns = linear_sum_assignment(wide)
         pairs = {int(i): int(k) for i, k in zip(rows, columns, strict=True) if cost[i, k] < MISS_COST}
         for i, track in enumerate(self.tracks):
-            if i in pairs:
-                k = pairs[i]
-                track.x, track.cov, track.mu = update(track.x, track.cov, track.mu, scan.position[k], scan.information[k])
+            k = pairs.get(i, -1)
+            if k >= 0 or belief[i].sum() > DOUBT:
+                track.x, track.cov, track.cross, track.mu = update(
+                    track.x,
+                    track.cov,
+                    track.cross,
+                    track.mu,
+                    k,
+                    belief[i],
+                    scan.position,
+                    scan.information,
+                    scan.bias,
+                    slot,
+                )
+            if k >= 0:
                 track.hits += 1
                 track.take(scan, k)
             else:
@@ -148,13 +165,13 @@ class NationalTracker:
         return set(pairs.values())
 
     def _miss(self, track: Track, scan: Scan) -> None:
-        if track.pedigree >> scan.bit & 1:
+        if track.pedigree >> scan.bit & 1 and not scan.verify:
             track.misses += 1
 
     def _initiate(self, scan: Scan, taken: set[int]) -> None:
         for k in range(len(scan.position)):
             if k not in taken:
-                self.tracks.append(_begin(scan, k))
+                self.tracks.append(_begin(scan, k, self._slots[scan.bit], len(self._slots)))
 
     def _confirms(self, track: Track) -> bool:
         if track.number:
@@ -196,7 +213,16 @@ class NationalTracker:
         return None
 
 
-def _begin(scan: Scan, k: int) -> Track:
+def _stacked(tracks: list[Track]) -> tuple[Float, Float, Float, Float]:
+    return (
+        np.array([track.x for track in tracks]),
+        np.array([track.cov for track in tracks]),
+        np.array([track.cross for track in tracks]),
+        np.array([track.mu for track in tracks]),
+    )
+
+
+def _begin(scan: Scan, k: int, slot: int, slots: int) -> Track:
     """A tentative track from one detection: position as measured, velocity and thrust with what any missile may have.
 
     From a line of sight alone, the height is taken to be 25 km give or take 15: above the cloud break and still burning.
@@ -218,15 +244,18 @@ def _begin(scan: Scan, k: int) -> Track:
     else:
         cov[:3, :3] = np.linalg.inv(scan.information[k])
         x[3:6] = 400.0 * up
-        cov[3:6, 3:6] = 1500.0**2 * np.eye(3)
-        cov[6:, 6:] = 25.0**2 * np.eye(3)
-    mu = np.array([0.9, 0.1]) if scan.phenomenology == INFRARED or altitude_m(position) < 60e3 else np.array([0.4, 0.6])
-    coast = cov.copy()
-    coast[6:, :] = coast[:, 6:] = 0.0
-    coast[6:, 6:] = 0.05**2 * np.eye(3)
-    still = x.copy()
-    still[6:] = 0.0
-    track = Track(np.stack([x, still]), np.stack([cov, coast]), mu, scan.at_ns, scan.at_ns, scan.at_ns)
+        cov[3:6, 3:6] = min(800.0 + 0.02 * max(altitude_m(position), 0.0), 3000.0) ** 2 * np.eye(3)  # the higher, the faster
+        cov[6:, 6:] = (25.0 if altitude_m(position) < 60e3 else 50.0) ** 2 * np.eye(3)
+    cov[:3, :3] += scan.bias[k] @ scan.bias[k].T
+    cross = np.zeros((9, 3 * slots))
+    cross[:3, 3 * slot : 3 * slot + 3] = scan.bias[k]
+    boost = 0.9 if scan.phenomenology == INFRARED or altitude_m(position) < 60e3 else 0.4
+    air = air_share(x[:6])
+    mu = np.array([boost, 0.0, (1.0 - boost) * (1.0 - air), (1.0 - boost) * air, 0.0])
+    states, covs, crosses = np.empty((MODELS, 9)), np.empty((MODELS, 9, 9)), np.empty((MODELS, *cross.shape))
+    for model in range(MODELS):
+        states[model], covs[model], crosses[model] = entered(x, cov, cross, BOOST, model)
+    track = Track(states, covs, crosses, mu, scan.at_ns, scan.at_ns, scan.at_ns)
     track.take(scan, k)
     return track
 
@@ -237,10 +266,9 @@ def report(tracks: list[Track], at_ns: int) -> Reports:
     state, cov = np.empty((n, 6)), np.empty((n, 6, 6))
     phase = np.empty((n, 3))
     for i, track in enumerate(tracks):
-        x, p, mu = predict(track.x, track.cov, track.mu, (at_ns - track.at_ns) / 1e9)
+        x, p, _, mu = predict(track.x, track.cov, track.cross, track.mu, (at_ns - track.at_ns) / 1e9)
         state[i], cov[i] = combined(x, p, mu)
-        cov[i] += _bias(track)
-        phase[i] = _phase(state[i], float(mu[0]))
+        phase[i] = _phase(state[i], float(mu[BOOST] + mu[STAGING]))
     ages = [((at_ns - track.first_ns) // 1_000_000, (at_ns - track.confirmed_ns) // 1_000_000) for track in tracks]
     return Reports(
         track=np.array([track.number for track in tracks], np.uint32),
@@ -254,20 +282,6 @@ def report(tracks: list[Track], at_ns: int) -> Reports:
         detected_age_ms=np.array([age for age, _ in ages], np.uint32),
         tracked_age_ms=np.array([age for _, age in ages], np.uint32),
     )
-
-
-def _bias(track: Track) -> Float:
-    """Covariance (6, 6) that the sensors' biases add: independent ones weighted by how small they are, and the turn they make of
-    the velocity.
-    """
-    biases = np.array(list(track.bias.values()))
-    weights = 1.0 / (np.trace(biases, axis1=1, axis2=2) + 1e-9)
-    weights /= weights.sum()
-    position = np.einsum("s,sij->ij", weights**2, biases)
-    out = np.zeros((6, 6))
-    out[:3, :3] = position
-    out[3:, 3:] = np.eye(3) * (1e-7 * np.trace(position))
-    return out
 
 
 def _phase(state: Float, boost: float) -> tuple[float, float, float]:

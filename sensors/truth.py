@@ -16,7 +16,7 @@ from physics.constants import EARTH_MEAN_RADIUS_M
 from physics.frames import altitude_m
 from sensors.flight import STEP_S, Flight, Unreachable, fly, solve
 from sensors.kepler import minimum_energy
-from sensors.missiles import Site, find_site, find_type, type_key
+from sensors.missiles import MissileType, Site, find_site, find_type, missile_types, type_key
 from sensors.scenario import LaunchPlan, Scenario, parse_scenario
 
 Float = NDArray[np.float64]
@@ -56,6 +56,8 @@ class Truth:
     _launch_s: Float  # seconds since start_ns
     _burnout_s: Float
     _impact_s: Float
+    _rcs_m2: Float  # (n, 3) by phase
+    _plumes: tuple[Float, ...]  # by launch: rows of a stage's end, seconds since start_ns, and its radiant intensity, W/sr
 
     def _since_start_s(self, t_ns: int) -> float:
         return (t_ns - self.start_ns) / 1e9
@@ -72,6 +74,21 @@ class Truth:
     def phase_at(self, t_ns: int) -> NDArray[np.int8]:
         """Phase (n,) at an instant: -1 not in flight, 0 boost, 1 coast, 2 re-entry (descending below 80 km)."""
         return _phases(self.states_at(t_ns), self.thrusting_at(t_ns))
+
+    def rcs_m2_at(self, t_ns: int) -> Float:
+        """Mean radar cross-sections (n,) at an instant, m2; 0 where not in flight."""
+        phase = self.phase_at(t_ns)
+        return np.where(phase >= 0, self._rcs_m2[np.arange(len(phase)), np.maximum(phase, 0)], 0.0)
+
+    def plume_w_sr_at(self, t_ns: int) -> Float:
+        """Radiant intensities (n,) at an instant, W/sr; 0 where nothing burns."""
+        t = self._since_start_s(t_ns)
+        burning = self.thrusting_at(t_ns)
+        out = np.zeros(len(burning))
+        for i in np.flatnonzero(burning):
+            stages = self._plumes[i]
+            out[i] = stages[min(int(np.searchsorted(stages[:, 0], t, side="right")), len(stages) - 1), 1]
+        return out
 
 
 def build_truth(scenario: Scenario) -> Truth:
@@ -95,8 +112,18 @@ def _build(text: str, source: str) -> Truth:
     seconds = np.array([[x.launch_ns, x.burnout_ns, x.impact_ns] for x in launches], dtype=np.int64).reshape(-1, 3)
     first = np.cumsum([0, *(len(flight.states) for flight in flights)]).astype(np.int64)
     table = np.vstack([flight.states for flight in flights]) if flights else np.empty((0, 6))
-    columns = (np.ascontiguousarray(column) for column in ((seconds - scenario.start_ns) / 1e9).T)
-    return Truth(scenario.start_ns, end_ns, tuple(launches), table, first, *columns)
+    launch_s, burnout_s, impact_s = (np.ascontiguousarray(column) for column in ((seconds - scenario.start_ns) / 1e9).T)
+    missiles = [missile_types()[launch.type] for launch in launches]
+    rcs_m2 = np.array([[m.rcs_m2.boost, m.rcs_m2.coast, m.rcs_m2.reentry] for m in missiles]).reshape(-1, 3)
+    plumes = tuple(_plume(missile, begin_s) for missile, begin_s in zip(missiles, launch_s.tolist(), strict=True))
+    times = (launch_s, burnout_s, impact_s)
+    return Truth(scenario.start_ns, end_ns, tuple(launches), table, first, *times, rcs_m2, plumes)
+
+
+def _plume(missile: MissileType, launch_s: float) -> Float:
+    """Rows (stages, 2): when each stage ends, s, and its radiant intensity, W/sr."""
+    ends_s = launch_s + np.cumsum([stage.burn_s for stage in missile.stage])
+    return np.column_stack([ends_s, [stage.plume_w_sr for stage in missile.stage]])
 
 
 def _salvo(plan: LaunchPlan, source: str, key: str) -> list[tuple[float, Flight]]:

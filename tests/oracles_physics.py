@@ -56,13 +56,23 @@ def density_kg_m3(alt_m: float) -> float:
     return float(np.exp(log_pascal)) / (gas * kelvin) if height <= bases[-1] else 0.0
 
 
+def _falling(y: Float, beta_kg_m2: float) -> Float:
+    speed = float(np.linalg.norm(y[3:]))
+    drag = -0.5 * density_kg_m3(max(_height_m(y[:3]), 0.0)) * speed / beta_kg_m2 * y[3:]
+    return np.concatenate([y[3:], _acceleration(y, J2, OMEGA) + drag])
+
+
+def fallen(state: Float, seconds: float, beta_kg_m2: float) -> Float:
+    """State after so many seconds of falling through the air: DOP853."""
+    done = solve_ivp(lambda _, y: _falling(y, beta_kg_m2), (0.0, seconds), state, method="DOP853", rtol=1e-9, atol=1e-6)
+    return np.asarray(done.y[:, -1])
+
+
 def fall(state: Float, beta_kg_m2: float) -> tuple[float, Float]:
     """Seconds and state at height 0 on the ellipsoid, falling through the air: DOP853 with its event."""
 
     def rate(_: float, y: Float) -> Float:
-        speed = float(np.linalg.norm(y[3:]))
-        drag = -0.5 * density_kg_m3(max(_height_m(y[:3]), 0.0)) * speed / beta_kg_m2 * y[3:]
-        return np.concatenate([y[3:], _acceleration(y, J2, OMEGA) + drag])
+        return _falling(y, beta_kg_m2)
 
     def ground(_: float, y: Float) -> float:
         return _height_m(y[:3])

@@ -1,6 +1,8 @@
-"""The slow, obvious twins of the filter's kernels: textbook formulas in plain numpy."""
+"""The slow, obvious twins of the sensors' kernels: textbook formulas in plain numpy."""
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,22 +10,46 @@ from numpy.typing import NDArray
 Float = NDArray[np.float64]
 
 
-def kalman_update(x: Float, cov: Float, z: Float, noise: Float) -> tuple[Float, Float, float]:
-    """State (9,), covariance and log-likelihood after a measured position (3,) with noise covariance (3, 3)."""
-    h = np.hstack([np.eye(3), np.zeros((3, 6))])
-    s = h @ cov @ h.T + noise
-    gain = cov @ h.T @ np.linalg.inv(s)
-    d = z - h @ x
+def schmidt_update(
+    x: Float, cov: Float, cross: Float, rows: Float, z: Float, noise: Float, bias: Float, first: int
+) -> tuple[Float, Float, Float, float]:
+    """One measurement rows @ (position + bias @ b) of one model, with the unit biases b in an augmented state whose gain is zero.
+
+    State (9,), covariance, covariance with the biases, and log-likelihood, by the full matrices of the augmented state.
+    """
+    n = cross.shape[1]
+    whole = np.block([[cov, cross], [cross.T, np.eye(n)]])
+    h = np.zeros((len(rows), 9 + n))
+    h[:, :3] = rows
+    h[:, 9 + first : 12 + first] = rows @ bias
+    s = h @ whole @ h.T + noise
+    gain = whole @ h.T @ np.linalg.inv(s)
+    gain[9:] = 0.0
+    d = rows @ z - rows @ x[:3]
+    keep = np.eye(9 + n) - gain @ h
+    after = keep @ whole @ keep.T + gain @ noise @ gain.T
     like = -0.5 * (d @ np.linalg.inv(s) @ d + np.log(np.linalg.det(s)))
-    return x + gain @ d, (np.eye(9) - gain @ h) @ cov, float(like)
+    return x + gain[:9] @ d, after[:9, :9], after[:9, 9:], float(like)
 
 
-def direction_update(x: Float, cov: Float, z: Float, sight: Float, sigma_m: float) -> tuple[Float, Float]:
-    """The same for two measured offsets across a line of sight, by an explicit two-row measurement matrix."""
+def across(sight: Float) -> Float:
+    """Two unit vectors (2, 3) across a line of sight."""
     axis = np.eye(3)[np.argmin(np.abs(sight))]
     one = np.cross(sight, axis) / np.linalg.norm(np.cross(sight, axis))
-    across = np.stack([one, np.cross(sight, one)])
-    h = np.hstack([across, np.zeros((2, 6))])
-    s = h @ cov @ h.T + sigma_m**2 * np.eye(2)
-    gain = cov @ h.T @ np.linalg.inv(s)
-    return x + gain @ (across @ (z - x[:3])), (np.eye(9) - gain @ h) @ cov
+    return np.stack([one, np.cross(sight, one)])
+
+
+def every_marginal(odds: Float) -> Float:
+    """Association probabilities (tracks, detections) by enumerating every joint hypothesis."""
+    tracks, detections = odds.shape
+    out, total = np.zeros_like(odds), 0.0
+    for choice in itertools.product(range(-1, detections), repeat=tracks):
+        taken = [k for k in choice if k >= 0]
+        if len(set(taken)) < len(taken):
+            continue
+        weight = float(np.prod([odds[i, k] for i, k in enumerate(choice) if k >= 0]))
+        total += weight
+        for i, k in enumerate(choice):
+            if k >= 0:
+                out[i, k] += weight
+    return out / total

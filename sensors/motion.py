@@ -1,0 +1,150 @@
+"""The national filter's models of motion: boost, a change of stage, coast, re-entry and glide. Kernels on one state.
+
+State (9,): ECEF position m, velocity m/s, and specific force m/s2: all that accelerates but gravity. What it is differs by model:
+
+- BOOST: thrust (less drag). Its size grows as mass burns away at a constant exhaust speed, |f|^2 / c (the rocket equation), and
+  it wanders in size and direction with white jerk in proportion to it (Li and Jilkov, Survey of maneuvering target tracking, part
+  II, SPIE 4473, 2001).
+- STAGING: the same for the seconds in which thrust may become any other: a stage burns out, the next one lights.
+- COAST: none. Free flight in vacuum.
+- REENTRY: drag and lift, which grow and fade with the dynamic pressure along the path and wander in proportion; also on the way
+  up after a low burnout. It begins as the drag of a usual ballistic coefficient, give or take half.
+- GLIDE: the same for a body that lifts: the force may become several times its drag, in any direction, in seconds.
+
+Whether coast or one of the last two holds is a matter of how much air there is: `air_share`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physics.atmosphere import air
+from physics.compile import jit
+from physics.frames import quick_altitude_m
+from physics.motion import ballistic_acceleration, drag_acceleration
+from physics.propagate import propagate_one, short_transition
+
+Float = NDArray[np.float64]
+
+BOOST, STAGING, COAST, REENTRY, GLIDE = 0, 1, 2, 3, 4  # those under power before COAST, those in air after it
+MODELS = 5
+_EXHAUST_M_S = 2500.0  # of solid and storable liquid motors alike, within 15 percent
+_LEAST_THRUST_M_S2, _MOST_THRUST_M_S2 = 5.0, 200.0  # outside, it is an error of the estimate, and must not feed on itself
+_WANDER_S = 2.0  # s: thrust wanders as white jerk of the rocket equation's own size, |f|^2 / c, this long correlated
+_JERK_PSD = 0.2  # m2/s5: the least of it
+_STAGING_PSD = 600.0  # m2/s5: thrust becomes any other in seconds
+_COAST_PSD = 1e-7  # m2/s3: what the ballistic model leaves out
+_USUAL_BETA_KG_M2 = 7_000.0
+_BETA_SHARE = 0.3  # one sigma of drag before it is seen, as a share of itself
+_GLIDE_SHARE = 1.0  # how lift wanders in a second, as a share of drag
+_WANDER_SHARE = 0.02  # how drag wanders in a second, as a share of itself
+_NO_DRAG_M_S2, _SOME_DRAG_M_S2 = 0.0003, 0.001  # drag of a usual body where the air begins to matter, and where it does
+_REST_VAR = 1e-6  # (m/s2)2 of the force in coast, where there is none: keeps covariances regular
+_STRONG_M_S2, _STRONG_STEP_S = 1.0, 0.2
+_MOST_RATE = 2.0  # 1/s: dynamic pressure changes no faster
+
+
+@jit
+def air_share(state: Float) -> float:
+    """0 in vacuum, 1 where drag matters, between them where it begins to."""
+    drag = drag_acceleration(state, _USUAL_BETA_KG_M2)
+    size = math.sqrt((drag * drag).sum())
+    share: float = min(max((size - _NO_DRAG_M_S2) / (_SOME_DRAG_M_S2 - _NO_DRAG_M_S2), 0.0), 1.0)
+    return share
+
+
+@jit
+def usual_drag(state: Float) -> tuple[Float, Float]:
+    """Drag (3,) m/s2 of a usual body and its covariance (3, 3): what a model in air begins with."""
+    drag = drag_acceleration(state, _USUAL_BETA_KG_M2)
+    floor = (0.1 * _NO_DRAG_M_S2) ** 2
+    return drag, _BETA_SHARE**2 * np.outer(drag, drag) + floor * np.eye(3)
+
+
+@jit
+def _pressure_rate(state: Float, force: Float) -> float:
+    """Relative change of the dynamic pressure, 1/s: of the density along the path, and of the speed squared."""
+    r = state[:3]
+    radius, speed2 = math.sqrt((r * r).sum()), (state[3:] ** 2).sum()
+    height, climb = quick_altitude_m(r), (r * state[3:]).sum() / radius
+    below, above = air(height)[0], air(height + climb)[0]
+    thinner = math.log(above / below) if below > 0.0 and above > 0.0 else 0.0
+    along = ((ballistic_acceleration(state) + force) * state[3:]).sum()
+    rate: float = min(max(thinner + 2.0 * along / max(speed2, 1e4), -_MOST_RATE), _MOST_RATE)
+    return rate
+
+
+@jit
+def _growth(state: Float, force: Float, model: int) -> tuple[float, Float]:
+    """How the force grows, 1/s, and the Jacobian (3, 3) of its rate of change."""
+    if model < COAST:
+        size = math.sqrt((force * force).sum())
+        if not _LEAST_THRUST_M_S2 < size < _MOST_THRUST_M_S2:
+            return 0.0, np.zeros((3, 3))
+        rate = size / _EXHAUST_M_S
+        return rate, rate * np.eye(3) + np.outer(force, force) / (size * _EXHAUST_M_S)
+    if model > COAST:
+        rate = _pressure_rate(state, force)
+        return rate, rate * np.eye(3)
+    return 0.0, np.zeros((3, 3))
+
+
+@jit
+def _wander(x: Float, model: int) -> tuple[float, float]:
+    """Power spectral densities of the force's own change, m2/s5, and of the acceleration, m2/s3."""
+    if model == BOOST:
+        size2 = min((x[6:] ** 2).sum(), _MOST_THRUST_M_S2**2)
+        return _JERK_PSD + _WANDER_S * (size2 / _EXHAUST_M_S) ** 2, 0.0
+    if model == STAGING:
+        return _STAGING_PSD, 0.0
+    if model > COAST:
+        share = _GLIDE_SHARE if model == GLIDE else _WANDER_SHARE
+        drag = drag_acceleration(x[:6], _USUAL_BETA_KG_M2)
+        return share**2 * ((drag * drag).sum() + (x[6:] ** 2).sum()), _COAST_PSD
+    return 0.0, _COAST_PSD
+
+
+@jit
+def move(x: Float, dt_s: float, model: int) -> tuple[Float, Float, Float]:
+    """State (9,) after `dt_s` >= 0 seconds by a model, its transition matrix (9, 9) and its process noise (9, 9)."""
+    steps = 1
+    if model > COAST and (x[6:] ** 2).sum() > _STRONG_M_S2**2:  # drag may grow threefold in a second
+        steps = 1 + int(dt_s / _STRONG_STEP_S)
+    out, f, q = _step(x, dt_s / steps, model)
+    for _ in range(1, steps):
+        out, g, r = _step(out, dt_s / steps, model)
+        f = g @ f
+        q = g @ q @ g.T + r
+    return out, f, q
+
+
+@jit
+def _step(x: Float, dt_s: float, model: int) -> tuple[Float, Float, Float]:
+    """`move` over a span in which the force changes little."""
+    t = dt_s
+    rate, slope = _growth(x[:6], x[6:], model)
+    held = 0.0 if model == COAST else 1.0
+    out, f, q = np.zeros(9), np.zeros((9, 9)), np.zeros((9, 9))
+    out[:6] = propagate_one(x[:6], t)
+    f[:6, :6] = short_transition(x[:6], t)
+    jerk, noise = _wander(x, model)
+    for i in range(3):
+        force = held * x[6 + i]
+        out[i] += force * (t * t / 2.0 + rate * t**3 / 6.0)
+        out[3 + i] += force * (t + rate * t * t / 2.0)
+        out[6 + i] = force * (1.0 + rate * t + rate * rate * t * t / 2.0)
+        for j in range(3):
+            unit = held if i == j else 0.0
+            f[i, 6 + j] = unit * t * t / 2.0 + slope[i, j] * t**3 / 6.0
+            f[3 + i, 6 + j] = unit * t + slope[i, j] * t * t / 2.0
+            f[6 + i, 6 + j] = unit + slope[i, j] * t
+        q[i, i] = jerk * t**5 / 20.0 + noise * t**3 / 3.0
+        q[3 + i, 3 + i] = jerk * t**3 / 3.0 + noise * t
+        q[6 + i, 6 + i] = jerk * t + (1.0 - held) * _REST_VAR
+        q[i, 3 + i] = q[3 + i, i] = jerk * t**4 / 8.0 + noise * t * t / 2.0
+        q[i, 6 + i] = q[6 + i, i] = jerk * t**3 / 6.0
+        q[3 + i, 6 + i] = q[6 + i, 3 + i] = jerk * t * t / 2.0
+    return out, f, q

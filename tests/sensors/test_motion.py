@@ -1,0 +1,87 @@
+"""The filter's models of motion: against flights they stand for, and their own derivatives."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from physics.frames import geodetic_to_ecef
+from physics.motion import drag_acceleration
+from physics.propagate import propagate_one
+from sensors.motion import BOOST, COAST, GLIDE, REENTRY, STAGING, air_share, move, usual_drag
+from tests.oracles_physics import fallen
+
+Float = NDArray[np.float64]
+
+
+def state(height_m: float, speed_m_s: float, force: Float | None = None) -> Float:
+    """At a height over Sunan, moving north and down; with a specific force."""
+    r = geodetic_to_ecef(math.radians(39.2), math.radians(125.7), height_m)
+    up = r / np.linalg.norm(r)
+    north = np.cross(up, np.cross([0.0, 0.0, 1.0], up))
+    v = speed_m_s * (0.6 * north / np.linalg.norm(north) - 0.8 * up)
+    return np.concatenate([r, v, np.zeros(3) if force is None else force])
+
+
+def test_thrust_grows_as_mass_burns_away() -> None:
+    """The rocket equation at constant thrust: f(t) = f0 / (1 - f0 t / c), as long as little burns away."""
+    f0 = np.array([0.0, 0.0, 40.0])
+    after, _, _ = move(state(30e3, 800.0, f0), 2.0, BOOST)
+    assert after[8] == pytest.approx(40.0 / (1.0 - 40.0 * 2.0 / 2500.0), rel=1e-3)
+
+
+def test_coast_is_free_flight_in_vacuum() -> None:
+    x = state(200e3, 2000.0, np.array([1.0, 2.0, 3.0]))
+    after, _, _ = move(x, 5.0, COAST)
+    np.testing.assert_allclose(after[:6], propagate_one(x[:6], 5.0), atol=1e-6)
+    assert not after[6:].any()
+
+
+@pytest.mark.parametrize(("height_m", "speed_m_s"), [(70e3, 6000.0), (40e3, 6000.0), (25e3, 1500.0), (12e3, 1000.0)])
+def test_re_entry_is_a_fall_with_drag(height_m: float, speed_m_s: float) -> None:
+    """A second of it against a fine integration with the ballistic coefficient that the force stands for."""
+    x = state(height_m, speed_m_s)
+    x[6:] = drag_acceleration(x[:6], 8000.0)
+    after, _, _ = move(x, 1.0, REENTRY)
+    want = fallen(x[:6], 1.0, 8000.0)
+    lost = np.linalg.norm(want[3:] - propagate_one(x[:6], 1.0)[3:])
+    assert np.linalg.norm(after[:3] - want[:3]) < 0.5 + 0.05 * lost
+    assert np.linalg.norm(after[3:6] - want[3:]) < 0.1 + 0.05 * lost
+    np.testing.assert_allclose(np.linalg.norm(after[6:]), np.linalg.norm(drag_acceleration(want, 8000.0)), rtol=0.07)
+
+
+@pytest.mark.parametrize("model", [BOOST, STAGING, COAST])
+def test_the_transition_matrix_is_the_derivative_of_the_motion(model: int) -> None:
+    x = state(60e3, 1500.0, np.array([10.0, -15.0, 20.0]))
+    _, f, q = move(x, 1.0, model)
+    step = np.array([10.0] * 3 + [0.1] * 3 + [0.01] * 3)
+    columns = [(move(x + d, 1.0, model)[0] - move(x - d, 1.0, model)[0]) / (2.0 * d.sum()) for d in np.diag(step)]
+    np.testing.assert_allclose(f, np.column_stack(columns), atol=2e-3)
+    assert np.linalg.eigvalsh(q).min() >= -1e-12
+
+
+def test_process_noise_adds_up_over_steps() -> None:
+    """Two steps of half a second widen a covariance as one of a second."""
+    x = state(60e3, 1500.0, np.array([10.0, -15.0, 20.0]))
+    _, f, q = move(x, 1.0, STAGING)
+    half, g, r = move(x, 0.5, STAGING)
+    _, h, s = move(half, 0.5, STAGING)
+    scale = np.sqrt(np.outer(np.diag(q), np.diag(q)))
+    np.testing.assert_allclose((h @ r @ h.T + s) / scale, q / scale, atol=0.05)
+    np.testing.assert_allclose(h @ g, f, atol=2e-3)
+
+
+def test_air_begins_to_matter_between_space_and_the_stratosphere() -> None:
+    assert air_share(state(200e3, 3000.0)[:6]) == 0.0
+    assert air_share(state(50e3, 1500.0)[:6]) == 1.0
+    drag, spread = usual_drag(state(50e3, 1500.0)[:6])
+    assert math.sqrt(np.trace(spread)) == pytest.approx(0.3 * np.linalg.norm(drag), rel=0.01)
+
+
+def test_a_glide_may_turn_where_a_fall_may_not() -> None:
+    x = state(40e3, 3000.0)
+    x[6:] = drag_acceleration(x[:6], 8000.0)
+    assert move(x, 1.0, GLIDE)[2][6, 6] > 100.0 * move(x, 1.0, REENTRY)[2][6, 6]
