@@ -13,11 +13,12 @@ from collections import Counter
 from bus.messages import Alert, AlertTimes, Member, TrackFrame
 from bus.release import NATIONS, Nation
 from fusion.alert import FINAL, Case, Event, anchor_id, is_news, move, plausible
-from fusion.assess import boosting, heading_deg, impact_of, launch_of
+from fusion.assess import boosting, impact_of, launch_of
 from fusion.clusters import Clusters
 from fusion.lineage import describe, phenomenologies, union
 from fusion.settings import FusionSettings
 from fusion.tables import ReportTable
+from physics.ground import heading_deg
 
 _KEEP_ANCHORS = 10_000
 

@@ -76,17 +76,11 @@ class Assessment(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Launch point and impact prediction."""
 
     beta_kg_m2: Annotated[
-        float, Meta(gt=0.0, le=1e5, description="kg/m2; slender re-entry bodies lie within 5,000 to 10,000")
-    ] = 7000.0
-    beta_time_s: Annotated[
-        float, Meta(ge=0.0, le=600.0, description="s, one sigma; what an unknown drag does to the time of fall")
-    ] = 3.0
-    beta_m: Annotated[float, Meta(ge=0.0, le=1e6, description="m, one sigma; what an unknown drag does to the point of fall")] = (
-        2000.0
-    )
-    thrust_m_s2: Annotated[
-        float, Meta(gt=0.0, le=500.0, description="m/s2; usual net acceleration of a boost, for back-extrapolation")
-    ] = 30.0
+        float, Meta(gt=0.0, le=1e5, description="kg/m2; ballistic coefficient of what falls: the catalogue's geometric mean")
+    ] = 8500.0
+    beta_sigma: Annotated[
+        float, Meta(ge=0.0, le=3.0, description="one sigma of its logarithm: the catalogue's, 5,000 to 19,530")
+    ] = 0.31
     boost_most: Annotated[
         float,
         Meta(ge=0.0, le=1.0, description="no impact prediction above this probability of boost; it errs on the side of boost"),

@@ -13,22 +13,12 @@ from numpy.typing import NDArray
 
 from physics.compile import jit
 from physics.constants import EARTH_OMEGA_RAD_S
-from physics.frames import quick_altitude_m
 from physics.motion import ballistic_acceleration, ballistic_gradient, drag_acceleration
 
 Float = NDArray[np.float64]
 
 MAX_STEP_S = 10.0
 MAX_SPAN_S = 86_400.0
-GROUND_OK = 0
-GROUND_NEVER = 1
-GROUND_BAD_INPUT = 2
-_FALL_STEP_S = 5.0
-_THIN_AIR_STEP_S = 2.0
-_AIR_STEP_S = 0.5
-_THIN_AIR_BELOW_M = 100e3
-_AIR_BELOW_M = 50e3
-_SPREAD_STEP_S = 30.0  # steps of the covariance's way to the ground: it is wide, and need not be exact to the metre
 
 
 @jit
@@ -43,7 +33,8 @@ def _rate(state: Float, beta_kg_m2: float) -> Float:
 
 
 @jit
-def _rk4(state: Float, h_s: float, beta_kg_m2: float) -> Float:
+def rk4(state: Float, h_s: float, beta_kg_m2: float) -> Float:
+    """State (6,) after one step of `h_s` seconds, with drag for a ballistic coefficient as of `drag_acceleration`."""
     k1 = _rate(state, beta_kg_m2)
     k2 = _rate(state + 0.5 * h_s * k1, beta_kg_m2)
     k3 = _rate(state + 0.5 * h_s * k2, beta_kg_m2)
@@ -66,7 +57,7 @@ def propagate_one(state: Float, dt_s: float) -> Float:
     n, h_s = _steps(dt_s)
     out = state.copy()
     for _ in range(n):
-        out = _rk4(out, h_s, 0.0)
+        out = rk4(out, h_s, 0.0)
     return out
 
 
@@ -87,17 +78,11 @@ def _system(state: Float) -> Float:
 def transition(state: Float, dt_s: float) -> tuple[Float, Float]:
     """State (6,) after `dt_s` seconds, and the state-transition matrix (6, 6) from now to then."""
     n, h_s = _steps(dt_s)
-    return _transition(state, h_s, n)
-
-
-@jit
-def _transition(state: Float, h_s: float, n: int) -> tuple[Float, Float]:
-    """State and state-transition matrix after `n` steps of `h_s` seconds."""
     x = state.copy()
     phi = np.eye(6)
     for _ in range(n):
-        half = _rk4(x, 0.5 * h_s, 0.0)
-        done = _rk4(x, h_s, 0.0)
+        half = rk4(x, 0.5 * h_s, 0.0)
+        done = rk4(x, h_s, 0.0)
         a0 = _system(x)
         a1 = _system(half)
         a2 = _system(done)
@@ -171,46 +156,3 @@ def propagate_cov_many(states: Float, covs: Float, dt_s: Float, q_m2_s3: Float) 
         out[i] = x
         out_covs[i] = p
     return out, out_covs
-
-
-@jit
-def to_ground(state: Float, cov: Float, q_m2_s3: float, beta_kg_m2: float, max_s: float) -> tuple[int, float, Float, Float]:
-    """Fall with drag to height 0 on the ellipsoid: (status, seconds, state (6,), covariance (6, 6)). Within 3 ms and 15 m.
-
-    `beta_kg_m2` not positive or infinite: no drag. The covariance travels by the free-flight transition matrix: drag shortens the
-    fall in the state, not in the spread. A state at or below the ground that descends is there: 0 s. Status:
-    GROUND_OK; GROUND_NEVER: not within `max_s` nor MAX_SPAN_S, with the last state and a NaN covariance;
-    GROUND_BAD_INPUT: not finite, noise below 0, or `max_s` not above 0, with NaN.
-    """
-    sound = np.isfinite(state).all() and np.isfinite(cov).all()
-    if not (sound and max_s > 0.0 and 0.0 <= q_m2_s3 < np.inf):
-        return GROUND_BAD_INPUT, np.nan, np.full(6, np.nan), np.full((6, 6), np.nan)
-    x, t = state.copy(), 0.0
-    alt = quick_altitude_m(x[:3])
-    climbing = x[0] * x[3] + x[1] * x[4] + x[2] * x[5] > 0.0
-    if alt <= 0.0 and not climbing:
-        return GROUND_OK, 0.0, x, cov.copy()
-    until_s = min(max_s, MAX_SPAN_S)
-    while t < until_s:
-        h_s = _FALL_STEP_S if alt > _THIN_AIR_BELOW_M else _THIN_AIR_STEP_S if alt > _AIR_BELOW_M else _AIR_STEP_S
-        h_s = min(h_s, until_s - t)
-        after = _rk4(x, h_s, beta_kg_m2)
-        alt_after = quick_altitude_m(after[:3])
-        if alt_after <= 0.0 and (alt > 0.0 or not climbing):
-            low, high = 0.0, h_s
-            for _ in range(14):  # to 0.03 ms
-                middle = 0.5 * (low + high)
-                if quick_altitude_m(_rk4(x, middle, beta_kg_m2)[:3]) > 0.0:
-                    low = middle
-                else:
-                    high = middle
-            x = _rk4(x, high, beta_kg_m2)
-            t += high
-            n = 1 + int(t / _SPREAD_STEP_S)
-            _, phi = _transition(state, t / n, n)
-            spread = phi @ cov @ phi.T
-            return GROUND_OK, t, x, add_noise(0.5 * (spread + spread.T), t, q_m2_s3)
-        x, alt = after, alt_after
-        climbing = x[0] * x[3] + x[1] * x[4] + x[2] * x[5] > 0.0
-        t += h_s
-    return GROUND_NEVER, t, x, np.full((6, 6), np.nan)

@@ -19,8 +19,8 @@ from fusion.alert import FINAL, TRANSITIONS
 from fusion.assess import place, sigmas_apart
 from fusion.engine import FusionEngine, Inbound, Outputs
 from fusion.settings import FusionSettings
+from physics.fall import to_ground
 from physics.frames import ecef_to_geodetic
-from physics.propagate import to_ground
 from tests.fusion.scenes import JPN, KOR, START_NS, USA, Eye, S, Scene, dropped, flight, frame_of, one
 
 RECIPIENT: Nation = "kor"
@@ -108,13 +108,16 @@ def test_two_nations_confirm_and_coast_brings_a_prediction() -> None:
 
 
 def test_predicted_impact_holds_the_true_one() -> None:
-    """At least 9 in 10 of the predictions told lie within the major half-axis of their 95-percent ellipse."""
-    true = to_ground(flight(100)[-1], np.eye(6), 0.0, 7000.0, 1000.0)
+    """At least 9 in 10 of the predictions told lie within the major half-axis of their 95-percent ellipse.
+
+    Not 95 of 100: a prediction is told again because it moved, and so are those that are off.
+    """
+    true = to_ground(flight(100)[-1], np.eye(6), 7000.0, 0.0, 1000.0)
     lat, lon, _ = ecef_to_geodetic(true[2][:3])
     there = place(lat, lon, (1.0, 0.0, 1.0), 0, 1.0)
     assert there is not None
     inside = []
-    for seed in range(5):
+    for seed in range(10):
         alerts = alerts_to(play(FusionEngine(), Scene(1, apart_m=0.0, seed=seed).messages()))
         inside += [sigmas_apart(alert.impact, there) <= 2.448 for alert in alerts if alert.impact is not None]
     assert np.mean(inside) >= 0.9

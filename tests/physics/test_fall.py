@@ -1,0 +1,172 @@
+"""Falls against an independent integrator, sensitivities against many falls, impacts against a population of flights."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from physics.fall import GROUND_BAD_INPUT, GROUND_NEVER, GROUND_OK, carry, impact, step_s, to_ground
+from physics.frames import altitude_m
+from physics.ground import ellipse
+from physics.propagate import propagate_one, rk4
+from tests.oracles_physics import fall
+from tests.physics.population import LN_BETA, REGIMES, SENSORS, Regime, Sensor, apart2, population, reported, shots, told
+from tests.physics.states import shot
+
+Float = NDArray[np.float64]
+
+BETA_KG_M2, BETA_SIGMA = 8500.0, 0.31
+
+
+def test_arguments_are_never_changed_and_may_be_read_only() -> None:
+    state, cov = shot(), np.eye(6)
+    for array in (state, cov):
+        array.setflags(write=False)
+    to_ground(state, cov, 5000.0, 0.3, 3000.0)
+
+
+def test_a_fall_ends_on_the_ellipsoid() -> None:
+    status, seconds, state, cov = to_ground(shot(), np.eye(6), 0.0, 0.0, 3000.0)
+    assert status == GROUND_OK
+    assert abs(altitude_m(state[:3])) < 1.0
+    np.testing.assert_allclose(state, propagate_one(shot(), seconds), rtol=0, atol=1.0)
+    assert np.linalg.eigvalsh(cov).min() > 0.0
+
+
+@pytest.mark.parametrize("beta_kg_m2", [2000.0, 9765.0])
+@pytest.mark.parametrize(
+    ("speed_m_s", "elevation_deg", "alt_m"), [(1500.0, 30.0, 70e3), (3000.0, 45.0, 100e3), (6000.0, 10.0, 150e3)]
+)
+def test_a_fall_through_the_air_agrees_with_an_independent_integrator(
+    beta_kg_m2: float, speed_m_s: float, elevation_deg: float, alt_m: float
+) -> None:
+    state = shot(speed_m_s, elevation_deg, alt_m=alt_m)
+    seconds_there, there = fall(state, beta_kg_m2)
+    status, seconds, got, _ = to_ground(state, np.eye(6), beta_kg_m2, 0.0, 9000.0)
+    assert status == GROUND_OK
+    assert seconds == pytest.approx(seconds_there, abs=0.02)
+    assert np.linalg.norm(got[:3] - there[:3]) < 20.0
+    assert np.linalg.norm(got[3:] - there[3:]) < 1.0
+
+
+def test_drag_brings_a_light_body_down_short_and_slow() -> None:
+    free = to_ground(shot(2000.0), np.eye(6), 0.0, 0.0, 3000.0)
+    heavy = to_ground(shot(2000.0), np.eye(6), 10_000.0, 0.0, 3000.0)
+    light = to_ground(shot(2000.0), np.eye(6), 1_000.0, 0.0, 3000.0)
+    speeds = [float(np.linalg.norm(each[2][3:])) for each in (free, heavy, light)]
+    assert speeds == sorted(speeds, reverse=True)
+    assert light[1] > heavy[1]
+
+
+def test_what_does_not_come_down_in_time_says_so() -> None:
+    status, seconds, state, cov = to_ground(shot(11_500.0, 90.0), np.eye(6), 0.0, 0.0, 1000.0)
+    assert status == GROUND_NEVER
+    assert seconds == 1000.0
+    np.testing.assert_allclose(state, propagate_one(shot(11_500.0, 90.0), 1000.0), rtol=0, atol=1.0)
+    assert np.isnan(cov).all()
+    assert to_ground(shot(11_500.0, 90.0), np.eye(6), 0.0, 0.0, math.inf)[0] == GROUND_NEVER
+
+
+def test_bad_input_gives_a_status_and_nan() -> None:
+    assert to_ground(shot(), np.eye(6), 0.0, -1.0, 10.0)[0] == GROUND_BAD_INPUT
+    assert to_ground(shot(), np.eye(6), 0.0, 0.0, math.nan)[0] == GROUND_BAD_INPUT
+    status, seconds, state, cov = to_ground(np.full(6, np.nan), np.eye(6), 0.0, 0.0, 10.0)
+    assert status == GROUND_BAD_INPUT
+    assert math.isnan(seconds)
+    assert np.isnan(state).all()
+    assert np.isnan(cov).all()
+
+
+def test_the_coefficient_is_that_of_the_catalogue() -> None:
+    assert np.log(BETA_KG_M2) == pytest.approx(LN_BETA.mean(), abs=0.02)
+    assert pytest.approx(LN_BETA.std(), abs=0.01) == BETA_SIGMA
+
+
+@pytest.mark.parametrize("alt_m", [150e3, 60e3, 30e3])
+def test_sensitivities_are_the_differences_of_falls(alt_m: float) -> None:
+    """Twin: the same steps from a state moved a little, in each of its numbers and in the coefficient."""
+    state, beta = shot(2500.0, -35.0, alt_m=alt_m), 6000.0
+
+    to, x, lengths_s = np.eye(6, 7), state.copy(), []
+    for _ in range(30):
+        h_s = step_s(altitude_m(x[:3]))
+        lengths_s.append(h_s)
+        after = rk4(x, h_s, beta)
+        carry(to, 0.5 * (x + after), h_s, beta)
+        x = after
+
+    def fallen(x: Float, ln_beta: float) -> Float:
+        for h_s in lengths_s:
+            x = rk4(x, h_s, math.exp(ln_beta))
+        return x
+
+    steps = np.array([10.0, 10.0, 10.0, 0.1, 0.1, 0.1])
+    twin = np.empty((6, 7))
+    for k, step in enumerate(steps):
+        offset = step * np.eye(6)[k]
+        twin[:, k] = (fallen(state + offset, math.log(beta)) - fallen(state - offset, math.log(beta))) / (2.0 * step)
+    twin[:, 6] = (fallen(state, math.log(beta) + 1e-3) - fallen(state, math.log(beta) - 1e-3)) / 2e-3
+    scale = np.abs(twin).max(axis=0, keepdims=True).repeat(6, axis=0)
+    scale[:3], scale[3:] = np.abs(twin[:3]).max(axis=0), np.abs(twin[3:]).max(axis=0)
+    np.testing.assert_allclose(to / scale, twin / scale, rtol=0, atol=0.08)  # one scale height for all the air
+
+
+def test_drag_forgets_speed_and_an_unknown_coefficient_widens() -> None:
+    state, cov = shot(2500.0, -35.0, alt_m=60e3), np.diag([100.0**2] * 3 + [100.0**2] * 3)
+    free, thick, unsure = (impact(state, cov, beta, s, 900.0)[5] for beta, s in ((0.0, 0.0), (4000.0, 0.0), (4000.0, 0.5)))
+    assert ellipse(thick)[0] < ellipse(free)[0]
+    assert ellipse(unsure)[0] > ellipse(thick)[0]
+
+
+@pytest.mark.parametrize("sensor", SENSORS)
+@pytest.mark.parametrize("regime", [regime for regime in REGIMES if regime != "boost"])
+def test_the_ellipse_holds_the_true_impact(regime: Regime, sensor: Sensor) -> None:
+    """Of 95 percent, for 92 to 98 of 100; the time within one sigma for 60 to 80."""
+    rng, far2, late, half_axes = np.random.default_rng(7), [], [], []
+    for at_s, state, flight in shots(population(540, 11), regime, 5) + shots(population(540, 11), regime, 6):
+        seen, cov = reported(state, sensor, rng)
+        status, fall_s, sigma_s, lat, lon, spread = impact(seen, cov, BETA_KG_M2, BETA_SIGMA, 7200.0)
+        assert status == GROUND_OK
+        far2.append(apart2(lat, lon, spread, flight.impact_geodetic))
+        late.append((flight.flight_s - at_s - fall_s) / sigma_s)
+        half_axes.append(ellipse(spread)[:2])
+    inside, timely = told(f"impact, {regime}, {sensor}", far2, late, half_axes)
+    assert 0.92 <= inside <= 0.98
+    assert 0.60 <= timely <= 0.80
+
+
+def test_a_coefficient_that_is_known_narrows_and_still_holds() -> None:
+    """A filter's estimate, within 5 percent, of re-entering objects."""
+    rng, far2, late, half_axes, ratio = np.random.default_rng(8), [], [], [], []
+    for at_s, state, flight in shots(population(540, 11), "reentry", 5):
+        seen, cov = reported(state, "radar", rng)
+        known = math.exp(math.log(flight_beta(flight.states)) + 0.05 * rng.standard_normal())
+        status, fall_s, sigma_s, lat, lon, spread = impact(seen, cov, known, 0.05, 7200.0)
+        assert status == GROUND_OK
+        far2.append(apart2(lat, lon, spread, flight.impact_geodetic))
+        late.append((flight.flight_s - at_s - fall_s) / sigma_s)
+        half_axes.append(ellipse(spread)[:2])
+        ratio.append(sigma_s / impact(seen, cov, BETA_KG_M2, BETA_SIGMA, 7200.0)[2])
+    inside, timely = told("impact, reentry, radar, coefficient known", far2, late, half_axes)
+    assert 0.92 <= inside <= 0.98
+    assert 0.60 <= timely <= 0.80
+    assert np.median(ratio) < 0.8  # of the time: the coefficient moves it more than the place
+
+
+def flight_beta(states: Float) -> float:
+    """The coefficient that a flight fell by, from its last two steps of a whole length."""
+    x, after = states[-3], states[-2]
+    betas = np.exp(np.unique(LN_BETA))
+    return float(min(betas, key=lambda beta: float(np.linalg.norm(rk4(x, 0.25, beta) - after))))
+
+
+def test_nothing_raises() -> None:
+    cov = np.eye(6)
+    for state in (np.full(6, np.nan), np.zeros(6), shot(0.0), shot(3000.0, -90.0), shot(3000.0, 90.0), shot(alt_m=-100.0)):
+        status, *numbers = impact(state, cov, BETA_KG_M2, BETA_SIGMA, 7200.0)
+        assert status in (GROUND_OK, GROUND_NEVER, GROUND_BAD_INPUT)
+        assert len(numbers) == 5
+    assert impact(shot(), np.full((6, 6), np.nan), BETA_KG_M2, BETA_SIGMA, 7200.0)[0] == GROUND_BAD_INPUT
