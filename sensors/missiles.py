@@ -1,4 +1,4 @@
-"""The catalogue of missile types and launch sites: data, read once, with every name in any letter case."""
+"""The catalogue of missile types, launch sites and published flights: data, read once, with every name in any letter case."""
 
 from __future__ import annotations
 
@@ -79,6 +79,16 @@ class Site(Struct, frozen=True, kw_only=True):
     usual_azimuth_deg: float
 
 
+class PublishedFlight(Struct, frozen=True, kw_only=True):
+    """One flight as published: who flew from where, how high and how far. A salvo is one row, of what each of it flew."""
+
+    date_jst: str
+    type: str
+    site: str
+    apogee_km: float
+    range_km: float
+
+
 @cache
 def missile_types() -> dict[str, MissileType]:
     """Every type by its lower-case name."""
@@ -105,6 +115,22 @@ def sites() -> dict[str, Site]:
             )
             for row in csv.DictReader(file)
         }
+
+
+@cache
+def published_flights() -> tuple[PublishedFlight, ...]:
+    """Every published flight, in the order of its file, which names the source of each."""
+    with (CATALOGUE / "flights.csv").open(encoding="utf-8", newline="") as file:
+        return tuple(
+            PublishedFlight(
+                date_jst=row["date_jst"],
+                type=row["type"],
+                site=row["site"],
+                apogee_km=float(row["apogee_km"]),
+                range_km=float(row["range_km"]),
+            )
+            for row in csv.DictReader(file)
+        )
 
 
 def type_key(name: str) -> str:

@@ -11,8 +11,8 @@ from pymap3d.vincenty import vdist
 
 from physics.frames import altitude_m, bearing_rad
 from sensors.flight import Flight, Steering, Unreachable, fly, solve
-from sensors.missiles import find_site, find_type
-from tests.reference.read import rows
+from sensors.missiles import CATALOGUE, find_site, find_type, published_flights
+from tests.reference.read import FOLDER, rows
 
 
 def flown(type_name: str, site_name: str, apogee_km: float, range_km: float, azimuth_deg: float | None = None) -> Flight:
@@ -36,6 +36,13 @@ MISSED = {
 
 def named(row: dict[str, str]) -> str:
     return f"{row['date_jst']}-{row['type']}"
+
+
+def test_the_program_has_the_same_published_flights() -> None:
+    assert (CATALOGUE / "flights.csv").read_bytes() == (FOLDER / "flights.csv").read_bytes()
+    ours = [(row.date_jst, row.type, row.site, row.apogee_km, row.range_km) for row in published_flights()]
+    theirs = [(row["date_jst"], row["type"], row["site"], float(row["apogee_km"]), float(row["range_km"])) for row in FLIGHTS]
+    assert ours == theirs
 
 
 @pytest.mark.parametrize("row", FLIGHTS, ids=named)
