@@ -7,10 +7,12 @@ import asyncio
 import click
 import msgspec
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TimeRemainingColumn
 from rich.table import Table
 
 from bench.busload import BusLoad, broker_or_own, machine, measure_bus
-from bench.feeds import feed_tables, measure_feeds
+from bench.feeds import measure_feeds
+from bench.feedtables import feed_tables
 from bench.latency import RATES_HZ, Latency, measure
 from bench.settings import Settings
 
@@ -39,9 +41,18 @@ def run_bus(settings: Settings, seconds: float, runs: int, *, as_json: bool) -> 
         Console().print(bus_table(result))
 
 
-def run_sensors(runs: int, *, as_json: bool) -> None:
-    """Measure and print."""
-    result = measure_feeds(runs, tell=_tell)
+def run_sensors(runs: int, scenarios: tuple[str, ...], *, as_json: bool) -> None:
+    """Measure and print; on a terminal with a bar of the runs that moves."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), MofNCompleteColumn(), BarColumn(bar_width=24), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=None)
+        result = measure_feeds(
+            runs,
+            scenarios,
+            tell=lambda line: console.print(f"- {line}", highlight=False, soft_wrap=True),
+            step=lambda done, total: progress.update(task, completed=done, total=total),
+        )
     if as_json:
         click.echo(msgspec.json.encode(result))
     else:

@@ -220,9 +220,20 @@ def bus(seconds: float, runs: int, broker: str | None, settings_file: Path | Non
 
 @bench.command()
 @click.option("--runs", default=20, show_default=True, type=click.IntRange(1, 1000), help="Seeded runs of each scenario.")
+@click.option(
+    "--scenario",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Measure only this: a shipped scenario, published-flights or hundred; repeatable.  [default: three shipped, and both]",
+)
 @_json_option
-def sensors(runs: int, as_json: bool) -> None:
-    """National tracks against truth: consistency by nation and phase, first reports, and speed. Needs no broker."""
-    from bench.benches import run_sensors
+def sensors(runs: int, names: tuple[str, ...], as_json: bool) -> None:
+    """National tracks against truth: consistency by nation and phase, first reports, and speed. Needs no broker.
 
-    run_sensors(runs, as_json=as_json)
+    published-flights flies one published flight after the other; hundred is a hundred launches at once, in two runs at most.
+    """
+    from bench.benches import run_sensors
+    from bench.population import MEASURED
+
+    run_sensors(runs, names or MEASURED, as_json=as_json)

@@ -1,8 +1,7 @@
 """`triwarn bench sensors`: how good the three national feeds are, and how fast they are computed.
 
-Many seeded runs of the shipped launches, from truth to national tracks. Each released row is held against truth: NEES by nation
-and phase (Bar-Shalom, Li and Kirubarajan, 2001, section 5.4; divided by 6, so that 1 is consistent), the error of the position,
-and when each nation first detected and first reported a launch.
+Many seeded runs, from truth to national tracks, of the populations in `bench.population`. Each released row is held against
+truth (`bench.consistency`), and each launch against when a nation first detected and first reported it.
 """
 
 from __future__ import annotations
@@ -10,36 +9,22 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import asdict
 from numpy.typing import NDArray
-from rich.table import Table
 
 from bench.busload import machine
+from bench.consistency import Consistency, Float, Key, PhaseFigures, figures, sums_of_run
+from bench.population import MEASURED, Population, find_populations
 from bench.world import World, play_out
-from bus.columns import unpack_cov
 from bus.release import NATIONS, Nation
 from sensors.scenario import load_scenario
-from sensors.truth import PHASE_BOOST, PHASE_COAST, PHASE_REENTRY
+from sensors.truth import build_truth
 
-SCENARIOS: Final = ("salvo-2024-05-30", "overflight", "lofted-2022-11-18")
-_PHASES: Final = {PHASE_BOOST: "boost", PHASE_COAST: "coast", PHASE_REENTRY: "re-entry"}
-
-Phase = Literal["boost", "coast", "re-entry"]
-Float = NDArray[np.float64]
-
-
-class Consistency(Struct, frozen=True, kw_only=True):
-    """The reports of one nation in one phase: how many, ANEES, and the root mean square error of the position, m."""
-
-    scenario: str
-    nation: Nation
-    phase: Phase
-    reports: int
-    anees: float
-    position_rms_m: float
+_WARM_UP: Final = "overflight"  # every kind of sensor and every phase, and soon played
 
 
 class FirstSeen(Struct, frozen=True, kw_only=True):
@@ -53,72 +38,69 @@ class FirstSeen(Struct, frozen=True, kw_only=True):
 
 
 class Speed(Struct, frozen=True, kw_only=True):
-    """From the scenario to every national track, all three nations on one core, flights already solved; median of the runs."""
+    """From the scenario to every national track, all three nations on one core, flights already solved; medians of the runs."""
 
     scenario: str
+    launches: int
     cpu_s: float
     times_real_time: float
 
 
 class FeedQuality(Struct, frozen=True, kw_only=True):
-    """The whole measurement, with what it was measured on."""
+    """The whole measurement, and what it was measured on. `phases` is over all but `hundred`, which is there for its load."""
 
     machine: dict[str, str | int]
     runs: int
+    phases: list[PhaseFigures]
     consistency: list[Consistency]
     first: list[FirstSeen]
     speed: list[Speed]
 
 
 def measure_feeds(
-    runs: int, scenarios: tuple[str, ...] = SCENARIOS, tell: Callable[[str], None] = lambda line: None
+    runs: int,
+    scenarios: tuple[str, ...] = MEASURED,
+    tell: Callable[[str], None] = lambda line: None,
+    step: Callable[[int, int], None] = lambda done, total: None,
 ) -> FeedQuality:
-    """Play every scenario `runs` times, with seeds from 1."""
-    consistency: list[Consistency] = []
-    first: list[FirstSeen] = []
-    speed: list[Speed] = []
-    for name in scenarios:
-        tell(f"{name}, {runs} runs")
-        scenario = load_scenario(name)
-        play_out(scenario, 0)  # compiles, and solves the flights
-        errors: dict[tuple[Nation, int], list[Float]] = defaultdict(list)
-        seen: dict[Nation, list[tuple[float, float]]] = {nation: [] for nation in NATIONS}
-        spent: list[float] = []
-        for seed in range(1, runs + 1):
-            begun = time.process_time()
-            world = play_out(scenario, seed)
-            spent.append(time.process_time() - begun)
+    """Play every scenario `runs` times, with seeds from 1. `tell` hears what is begun, `step` how many runs of all are done."""
+    populations = find_populations(scenarios)
+    wanted = [min(runs, population.most_runs or runs) for population in populations]
+    done, overall = 0, defaultdict[Key, list[Float]](list)
+    result = FeedQuality(machine=machine(), runs=runs, phases=[], consistency=[], first=[], speed=[])
+    play_out(load_scenario(_WARM_UP), 0)  # compiles
+    for population, count in zip(populations, wanted, strict=True):
+        tell(f"{population.name}, {count} run{'' if count == 1 else 's'}")
+        sums: dict[Key, list[Float]] = defaultdict(list)
+        seen: dict[Nation, list[tuple[float, float]]] = defaultdict(list)
+        spent: list[tuple[float, float]] = []
+        for seed in range(1, count + 1):
+            step(done, sum(wanted))
+            world, cpu_s = _played(population, seed)
+            spent.append((cpu_s, (world.truth.end_ns - world.truth.start_ns) / 1e9))
+            for key, values in sums_of_run(world).items():
+                sums[key].append(values)
+                if population.counts:
+                    overall[key].append(values)
             for nation in NATIONS:
-                _collect(world, nation, errors)
                 seen[nation] += _first(world, nation)
-        seconds = (world.truth.end_ns - world.truth.start_ns) / 1e9
-        consistency += _consistency(name, errors)
-        first += [_medians(name, nation, np.array(times)) for nation, times in seen.items()]
-        cpu_s = float(np.median(spent))
-        speed.append(Speed(scenario=name, cpu_s=round(cpu_s, 3), times_real_time=round(seconds / cpu_s, 1)))
-    return FeedQuality(machine=machine(), runs=runs, consistency=consistency, first=first, speed=speed)
+            done += 1
+        result.consistency.extend(
+            Consistency(scenario=population.name, **asdict(figures(key, each))) for key, each in sorted(sums.items())
+        )
+        result.first.extend(_medians(population.name, nation, np.array(times)) for nation, times in seen.items() if times)
+        result.speed.append(_speed(population.name, len(world.truth.launches), np.array(spent)))
+    result.phases.extend(figures(key, each) for key, each in sorted(overall.items()))
+    return result
 
 
-def _collect(world: World, nation: Nation, errors: dict[tuple[Nation, int], list[Float]]) -> None:
-    """For each released row that follows a launch: NEES / 6 and the squared error of the position, by the true phase."""
-    places = {launch.launch_id: index for index, launch in enumerate(world.truth.launches)}
-    for release in world.releases[nation]:
-        block = release.reports
-        if release.kind != "frame" or block is None:
-            continue
-        origins = [world.origin(nation, track) for track in block.track.tolist()]
-        rows = np.array([row for row, origin in enumerate(origins) if origin is not None], np.int64)
-        if not len(rows):
-            continue
-        launch = np.array([places[origin] for origin in origins if origin is not None])
-        at_ns = int(block.valid_ns[0])  # a feed's frame holds at one instant
-        off = block.state[rows] - world.truth.states_at(at_ns)[launch]
-        scaled = np.linalg.solve(unpack_cov(block.cov[rows]), off[..., None])[..., 0]
-        values = np.stack([(off * scaled).sum(axis=1) / 6.0, (off[:, :3] ** 2).sum(axis=1)], axis=1)
-        phase = world.truth.phase_at(at_ns)[launch]
-        for key in _PHASES:
-            if (phase == key).any():
-                errors[nation, key].append(values[phase == key])
+def _played(population: Population, seed: int) -> tuple[World, float]:
+    """One run, and the CPU time that it took from the flights on, s."""
+    scenario = population.scenario(seed)
+    build_truth(scenario)
+    begun = time.process_time()
+    world = play_out(scenario, seed)
+    return world, time.process_time() - begun
 
 
 def _first(world: World, nation: Nation) -> list[tuple[float, float]]:
@@ -137,24 +119,7 @@ def _first(world: World, nation: Nation) -> list[tuple[float, float]]:
     return [(float(one), float(other)) for one, other in times]
 
 
-def _consistency(name: str, errors: dict[tuple[Nation, int], list[Float]]) -> list[Consistency]:
-    rows = []
-    for (nation, phase), parts in sorted(errors.items()):
-        values = np.concatenate(parts)
-        rows.append(
-            Consistency(
-                scenario=name,
-                nation=nation,
-                phase=_PHASES[phase],  # type: ignore[arg-type]
-                reports=len(values),
-                anees=round(float(values[:, 0].mean()), 3),
-                position_rms_m=round(float(np.sqrt(values[:, 1].mean())), 1),
-            )
-        )
-    return rows
-
-
-def _medians(name: str, nation: Nation, times: Float) -> FirstSeen:
+def _medians(name: str, nation: Nation, times: NDArray[np.float64]) -> FirstSeen:
     medians = [None if np.isnan(column).all() else round(float(np.nanmedian(column)), 2) for column in times.T]
     return FirstSeen(
         scenario=name,
@@ -165,47 +130,7 @@ def _medians(name: str, nation: Nation, times: Float) -> FirstSeen:
     )
 
 
-def feed_tables(result: FeedQuality) -> list[Table]:
-    """Consistency, first reports, and speed, for a terminal."""
-    kinds: list[tuple[str, list[str], list[list[str]]]] = [
-        (
-            f"National tracks against truth, {result.runs} runs",
-            ["scenario", "nation", "phase", "reports", "ANEES", "position rms m"],
-            [
-                [row.scenario, row.nation, row.phase, f"{row.reports:,}", f"{row.anees:.2f}", f"{row.position_rms_m:,.0f}"]
-                for row in result.consistency
-            ],
-        ),
-        (
-            "Seconds after launch, medians",
-            ["scenario", "nation", "detected", "reported", "share reported"],
-            [
-                [
-                    row.scenario,
-                    row.nation,
-                    _or_dash(row.detected_after_s),
-                    _or_dash(row.reported_after_s),
-                    f"{row.reported_share:.3f}",
-                ]
-                for row in result.first
-            ],
-        ),
-        (
-            "Truth to national tracks on one core",
-            ["scenario", "CPU s", "times real time"],
-            [[row.scenario, f"{row.cpu_s:.2f}", f"{row.times_real_time:,.0f}"] for row in result.speed],
-        ),
-    ]
-    tables = []
-    for title, headings, rows in kinds:
-        table = Table(title=title, header_style="bold")
-        for heading in headings:
-            table.add_column(heading, justify="left" if heading in ("scenario", "nation", "phase") else "right")
-        for row in rows:
-            table.add_row(*row)
-        tables.append(table)
-    return tables
-
-
-def _or_dash(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
+def _speed(name: str, launches: int, spent: Float) -> Speed:
+    """From each run's CPU time and length, s."""
+    cpu_s, times = np.median(spent[:, 0]), np.median(spent[:, 1] / spent[:, 0])
+    return Speed(scenario=name, launches=launches, cpu_s=round(float(cpu_s), 3), times_real_time=round(float(times), 1))
