@@ -1,4 +1,4 @@
-"""The measure of the national feeds as tables for a terminal; they fit into 80 columns."""
+"""The measure of the national feeds as tables for a terminal; they fit into 100 columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.consistency import Consistency, PhaseFigures
 from bench.feeds import FeedQuality, FirstSeen, Speed
 
 _WORDS: Final = ("scenario", "nation", "phase")
-_TAIL: Final = ("beyond\n99.9 %", "position\nrms m")
+_TAIL: Final = ("beyond\n99.9 %", "position\nrms m", "LPE in\n95 %", "IPP in\n95 %")
 
 
 def feed_tables(result: FeedQuality) -> list[Table]:
@@ -48,8 +48,9 @@ def _of_scenario(row: Consistency) -> tuple[str, ...]:
     return row.scenario, row.nation, row.phase, f"{row.reports:,}", f"{row.anees:.2f}", *_tail(row)
 
 
-def _tail(row: PhaseFigures) -> tuple[str, str]:
-    return f"{100.0 * row.outside_999:.2f} %", f"{row.position_rms_m:,.0f}"
+def _tail(row: PhaseFigures) -> tuple[str, ...]:
+    places = (_or_dash(share if share is None else 100.0 * share, 1) for share in (row.lpe_coverage, row.ipp_coverage))
+    return f"{100.0 * row.outside_999:.2f} %", f"{row.position_rms_m:,.0f}", *places
 
 
 def _first(row: FirstSeen) -> tuple[str, ...]:

@@ -45,8 +45,10 @@ REFERENCE_HEIGHT_M: Final = 25e3  # where an infrared detection is put on its li
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scan:
-    """One scan's detections. `origin` is the index of the launch each came from, -1 for a false alarm, and `visible` are the
-    launches in reach: both for the scorer only.
+    """One scan's detections.
+
+    For the scorer only: `origin`, the index of the launch each came from, of several merged the strongest, -1 for a false alarm;
+    `merged`, whether it came from several; `visible`, the launches in reach.
 
     position: (n, 3) ECEF m, for infrared at the reference height on the line of sight. information: (n, 3, 3) 1/m2, inverse of
     the noise's covariance (infrared: only across the line of sight). bias: (n, 3, 3) m, its columns what one sigma of each of the
@@ -62,6 +64,7 @@ class Scan:
     bias: Float
     sight: Float
     origin: NDArray[np.int64]
+    merged: NDArray[np.bool_]
     visible: NDArray[np.int64]
     site: Float
     cell_m: float
@@ -124,6 +127,7 @@ class Scanner:
             RADAR if isinstance(self.sensor, Radar) else INFRARED,
             *made,
             np.concatenate([hit[strongest], np.full(len(false), _FALSE)]).astype(np.int64),
+            np.concatenate([spread.any(axis=(1, 2)), np.zeros(len(false), np.bool_)]),
             np.flatnonzero(visible),
             eye.site,
             eye.cell_m,

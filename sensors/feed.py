@@ -19,11 +19,25 @@ from bus.messages import MAX_FRAME_ROWS
 from bus.release import Nation
 from sensors.detect import Scan, Scanner
 from sensors.instruments import find_sensors
+from sensors.places import GroundPoint
 from sensors.scenario import Scenario
-from sensors.tracker import EndReason, NationalTracker, Track, report
+from sensors.tracker import EndReason, NationalTracker, Track, impact_of, report
 from sensors.truth import Truth
 
 _NS: Final = 1_000_000_000
+IMPACT_EVERY_S: Final = 10
+
+
+class Known(NamedTuple):
+    """What stands beside one report of a frame, for the nation itself and the scorer.
+
+    The launch that the track follows (an index, -1 where none), the nation's launch point estimate, and its impact point
+    prediction, made every IMPACT_EVERY_S.
+    """
+
+    follows: int
+    launch: GroundPoint | None
+    impact: GroundPoint | None
 
 
 class Release(NamedTuple):
@@ -35,6 +49,7 @@ class Release(NamedTuple):
     reports: Reports | None = None
     tracks: list[int] = []  # noqa: RUF012 - never changed
     reason: EndReason = "lost"
+    known: list[Known] = []  # noqa: RUF012 - never changed
 
 
 class NationalFeed:
@@ -53,12 +68,13 @@ class NationalFeed:
         return list(self._sensors)
 
     def releases(self) -> Iterator[Release]:
-        """Every release in order of time; each call begins afresh. `origins` and `first_seen` fill as it runs."""
+        """Every release in order of time; each call begins afresh. `origins` and `first_seen` are complete when it has run."""
         self.origins.clear()
         self.first_seen.clear()
         self._visible_ns: dict[int, int] = {}
         delay_ns = round(self._plan.release_delay_s * _NS)
         tracker = NationalTracker([sensor.bit for sensor in self._sensors.values()])
+        counts: dict[int, Counter[int]] = {}
         scanners = [Scanner(sensor, self._scenario, self._truth, self._nation, self._seed) for sensor in self._sensors.values()]
         interval_ns = round(self._plan.report_interval_s * _NS)
         next_ns = self._truth.start_ns + interval_ns
@@ -68,23 +84,27 @@ class NationalFeed:
                 next_ns += interval_ns
             self._note_seen(scan)
             confirmed, ended = tracker.step(scan)
-            for track in tracker.tracks:
-                if track.number:
-                    self.origins[track.number] = self._origin(track.origins)
+            for track in confirmed:
+                counts[track.number] = track.origins
+                self.origins[track.number] = self._origin(track.origins)
             if confirmed:
                 yield Release(scan.at_ns + delay_ns, "launch_detected", self._to, report(confirmed, scan.at_ns))
                 yield from self._frames(confirmed, scan.at_ns, delay_ns)
             for each in ended:
                 yield Release(scan.at_ns + delay_ns, "dropped", self._to, tracks=[each.number], reason=each.reason)
+        self.origins.update({number: self._origin(each) for number, each in counts.items()})
 
     def _frames(self, tracks: list[Track], at_ns: int, delay_ns: int) -> Iterator[Release]:
         for begin in range(0, len(tracks), MAX_FRAME_ROWS):
-            block = report([track for track in tracks[begin : begin + MAX_FRAME_ROWS] if track.at_ns <= at_ns], at_ns)
-            if len(block):
-                yield Release(at_ns + delay_ns, "frame", self._to, block)
+            held = [track for track in tracks[begin : begin + MAX_FRAME_ROWS] if track.at_ns <= at_ns]
+            block = report(held, at_ns)
+            due = at_ns // _NS % IMPACT_EVERY_S == 0
+            known = [Known(track.follows(), track.launch, impact_of(track, at_ns) if due else None) for track in held]
+            if held:
+                yield Release(at_ns + delay_ns, "frame", self._to, block, known=known)
 
     def _origin(self, origins: Counter[int]) -> str | None:
-        index, count = origins.most_common(1)[0]
+        index, count = origins.most_common(1)[0] if origins else (-1, 0)
         return self._truth.launches[index].launch_id if index >= 0 and count * 2 > origins.total() else None
 
     def _note_seen(self, scan: Scan) -> None:

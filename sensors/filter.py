@@ -23,10 +23,11 @@ Float = NDArray[np.float64]
 _BURN_S = 60.0  # mean burn left of a stage
 _STAGING_S = 3.0  # mean length of a change of stage
 _LAST_STAGE = 0.5  # probability that a burnout is the last
-_GLIDES = 0.01  # probability that what enters the air glides
-_GLIDE_S, _BALLISTIC_S = 30.0, 1000.0  # mean length of a glide, and mean time until one begins
+_GLIDES = 0.005  # probability that what enters the air glides
+_GLIDE_S, _BALLISTIC_S = 30.0, 5000.0  # mean length of a glide, and mean time until one begins
 _RELIGHT_S = 1e9  # mean coast before a next stage: none is known to wait, and what is mixed in widens every coast
 _RELIGHT_SIGMA_M_S2 = 30.0  # of the thrust of a stage that lights, each axis
+_ASLEEP = 2e-12  # a model less likely than this ahead is not computed
 _LEAST = 1e-12  # no model's probability falls below
 _COUNTS = 1e-3  # a model less likely than this opens no gate
 _BELIEVED = 0.01  # what is less likely a track's does not widen it
@@ -78,7 +79,8 @@ def predict(x: Float, cov: Float, cross: Float, mu: Float, dt_s: float) -> tuple
     ahead = mu @ switch
     out, out_cov, out_cross = np.empty_like(x), np.empty_like(cov), np.empty_like(cross)
     for j in range(MODELS):
-        if ahead[j] <= 0.0:  # re-entry in vacuum, coast in air: asleep
+        if ahead[j] <= _ASLEEP:  # re-entry in vacuum, coast in air, boost long after burnout
+            ahead[j] = 0.0
             out[j], out_cov[j], out_cross[j] = x[j], cov[j], cross[j]
             continue
         share = mu * switch[:, j] / ahead[j]
@@ -100,7 +102,7 @@ def predict(x: Float, cov: Float, cross: Float, mu: Float, dt_s: float) -> tuple
         out[j] = moved
         out_cov[j] = 0.5 * (spread + spread.T)
         out_cross[j] = f @ mixed_cross
-    return out, out_cov, out_cross, ahead
+    return out, out_cov, out_cross, ahead / ahead.sum()
 
 
 @jit
@@ -207,30 +209,28 @@ def update(
     The estimate goes where the chosen detection takes it; the covariance is the mean square about that estimate over all that may
     be the track's, belief (n,), and over none being, the rest: an ambiguous choice stays a wide one.
     """
-    others = 0.0
-    for k in range(len(belief)):
-        others += belief[k] if belief[k] >= _BELIEVED or k == chosen else 0.0
-    none = max(1.0 - others, 0.0)
-    if none < _BELIEVED and chosen >= 0:
-        none = 0.0
-    n = len(belief)
+    may = np.flatnonzero(belief >= _BELIEVED)
+    if chosen >= 0 and belief[chosen] < _BELIEVED:
+        may = np.append(may, chosen)
+    n = len(may)
+    none = max(1.0 - belief[may].sum(), 0.0)
+    none = 0.0 if none < _BELIEVED and chosen >= 0 else none
     states, covs, crosses = np.empty((n + 1, MODELS, 9)), np.empty((n + 1, MODELS, 9, 9)), np.empty((n + 1, *cross.shape))
     share = np.zeros((n + 1, MODELS))
     states[n], covs[n], crosses[n] = x, cov, cross
     share[n] = none * mu
-    first = 3 * sensor
-    for k in range(n):
-        if not (belief[k] >= _BELIEVED or k == chosen):
-            continue
+    at = n
+    for m in range(n):
+        k = may[m]
+        at = m if k == chosen else at
         root = square_root(information[k])
         likes = np.full(MODELS, -np.inf)
         for j in range(MODELS):
             if mu[j] > 0.0:
-                a, b, c, likes[j] = _corrected(x[j], cov[j], cross[j], positions[k], root, bias[k], first)
-                states[k, j], covs[k, j], crosses[k, j] = a, b, c
+                a, b, c, likes[j] = _corrected(x[j], cov[j], cross[j], positions[k], root, bias[k], 3 * sensor)
+                states[m, j], covs[m, j], crosses[m, j] = a, b, c
         like = np.where(mu > 0.0, np.maximum(mu * np.exp(likes - likes.max()), _LEAST), 0.0)
-        share[k] = max(belief[k], 1e-3) * like / like.sum()
-    at = chosen if chosen >= 0 else n
+        share[m] = max(belief[k], 1e-3) * like / like.sum()
     out, out_cov, out_cross, out_mu = x.copy(), cov.copy(), cross.copy(), np.zeros(MODELS)
     for j in range(MODELS):
         if mu[j] <= 0.0:
@@ -240,11 +240,11 @@ def update(
         out[j] = states[at, j]
         out_cov[j] = 0.0
         out_cross[j] = 0.0
-        for k in range(n + 1):
-            if share[k, j] > 0.0:
-                d = states[k, j] - out[j]
-                out_cov[j] += share[k, j] / total * (covs[k, j] + np.outer(d, d))
-                out_cross[j] += share[k, j] / total * crosses[k, j]
+        for m in range(n + 1):
+            if share[m, j] > 0.0:
+                d = states[m, j] - out[j]
+                out_cov[j] += share[m, j] / total * (covs[m, j] + np.outer(d, d))
+                out_cross[j] += share[m, j] / total * crosses[m, j]
     return out, out_cov, out_cross, out_mu / out_mu.sum()
 
 

@@ -66,10 +66,7 @@ class RadarEye:
 
     def visible(self, states: Float) -> Mask:
         """Which of the states (n, 6), NaN where not in flight, stand in its reach."""
-        return self._reached(look(self.site, self._enu, states))
-
-    def _reached(self, seen: Float) -> Mask:
-        radar = self._radar
+        radar, seen = self._radar, look(self.site, self._enu, states)
         face: Mask = (
             (seen[:, 0] <= radar.range_km * 1e3)
             & (seen[:, 2] >= math.radians(radar.el_min_deg))

@@ -46,16 +46,17 @@ def resolve(
     for first in range(n):
         if cell[first] != first:
             continue
-        best = first
+        best, members = first, 0
         for k in range(first, n):
             if cell[k] == first:
+                members += 1
                 places[found] += powers[k] * points[k]
                 power[found] += powers[k]
                 best = k if powers[k] > powers[best] else best
-        places[found] /= power[found]
+        places[found] = places[found] / power[found] if members > 1 else points[first]
         wander = np.zeros(3)
         for k in range(first, n):
-            if cell[k] == first:
+            if members > 1 and cell[k] == first:
                 off, share = points[k] - places[found], powers[k] / power[found]
                 spread[found] += share * np.outer(off, off)
                 wander += np.sqrt(share) * glint[k] * off

@@ -10,7 +10,7 @@ The reported covariance holds the biases of the sensors that fed the track: aver
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -24,7 +24,8 @@ from sensors.associate import marginals
 from sensors.detect import Scan
 from sensors.filter import combined, entered, gate_all, predict, predict_all, update
 from sensors.instruments import INFRARED, RADAR
-from sensors.motion import BOOST, MODELS, STAGING, air_share
+from sensors.motion import BOOST, MODELS, REENTRY, STAGING, air_share
+from sensors.places import BETA_KG_M2, BETA_SIGMA, GroundPoint, felt_beta, impact_point, launch_point
 
 Float = NDArray[np.float64]
 EndReason = Literal["impact", "lost", "false"]
@@ -42,13 +43,19 @@ INFRARED_HITS: Final = 2  # and by infrared alone, where clutter is rare: two si
 TENTATIVE_S: Final = 25.0  # a tentative track not confirmed by then ends
 TENTATIVE_MISSES: Final = 2  # misses in a row, by sensors that had seen it, that end a tentative track
 LOST_S: Final = 20.0  # a confirmed track not seen for so long is lost
+LAUNCH_SURER: Final = 0.5  # a later launch estimate has to have an ellipse this much smaller: the smallest of many errs
+LAUNCH_S: Final = 60.0  # a launch estimate may become surer for so long after a track was confirmed
+BOOST_MOST: Final = 0.02  # no impact prediction above this probability of boost ...
+COAST_S: Final = 5.0  # ... nor until it has been below for so long: a stage that lights looks like coast for a moment
 REENTRY_BELOW_M: Final = 80e3
 DOWN_BELOW_M: Final = 8e3
 MIN_SPEED_M_S: Final = 250.0  # slower than any missile once confirmed: clutter
 MAX_SPEED_M_S: Final = 9_000.0
 _QUALITY_SIGMA_M: Final = 10.0  # position sigma of quality 15
 _QUALITY_STEP: Final = 1.8  # each step below is this many times as much: one line of sight has quality 1
-_NS: Final = 1_000_000_000
+_LATEST: Final = 3  # detections that tell which launch a track follows now
+_SEVERAL: Final = -2
+_IDLE_NS: Final = 1_000_000_000  # tracks are moved at least so often, also while no sensor detects anything
 
 
 @dataclass(slots=True, eq=False)
@@ -68,7 +75,10 @@ class Track:
     misses: int = 0
     pedigree: int = 0
     phenomenology: int = 0
+    boosted_ns: int = 0  # when it last may have boosted
+    launch: GroundPoint | None = None  # the surest estimate so far
     origins: Counter[int] = field(default_factory=Counter)
+    latest: deque[int] = field(default_factory=lambda: deque(maxlen=_LATEST))  # origins of the latest detections
 
     def take(self, scan: Scan, k: int) -> None:
         """Note that detection `k` of a scan was this track's."""
@@ -76,7 +86,14 @@ class Track:
         self.misses = 0
         self.pedigree |= 1 << scan.bit
         self.phenomenology |= scan.phenomenology
-        self.origins[int(scan.origin[k])] += 1
+        if not scan.merged[k]:
+            self.origins[int(scan.origin[k])] += 1
+        self.latest.append(_SEVERAL if scan.merged[k] else int(scan.origin[k]))
+
+    def follows(self) -> int:
+        """For the scorer: the launch that most of the latest detections came from; -1 for none, also where they were merged."""
+        index, count = Counter(self.latest).most_common(1)[0]
+        return index if index >= 0 and count * 2 > len(self.latest) else -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +111,13 @@ class NationalTracker:
         self.tracks: list[Track] = []
         self._slots = {bit: slot for slot, bit in enumerate(sorted(bits))}  # where a sensor's biases stand in a track
         self._last_number = 0
+        self._moved_ns = 0
 
     def step(self, scan: Scan) -> tuple[list[Track], list[Ended]]:
         """Take one scan; the tracks that it confirmed, and the confirmed ones that ended."""
-        self._predict(scan.at_ns)
+        if len(scan.position) or scan.at_ns - self._moved_ns >= _IDLE_NS:
+            self._predict(scan.at_ns)
+            self._moved_ns = scan.at_ns
         taken = self._associate(scan)
         self._initiate(scan, taken)
         ended = self._end(scan)
@@ -118,6 +138,8 @@ class NationalTracker:
         x, cov, cross, mu = predict_all(*_stacked(self.tracks), dt_s)
         for i, track in enumerate(self.tracks):
             track.x, track.cov, track.cross, track.mu, track.at_ns = x[i], cov[i], cross[i], mu[i], max(at_ns, track.at_ns)
+            if mu[i, BOOST] + mu[i, STAGING] > BOOST_MOST:
+                track.boosted_ns = track.at_ns
 
     def _associate(self, scan: Scan) -> set[int]:
         """Give detections to tracks; the detections that were taken."""
@@ -203,7 +225,7 @@ class NationalTracker:
         if not track.number:
             stale = track.misses >= TENTATIVE_MISSES
             return "false" if stale or unseen_s > TENTATIVE_S or (at_ns - track.first_ns) / 1e9 > 2 * TENTATIVE_S else None
-        x, _ = combined(track.x, track.cov, track.mu)
+        x = track.x[int(track.mu.argmax()), :6]
         climbing = float(x[:3] @ x[3:]) > 0.0
         height = altitude_m(x[:3])
         if (height < DOWN_BELOW_M and not climbing and unseen_s > 3.0) or height < -DOWN_BELOW_M:
@@ -261,7 +283,7 @@ def _begin(scan: Scan, k: int, slot: int, slots: int) -> Track:
 
 
 def report(tracks: list[Track], at_ns: int) -> Reports:
-    """The wire's block of these tracks, each predicted to `at_ns` (ns), with bias inside the covariance."""
+    """The wire's block of these tracks, each predicted to `at_ns` (ns), with bias inside the covariance; keeps surer launches."""
     n = len(tracks)
     state, cov = np.empty((n, 6)), np.empty((n, 6, 6))
     phase = np.empty((n, 3))
@@ -269,6 +291,10 @@ def report(tracks: list[Track], at_ns: int) -> Reports:
         x, p, _, mu = predict(track.x, track.cov, track.cross, track.mu, (at_ns - track.at_ns) / 1e9)
         state[i], cov[i] = combined(x, p, mu)
         phase[i] = _phase(state[i], float(mu[BOOST] + mu[STAGING]))
+        if track.launch is None or (at_ns - track.confirmed_ns) / 1e9 < LAUNCH_S:
+            found = launch_point(at_ns, state[i], cov[i], float(phase[i, 0]))
+            if found is not None and (track.launch is None or found.area_m2 < LAUNCH_SURER * track.launch.area_m2):
+                track.launch = found
     ages = [((at_ns - track.first_ns) // 1_000_000, (at_ns - track.confirmed_ns) // 1_000_000) for track in tracks]
     return Reports(
         track=np.array([track.number for track in tracks], np.uint32),
@@ -282,6 +308,16 @@ def report(tracks: list[Track], at_ns: int) -> Reports:
         detected_age_ms=np.array([age for age, _ in ages], np.uint32),
         tracked_age_ms=np.array([age for _, age in ages], np.uint32),
     )
+
+
+def impact_of(track: Track, at_ns: int) -> GroundPoint | None:
+    """Where a track will come down, as of `at_ns` (ns); None while it may boost, when no prediction would be honest."""
+    x, p, _, mu = predict(track.x, track.cov, track.cross, track.mu, (at_ns - track.at_ns) / 1e9)
+    if mu[BOOST] + mu[STAGING] > BOOST_MOST or (at_ns - track.boosted_ns) / 1e9 < COAST_S:
+        return None
+    air = int(mu[REENTRY] > 0.5)
+    beta = felt_beta(x[REENTRY], p[REENTRY]) if air else (BETA_KG_M2, BETA_SIGMA)
+    return impact_point(at_ns, *combined(x, p, mu), beta)
 
 
 def _phase(state: Float, boost: float) -> tuple[float, float, float]:
