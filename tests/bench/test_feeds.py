@@ -76,18 +76,19 @@ def test_a_run_is_one_sample_however_alike_its_reports_are() -> None:
     found = []
     for _ in range(400):
         means, counts = 1.0 + 0.3 * rng.standard_normal(100), rng.integers(10, 200, 100)
-        runs = [np.array([n, n * mean, 0.0, n * 4.0]) for n, mean in zip(counts, means, strict=True)]
+        runs = [np.array([n, n * mean, 0.0, n * 4.0, 0.0, 0.0, 10.0, 9.0]) for n, mean in zip(counts, means, strict=True)]
         found.append(figures(("jpn", PHASE_COAST), runs))
     assert np.mean([each.anees for each in found]) == pytest.approx(1.0, abs=0.006)
     sigmas = [each.anees_sigma for each in found if each.anees_sigma is not None]
     assert np.std([each.anees for each in found]) == pytest.approx(np.sqrt(np.mean(np.square(sigmas))), rel=0.1)
     assert (found[-1].reports, found[-1].position_rms_m, found[-1].outside_999) == (counts.sum(), 2.0, 0.0)
+    assert (found[-1].lpe_coverage, found[-1].ipp_coverage) == (None, 0.9)
 
 
 def test_runs_without_many_reports_weigh_little_and_one_run_has_no_standard_error() -> None:
-    alike = [np.array([100.0, 100.0, 1.0, 0.0])] * 4
+    alike = [np.array([100.0, 100.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0])] * 4
     one = figures(("kor", PHASE_COAST), alike[:1])
-    odd = figures(("kor", PHASE_COAST), [*alike, np.array([1.0, 9.0, 1.0, 0.0])])
+    odd = figures(("kor", PHASE_COAST), [*alike, np.array([1.0, 9.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0])])
     assert (one.anees, one.anees_sigma, one.outside_999) == (1.0, None, 0.01)
     assert odd.anees == pytest.approx(409.0 / 401.0, abs=1e-3)
     assert odd.anees_sigma is not None
