@@ -28,6 +28,25 @@ def from_toml(text: str, source: str, kind: type[T]) -> T:
     return from_tree(read_toml(text, source), source, kind)
 
 
+def entries_from_toml(text: str, source: str, kinds: Mapping[str, type[T]], tag: str) -> dict[str, T]:
+    """The tables of `text` by name, each of the kind that its own key `tag` names; errors as of `from_toml`, with that name.
+
+    With one kind alone under "", no tag is asked for.
+    """
+    found: dict[str, T] = {}
+    for name, entry in read_toml(text, source).items():
+        if not isinstance(entry, Mapping):
+            raise BadInput(source, name, "expected a table")
+        kind = kinds.get("", kinds.get(str(entry.get(tag))))
+        if kind is None:
+            raise BadInput(source, f"{name}.{tag}", f"no such {tag}: {entry.get(tag)!r}", ", ".join(kinds))
+        try:
+            found[name] = from_tree(entry, source, kind)
+        except BadInput as error:
+            raise BadInput(source, ".".join(filter(None, [name, error.key])), error.problem, error.allowed) from None
+    return found
+
+
 def read_toml(text: str, source: str) -> dict[str, Any]:
     """The tree of TOML values in `text`; BadInput where it is none."""
     try:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bus.errors import BadInput
 from bus.release import Nation
-from bus.settings import from_toml
+from bus.settings import entries_from_toml
 from physics.frames import ground_distance_m
 from sensors.missiles import CATALOGUE
 
@@ -127,18 +127,28 @@ class Infrared(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
 
 
 Sensor = Radar | Infrared
+_KINDS: Final[dict[str, type[Sensor]]] = {"radar": Radar, "infrared": Infrared}
+
+
+def parse_sensors(text: str, source: str) -> dict[str, Sensor]:
+    """Sensors by name. BadInput names `source`, the key and what is allowed; also where two share a pedigree bit."""
+    found = entries_from_toml(text, source, _KINDS, "kind")
+    bits: dict[int, str] = {}
+    for name, sensor in found.items():
+        if sensor.bit in bits:
+            raise BadInput(source, f"{name}.bit", f"{sensor.bit} is already that of {bits[sensor.bit]}", "a bit of its own")
+        bits[sensor.bit] = name
+        if isinstance(sensor, Radar) and sensor.search_s < sensor.track_s:
+            raise BadInput(source, f"{name}.search_s", f"{sensor.search_s:g} is below track_s", f"from {sensor.track_s:g}")
+        if isinstance(sensor, Radar) and bool(sensor.path) != (sensor.speed_kn > 0.0):
+            raise BadInput(source, f"{name}.speed_kn", "a path and a speed go together", "both, or neither")
+    return found
 
 
 @cache
 def sensor_catalogue() -> dict[str, Sensor]:
-    """Every sensor by its name. BadInput where the file is wrong or two sensors share a pedigree bit."""
-    found = from_toml((CATALOGUE / _FILE).read_text(encoding="utf-8"), _FILE, dict[str, Sensor])
-    bits: dict[int, str] = {}
-    for name, sensor in found.items():
-        if sensor.bit in bits:
-            raise BadInput(_FILE, f"{name}.bit", f"{sensor.bit} is already that of {bits[sensor.bit]}", "a bit of its own")
-        bits[sensor.bit] = name
-    return found
+    """Every sensor of the catalogue by its name."""
+    return parse_sensors((CATALOGUE / _FILE).read_text(encoding="utf-8"), _FILE)
 
 
 def find_sensors(names: list[str], nation: Nation, source: str) -> dict[str, Sensor]:

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from bus.errors import BadInput
-from bus.settings import from_toml
+from bus.settings import entries_from_toml
 from physics.constants import STANDARD_GRAVITY_M_S2
 
 CATALOGUE: Final = Path(__file__).parent / "catalogue"
@@ -89,17 +89,22 @@ class PublishedFlight(Struct, frozen=True, kw_only=True):
     range_km: float
 
 
-@cache
-def missile_types() -> dict[str, MissileType]:
-    """Every type by its lower-case name."""
-    path = CATALOGUE / "types.toml"
-    types = from_toml(path.read_text(encoding="utf-8"), path.name, dict[str, MissileType])
+def parse_types(text: str, source: str) -> dict[str, MissileType]:
+    """Types by name. BadInput names `source`, the key and what is allowed; also where a stage is lighter than its propellant."""
+    types = entries_from_toml(text, source, {"": MissileType}, "")
     for name, missile in types.items():
         for index, stage in enumerate(missile.stage):
             if stage.stage_mass_kg <= stage.propellant_kg:
                 key = f"{name}.stage[{index}].stage_mass_kg"
-                raise BadInput(path.name, key, f"{stage.stage_mass_kg:g} is not above its propellant", "more than propellant_kg")
+                raise BadInput(source, key, f"{stage.stage_mass_kg:g} is not above its propellant", "more than propellant_kg")
     return types
+
+
+@cache
+def missile_types() -> dict[str, MissileType]:
+    """Every type of the catalogue by its lower-case name."""
+    path = CATALOGUE / "types.toml"
+    return parse_types(path.read_text(encoding="utf-8"), path.name)
 
 
 @cache

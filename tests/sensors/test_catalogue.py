@@ -1,0 +1,59 @@
+"""A wrong catalogue is refused: the file, the key, what is wrong and what is allowed."""
+
+from __future__ import annotations
+
+import pytest
+
+from bus.errors import BadInput
+from sensors.instruments import parse_sensors, sensor_catalogue
+from sensors.missiles import CATALOGUE, find_type, missile_types, parse_types
+from tests.reference.read import rows
+
+TYPES = (CATALOGUE / "types.toml").read_text(encoding="utf-8")
+SENSORS = (CATALOGUE / "sensors.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("payload_kg = 500.0", "payload_kg = -500.0", r"mine.toml: kn-25.payload_kg: .*above 0"),
+        ("propellant_kg = 2000.0", "propellant_kg = -2000.0", r"mine.toml: kn-25.stage\[0\].propellant_kg: .*above 0"),
+        ("stage_mass_kg = 2500.0", "stage_mass_kg = 1500.0", r"mine.toml: kn-25.stage\[0\].stage_mass_kg: .*propellant"),
+        ("boost = 0.6", "boost = 0.0", r"mine.toml: kn-25.rcs_m2.boost: .*above 0"),
+        ("beta_kg_m2 = 6000.0", "beta = 6000.0", r"mine.toml: kn-25.beta: no such key .*beta_kg_m2"),
+    ],
+)
+def test_a_type_that_cannot_be_is_refused_by_file_and_key(old: str, new: str, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        parse_types(TYPES.replace(old, new, 1), "mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("height_m = 20", "height_m = -20", r"mine.toml: Sejong-class Aegis.height_m: .*not under the ground"),
+        ("lat_deg = 41.30", "lat_deg = 141.30", r"mine.toml: J/FPS-5 Ominato.lat_deg: .*-90 to 90"),
+        ("bit = 1\n", "bit = 0\n", r"mine.toml: J/FPS-5 Sado.bit: 0 is already that of J/FPS-5 Ominato"),
+        ("search_s = 8.0", "search_s = 0.5", r"mine.toml: J/FPS-5 Ominato.search_s: 0.5 is below track_s"),
+        ("speed_kn = 12", "speed_kn = 0", r"mine.toml: Sejong-class Aegis.speed_kn: a path and a speed go together"),
+        ("noise_kw_sr = 3.0", "noise_kw_sr = 0", r"mine.toml: GEO infrared A.noise_kw_sr: .*above 0"),
+        ('kind = "radar"', 'kind = "sonar"', r"mine.toml: J/FPS-5 Ominato.kind: no such kind: 'sonar' .*radar, infrared"),
+    ],
+)
+def test_a_sensor_that_cannot_be_is_refused_by_file_and_key(old: str, new: str, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        parse_sensors(SENSORS.replace(old, new, 1), "mine.toml")
+
+
+def test_every_published_type_and_booster_is_in_the_catalogue() -> None:
+    for row in rows("flights.csv"):
+        find_type(row["type"], "flights.csv", "type")
+    for row in rows("boosters.csv"):
+        find_type(row["model"], "boosters.csv", "model")
+
+
+def test_what_is_measured_by_phase_is_notional_and_smaller_when_less_is_left() -> None:
+    for name, missile in missile_types().items():
+        assert missile.rcs_m2.boost >= missile.rcs_m2.coast >= missile.rcs_m2.reentry, name
+    for name, sensor in sensor_catalogue().items():
+        assert sensor.source, name
