@@ -40,10 +40,11 @@ _COAST_PSD = 1e-7  # m2/s3: what the ballistic model leaves out
 _USUAL_BETA_KG_M2 = 7_000.0
 _BETA_SHARE = 0.3  # one sigma of drag before it is seen, as a share of itself
 _GLIDE_SHARE = 1.0  # how lift wanders in a second, as a share of drag
-_WANDER_SHARE = 0.01  # how drag wanders in a second, as a share of itself
+_WANDER_SHARE = 0.02  # how drag wanders in a second, as a share of itself
 _NO_DRAG_M_S2, _SOME_DRAG_M_S2 = 0.0003, 0.001  # drag of a usual body where the air begins to matter, and where it does
 _REST_VAR = 1e-6  # (m/s2)2 of the force in coast, where there is none: keeps covariances regular
 _STRONG_M_S2, _STRONG_STEP_S = 1.0, 0.2
+_SOON_S = 0.1  # the air's density is compared over so much of the path
 _MOST_RATE = 2.0  # 1/s: dynamic pressure changes no faster
 
 
@@ -70,8 +71,8 @@ def _pressure_rate(state: Float, force: Float) -> float:
     r = state[:3]
     radius, speed2 = math.sqrt((r * r).sum()), (state[3:] ** 2).sum()
     height, climb = quick_altitude_m(r), (r * state[3:]).sum() / radius
-    below, above = air(height)[0], air(height + climb)[0]
-    thinner = math.log(above / below) if below > 0.0 and above > 0.0 else 0.0
+    below, above = air(height)[0], air(height + _SOON_S * climb)[0]
+    thinner = math.log(above / below) / _SOON_S if below > 0.0 and above > 0.0 else 0.0
     along = ((ballistic_acceleration(state) + force) * state[3:]).sum()
     rate: float = min(max(thinner + 2.0 * along / max(speed2, 1e4), -_MOST_RATE), _MOST_RATE)
     return rate
@@ -147,4 +148,10 @@ def _step(x: Float, dt_s: float, model: int) -> tuple[Float, Float, Float]:
         q[i, 3 + i] = q[3 + i, i] = jerk * t**4 / 8.0 + noise * t * t / 2.0
         q[i, 6 + i] = q[6 + i, i] = jerk * t**3 / 6.0
         q[3 + i, 6 + i] = q[6 + i, 3 + i] = jerk * t * t / 2.0
+    if model > COAST:  # drag stays against the velocity, which gravity turns
+        before, after = math.sqrt((x[3:6] ** 2).sum()), math.sqrt((out[3:6] ** 2).sum())
+        if before > 0.0 and after > 0.0:
+            along = (out[6:] * x[3:6]).sum() / before
+            for i in range(3):
+                out[6 + i] += along * (out[3 + i] / after - x[3 + i] / before)
     return out, f, q
