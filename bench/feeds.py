@@ -99,7 +99,7 @@ def _played(population: Population, seed: int) -> tuple[World, float]:
     scenario = population.scenario(seed)
     build_truth(scenario)
     begun = time.process_time()
-    world = play_out(scenario, seed)
+    world = play_out(scenario, seed, scored=True)
     return world, time.process_time() - begun
 
 

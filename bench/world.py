@@ -42,11 +42,11 @@ class World:
         ]
 
 
-def play_out(scenario: Scenario, seed: int, tell: Callable[[str], None] = lambda _: None) -> World:
-    """Compute the truth and every release of the three feeds; `tell` hears what is being done."""
+def play_out(scenario: Scenario, seed: int, tell: Callable[[str], None] = lambda _: None, *, scored: bool = False) -> World:
+    """Compute the truth and every release of the three feeds, `scored` as of a feed; `tell` hears what is being done."""
     tell("solving flights")
     truth = build_truth(scenario)
-    feeds = {nation: NationalFeed(scenario, truth, nation, seed) for nation in NATIONS}
+    feeds = {nation: NationalFeed(scenario, truth, nation, seed, scored=scored) for nation in NATIONS}
     releases = {}
     for nation, feed in feeds.items():
         tell(f"sensors and tracker of {nation}")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from physics.constants import USUAL_BETA_KG_M2, USUAL_BETA_SIGMA
+
 
 class Motion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Accelerations that the ballistic model leaves out, one standard deviation an axis, held constant over the span."""
@@ -77,10 +79,10 @@ class Assessment(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     beta_kg_m2: Annotated[
         float, Meta(gt=0.0, le=1e5, description="kg/m2; ballistic coefficient of what falls: the catalogue's geometric mean")
-    ] = 8500.0
+    ] = USUAL_BETA_KG_M2
     beta_sigma: Annotated[
         float, Meta(ge=0.0, le=3.0, description="one sigma of its logarithm: the catalogue's, 5,000 to 19,530")
-    ] = 0.31
+    ] = USUAL_BETA_SIGMA
     boost_most: Annotated[
         float,
         Meta(ge=0.0, le=1.0, description="no impact prediction above this probability of boost; it errs on the side of boost"),

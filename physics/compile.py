@@ -32,17 +32,19 @@ def sources_digest(root: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _choose_cache() -> None:
-    """Name the cache's folder after the sources, and remove those of other sources."""
-    if "NUMBA_CACHE_DIR" in os.environ:
-        return
-    folder = _ROOT / "__pycache__" / f"{_PREFIX}{sources_digest(_ROOT)}"
-    for old in folder.parent.glob(f"{_PREFIX}*") if not folder.exists() else ():
-        shutil.rmtree(old, ignore_errors=True)
-    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+def cache_folder(root: Path) -> Path:
+    """Where the kernels of these sources are kept; removes those of others, but never its own, which another
+    process may have begun.
+    """
+    folder = root / "__pycache__" / f"{_PREFIX}{sources_digest(root)}"
+    for old in folder.parent.glob(f"{_PREFIX}*"):
+        if old != folder:
+            shutil.rmtree(old, ignore_errors=True)
+    return folder
 
 
-_choose_cache()
+if "NUMBA_CACHE_DIR" not in os.environ:
+    numba.config.CACHE_DIR = str(cache_folder(_ROOT))  # type: ignore[attr-defined]
 
 
 def jit(kernel: Callable[P, R]) -> Callable[P, R]:

@@ -22,3 +22,8 @@ AIR_GAS_J_KG_K: Final = 287.05287
 AIR_GAMMA: Final = 1.4
 STANDARD_GRAVITY_M_S2: Final = 9.80665
 GEOPOTENTIAL_RADIUS_M: Final = 6_356_766.0
+
+# Ballistic coefficients of the ballistic types of the catalogue: geometric mean, and one sigma of the logarithm (held by
+# tests/physics/test_fall.py).
+USUAL_BETA_KG_M2: Final = 8500.0
+USUAL_BETA_SIGMA: Final = 0.31

@@ -52,8 +52,8 @@ class Scan:
 
     position: (n, 3) ECEF m, for infrared at the reference height on the line of sight. information: (n, 3, 3) 1/m2, inverse of
     the noise's covariance (infrared: only across the line of sight). bias: (n, 3, 3) m, its columns what one sigma of each of the
-    sensor's three biases (range and two angles) adds to the position. sight: (n, 3) unit vectors. site: (3,) ECEF m, the
-    sensor's. cell_m, beam_rad: what it resolves. verify: a radar's short look at what it has just found, and at nothing else.
+    sensor's three biases (range and two angles) adds to the position. sight: (n, 3) unit vectors. verify: a radar's short look at
+    what it has just found, and at nothing else.
     """
 
     at_ns: int
@@ -66,9 +66,6 @@ class Scan:
     origin: NDArray[np.int64]
     merged: NDArray[np.bool_]
     visible: NDArray[np.int64]
-    site: Float
-    cell_m: float
-    beam_rad: float
     verify: bool
 
 
@@ -101,11 +98,12 @@ class Scanner:
         luck, noise = self._random.random(n), self._random.standard_normal((n, 4))
         eye.move_to((at_ns - truth.start_ns) / 1e9)
         states = truth.states_at(at_ns)
-        signature = truth.rcs_m2_at(at_ns) if isinstance(self.sensor, Radar) else truth.plume_w_sr_at(at_ns)
-        visible = eye.visible(states) & (signature > 0.0)
+        signature = truth.rcs_m2_of(states, at_ns) if isinstance(self.sensor, Radar) else truth.plume_w_sr_at(at_ns)
+        geometry = eye.geometry(states)
+        visible = eye.visible(geometry) & (signature > 0.0)
         if self._outages:
             visible &= ~np.array([self._blind(launch, at_ns) for launch in range(n)], np.bool_)
-        powers = eye.powers(states, signature, luck, visible)
+        powers = eye.powers(geometry, signature, luck, visible)
         hit = np.flatnonzero(powers)
         strongest, places, power, spread = resolve(
             eye.site, states[hit, :3], powers[hit], noise[hit, 3], eye.cell_m, eye.beam_rad
@@ -129,9 +127,6 @@ class Scanner:
             np.concatenate([hit[strongest], np.full(len(false), _FALSE)]).astype(np.int64),
             np.concatenate([spread.any(axis=(1, 2)), np.zeros(len(false), np.bool_)]),
             np.flatnonzero(visible),
-            eye.site,
-            eye.cell_m,
-            eye.beam_rad,
             verify,
         )
 
@@ -152,7 +147,7 @@ class Scanner:
         lon = np.radians(self._random.uniform(*_CLUTTER_LON_DEG, size=n))
         height = self._random.uniform(*_CLUTTER_HEIGHT_M, size=n)
         points = np.array([geodetic_to_ecef(lat[i], lon[i], height[i]) for i in range(n)]).reshape(-1, 3)
-        return points[self._eye.visible(points)] if isinstance(self._eye, RadarEye) else points
+        return points[self._eye.visible(self._eye.geometry(points))] if isinstance(self._eye, RadarEye) else points
 
 
 def _concerns(outage: Outage, sensor: Sensor, nation: Nation) -> bool:

@@ -29,7 +29,7 @@ IMPACT_EVERY_S: Final = 10
 
 
 class Known(NamedTuple):
-    """What stands beside one report of a frame, for the nation itself and the scorer.
+    """What stands beside one report of a frame, where a scorer asks for it.
 
     The launch that the track follows (an index, -1 where none), the nation's launch point estimate, and its impact point
     prediction, made every IMPACT_EVERY_S.
@@ -53,10 +53,10 @@ class Release(NamedTuple):
 
 
 class NationalFeed:
-    """One nation's feed of a scenario; see the module's text."""
+    """One nation's feed of a scenario; see the module's text. `scored`: with what a scorer asks of each report (`Known`)."""
 
-    def __init__(self, scenario: Scenario, truth: Truth, nation: Nation, seed: int) -> None:
-        self._scenario, self._truth, self._nation, self._seed = scenario, truth, nation, seed
+    def __init__(self, scenario: Scenario, truth: Truth, nation: Nation, seed: int, *, scored: bool = False) -> None:
+        self._scenario, self._truth, self._nation, self._seed, self._scored = scenario, truth, nation, seed, scored
         self._plan = scenario.nations[nation]
         self._sensors = find_sensors(list(self._plan.sensors), nation, scenario.source)
         self._to = release.release(nation, *self._plan.release_to)
@@ -87,9 +87,9 @@ class NationalFeed:
             for track in confirmed:
                 counts[track.number] = track.origins
                 self.origins[track.number] = self._origin(track.origins)
-            if confirmed:
-                yield Release(scan.at_ns + delay_ns, "launch_detected", self._to, report(confirmed, scan.at_ns))
-                yield from self._frames(confirmed, scan.at_ns, delay_ns)
+            for frame in self._frames(confirmed, scan.at_ns, delay_ns):
+                yield frame._replace(kind="launch_detected")
+                yield frame
             for each in ended:
                 yield Release(scan.at_ns + delay_ns, "dropped", self._to, tracks=[each.number], reason=each.reason)
         self.origins.update({number: self._origin(each) for number, each in counts.items()})
@@ -97,11 +97,13 @@ class NationalFeed:
     def _frames(self, tracks: list[Track], at_ns: int, delay_ns: int) -> Iterator[Release]:
         for begin in range(0, len(tracks), MAX_FRAME_ROWS):
             held = [track for track in tracks[begin : begin + MAX_FRAME_ROWS] if track.at_ns <= at_ns]
-            block = report(held, at_ns)
-            due = at_ns // _NS % IMPACT_EVERY_S == 0
-            known = [Known(track.follows(), track.launch, impact_of(track, at_ns) if due else None) for track in held]
             if held:
-                yield Release(at_ns + delay_ns, "frame", self._to, block, known=known)
+                block = report(held, at_ns)
+                yield Release(at_ns + delay_ns, "frame", self._to, block, known=self._known(held, at_ns) if self._scored else [])
+
+    def _known(self, tracks: list[Track], at_ns: int) -> list[Known]:
+        due = at_ns // _NS % IMPACT_EVERY_S == 0
+        return [Known(track.follows(), track.launch, impact_of(track, at_ns) if due else None) for track in tracks]
 
     def _origin(self, origins: Counter[int]) -> str | None:
         index, count = origins.most_common(1)[0] if origins else (-1, 0)

@@ -49,6 +49,10 @@ class InfraredEye:
         """What the next instant is for."""
         return "all"
 
+    def geometry(self, states: Float) -> Float:
+        """What `visible` and `powers` ask for: the states themselves."""
+        return states
+
     def visible(self, states: Float) -> Mask:
         """Which of the states (n, 6), NaN where not in flight, are above the clouds and not behind the Earth."""
         return _in_view(self.site, states, self._satellite.cloud_break_km * 1e3)

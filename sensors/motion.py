@@ -8,7 +8,7 @@ State (9,): ECEF position m, velocity m/s, and specific force m/s2: all that acc
 - STAGING: the same for the seconds in which thrust may become any other: a stage burns out, the next one lights.
 - COAST: none. Free flight in vacuum.
 - REENTRY: drag and lift, which grow and fade with the dynamic pressure along the path and wander in proportion; also on the way
-  up after a low burnout. It begins as the drag of a usual ballistic coefficient, give or take half.
+  up after a low burnout. It begins as the drag of a usual ballistic coefficient, give or take a third.
 - GLIDE: the same for a body that lifts: the force may become several times its drag, in any direction, in seconds.
 
 Whether coast or one of the last two holds is a matter of how much air there is: `air_share`.
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from physics.atmosphere import air
 from physics.compile import jit
+from physics.constants import USUAL_BETA_KG_M2, USUAL_BETA_SIGMA
 from physics.frames import quick_altitude_m
 from physics.motion import ballistic_acceleration, drag_acceleration
 from physics.propagate import propagate_one, short_transition
@@ -37,8 +38,6 @@ _WANDER_S = 2.0  # s: thrust wanders as white jerk of the rocket equation's own 
 _JERK_PSD = 0.2  # m2/s5: the least of it
 _STAGING_PSD = 600.0  # m2/s5: thrust becomes any other in seconds
 _COAST_PSD = 1e-7  # m2/s3: what the ballistic model leaves out
-_USUAL_BETA_KG_M2 = 7_000.0
-_BETA_SHARE = 0.3  # one sigma of drag before it is seen, as a share of itself
 _GLIDE_SHARE = 1.0  # how lift wanders in a second, as a share of drag
 _WANDER_SHARE = 0.02  # how drag wanders in a second, as a share of itself
 _NO_DRAG_M_S2, _SOME_DRAG_M_S2 = 0.0003, 0.001  # drag of a usual body where the air begins to matter, and where it does
@@ -51,7 +50,7 @@ _MOST_RATE = 2.0  # 1/s: dynamic pressure changes no faster
 @jit
 def air_share(state: Float) -> float:
     """0 in vacuum, 1 where drag matters, between them where it begins to."""
-    drag = drag_acceleration(state, _USUAL_BETA_KG_M2)
+    drag = drag_acceleration(state, USUAL_BETA_KG_M2)
     size = math.sqrt((drag * drag).sum())
     share: float = min(max((size - _NO_DRAG_M_S2) / (_SOME_DRAG_M_S2 - _NO_DRAG_M_S2), 0.0), 1.0)
     return share
@@ -60,9 +59,9 @@ def air_share(state: Float) -> float:
 @jit
 def usual_drag(state: Float) -> tuple[Float, Float]:
     """Drag (3,) m/s2 of a usual body and its covariance (3, 3): what a model in air begins with."""
-    drag = drag_acceleration(state, _USUAL_BETA_KG_M2)
+    drag = drag_acceleration(state, USUAL_BETA_KG_M2)
     floor = (0.1 * _NO_DRAG_M_S2) ** 2
-    return drag, _BETA_SHARE**2 * np.outer(drag, drag) + floor * np.eye(3)
+    return drag, USUAL_BETA_SIGMA**2 * np.outer(drag, drag) + floor * np.eye(3)
 
 
 @jit
@@ -103,7 +102,7 @@ def _wander(x: Float, model: int) -> tuple[float, float]:
         return _STAGING_PSD, 0.0
     if model > COAST:
         share = _GLIDE_SHARE if model == GLIDE else _WANDER_SHARE
-        drag = drag_acceleration(x[:6], _USUAL_BETA_KG_M2)
+        drag = drag_acceleration(x[:6], USUAL_BETA_KG_M2)
         return share**2 * ((drag * drag).sum() + (x[6:] ** 2).sum()), _COAST_PSD
     return 0.0, _COAST_PSD
 

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from physics.constants import USUAL_BETA_KG_M2, USUAL_BETA_SIGMA
 from physics.fall import GROUND_OK, impact
 from physics.ground import Spread, ellipse
 from physics.motion import drag_acceleration
@@ -20,9 +21,6 @@ from physics.origin import launch_origin
 
 Float = NDArray[np.float64]
 
-# Of the catalogue's types: geometric mean, and one sigma of the logarithm.
-BETA_KG_M2: Final = 8500.0
-BETA_SIGMA: Final = 0.31
 _FELT_M_S2: Final = 0.5  # drag that a filter can measure
 _LEAST_SIGMA: Final = 0.03
 _FALL_MOST_S: Final = 7200.0
@@ -46,7 +44,7 @@ class GroundPoint(NamedTuple):
 
 def launch_point(at_ns: int, state: Float, cov: Float, boost: float) -> GroundPoint | None:
     """Where an object of this state (6,), covariance (6, 6) and probability of boost left the ground; None where it never did."""
-    origin = launch_origin(state, cov, boost, BETA_KG_M2, BETA_SIGMA)
+    origin = launch_origin(state, cov, boost, USUAL_BETA_KG_M2, USUAL_BETA_SIGMA)
     if origin is None or not math.isfinite(origin.back_s + origin.sigma_s + sum(origin.spread)):
         return None
     return GroundPoint(origin.lat_rad, origin.lon_rad, origin.spread, at_ns - int(origin.back_s * 1e9), origin.sigma_s)
@@ -65,7 +63,7 @@ def felt_beta(x: Float, cov: Float) -> tuple[float, float]:
     speed = math.sqrt(float(x[3:6] @ x[3:6]))
     along = -x[3:6] / max(speed, 1.0)
     force, sigma = float(along @ x[6:]), math.sqrt(max(float(along @ cov[6:, 6:] @ along), 0.0))
-    if force < _FELT_M_S2 or sigma > BETA_SIGMA * force:
-        return BETA_KG_M2, BETA_SIGMA
+    if force < _FELT_M_S2 or sigma > USUAL_BETA_SIGMA * force:
+        return USUAL_BETA_KG_M2, USUAL_BETA_SIGMA
     unit = drag_acceleration(x[:6], 1.0)
     return math.sqrt(float(unit @ unit)) / force, max(sigma / force, _LEAST_SIGMA)

@@ -64,9 +64,13 @@ class RadarEye:
         self.axis = self._enu[2].copy()
         self._placed = True
 
-    def visible(self, states: Float) -> Mask:
-        """Which of the states (n, 6), NaN where not in flight, stand in its reach."""
-        radar, seen = self._radar, look(self.site, self._enu, states)
+    def geometry(self, states: Float) -> Float:
+        """`look` from where it stands: what `visible` and `powers` ask for."""
+        return look(self.site, self._enu, states)
+
+    def visible(self, seen: Float) -> Mask:
+        """Which of what stands in this geometry (n, 3), NaN where not in flight, is in its reach."""
+        radar = self._radar
         face: Mask = (
             (seen[:, 0] <= radar.range_km * 1e3)
             & (seen[:, 2] >= math.radians(radar.el_min_deg))
@@ -87,9 +91,8 @@ class RadarEye:
             return "all"
         return "verify" if self._verify.any() else None
 
-    def powers(self, states: Float, rcs_m2: Float, luck: Float, may: Mask) -> Float:
+    def powers(self, seen: Float, rcs_m2: Float, luck: Float, may: Mask) -> Float:
         """Power (n,) in units of the noise of what this scan detects, 0 where nothing; `luck` (n,) is uniform in (0, 1)."""
-        seen = look(self.site, self._enu, states)
         slot = (self._looks - 1) // VERIFY_SHARE % self._slots
         turn = np.floor(np.minimum(np.nan_to_num(self._across_face(seen)), 0.999999) * self._slots) == slot
         searched = (self._tracked | turn) if self._looks % VERIFY_SHARE == 1 else np.zeros_like(turn)

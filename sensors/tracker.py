@@ -1,8 +1,9 @@
 """A national tracker: scans in, national tracks out. One step a scan; pure.
 
-Detections go to tracks by global nearest neighbour over the filter's likelihood. What no track takes may begin a tentative track;
-enough hits confirm it and give it its number; a run of misses ends it. A track lives on without detections for a while, wider
-every second, and then ends as what it looks like: come down, lost, or never there.
+Detections go to tracks by the best joint assignment over the filter's likelihood; how likely others are stays in the covariance
+(`sensors.associate`). What no track takes may begin a tentative track; enough hits confirm it and give it its number; a run of
+misses ends it. A track lives on without detections for a while, wider every second, and then ends as what it looks like: come
+down, lost, or never there.
 
 The reported covariance holds the biases of the sensors that fed the track: averaging takes out noise, never bias.
 """
@@ -19,13 +20,14 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from bus.columns import Reports, pack_cov, to_u1
+from physics.constants import USUAL_BETA_KG_M2, USUAL_BETA_SIGMA
 from physics.frames import altitude_m
 from sensors.associate import marginals
 from sensors.detect import Scan
 from sensors.filter import combined, entered, gate_all, predict, predict_all, update
 from sensors.instruments import INFRARED, RADAR
 from sensors.motion import BOOST, MODELS, REENTRY, STAGING, air_share
-from sensors.places import BETA_KG_M2, BETA_SIGMA, GroundPoint, felt_beta, impact_point, launch_point
+from sensors.places import GroundPoint, felt_beta, impact_point, launch_point
 
 Float = NDArray[np.float64]
 EndReason = Literal["impact", "lost", "false"]
@@ -33,10 +35,8 @@ EndReason = Literal["impact", "lost", "false"]
 GATE: Final = 28.0  # squared distance; chi-square of 3 degrees of freedom leaves out 4 in a million
 NEAR_M: Final = 30e3  # a radar's detection further than this, and six sigma, from a prediction is not its track's
 MISS_COST: Final = 25.0  # what it costs to leave a detection to no track, in negative log-likelihood
-NONE_COST: Final = {
-    RADAR: 16.0,
-    INFRARED: 9.0,
-}  # the same, when asking how sure a choice is: a new missile is not rare in a salvo
+# The same by phenomenology, when asking how sure a choice is: a new missile is not rare in a salvo.
+NONE_COST: Final = {RADAR: 16.0, INFRARED: 9.0}
 DOUBT: Final = 0.05  # probability that a detection given to another track was this one's, from which on it matters
 RADAR_HITS: Final = 4  # hits that confirm a track seen by radar
 INFRARED_HITS: Final = 2  # and by infrared alone, where clutter is rare: two sights of one rising plume
@@ -60,7 +60,7 @@ _IDLE_NS: Final = 1_000_000_000  # tracks are moved at least so often, also whil
 
 @dataclass(slots=True, eq=False)
 class Track:
-    """One track: the filter's two models, and its history. `number` is 0 until it is confirmed."""
+    """One track: the filter's models (shapes in `sensors.filter`), and its history. `number` is 0 until it is confirmed."""
 
     x: Float
     cov: Float
@@ -316,7 +316,7 @@ def impact_of(track: Track, at_ns: int) -> GroundPoint | None:
     if mu[BOOST] + mu[STAGING] > BOOST_MOST or (at_ns - track.boosted_ns) / 1e9 < COAST_S:
         return None
     air = int(mu[REENTRY] > 0.5)
-    beta = felt_beta(x[REENTRY], p[REENTRY]) if air else (BETA_KG_M2, BETA_SIGMA)
+    beta = felt_beta(x[REENTRY], p[REENTRY]) if air else (USUAL_BETA_KG_M2, USUAL_BETA_SIGMA)
     return impact_point(at_ns, *combined(x, p, mu), beta)
 
 

@@ -75,9 +75,9 @@ class Truth:
         """Phase (n,) at an instant: -1 not in flight, 0 boost, 1 coast, 2 re-entry (descending below 80 km)."""
         return _phases(self.states_at(t_ns), self.thrusting_at(t_ns))
 
-    def rcs_m2_at(self, t_ns: int) -> Float:
-        """Mean radar cross-sections (n,) at an instant, m2; 0 where not in flight."""
-        phase = self.phase_at(t_ns)
+    def rcs_m2_of(self, states: Float, t_ns: int) -> Float:
+        """Mean radar cross-sections (n,), m2, of the states (n, 6) at an instant; 0 where not in flight."""
+        phase = _phases(states, self.thrusting_at(t_ns))
         return np.where(phase >= 0, self._rcs_m2[np.arange(len(phase)), np.maximum(phase, 0)], 0.0)
 
     def plume_w_sr_at(self, t_ns: int) -> Float:

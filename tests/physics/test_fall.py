@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from physics.constants import USUAL_BETA_KG_M2, USUAL_BETA_SIGMA
 from physics.fall import GROUND_BAD_INPUT, GROUND_NEVER, GROUND_OK, carry, impact, step_s, to_ground
 from physics.frames import altitude_m
 from physics.ground import ellipse
@@ -18,7 +19,7 @@ from tests.physics.states import shot
 
 Float = NDArray[np.float64]
 
-BETA_KG_M2, BETA_SIGMA = 8500.0, 0.31
+BETA_KG_M2, BETA_SIGMA = USUAL_BETA_KG_M2, USUAL_BETA_SIGMA
 
 
 def test_arguments_are_never_changed_and_may_be_read_only() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from physics import origin
+from physics.constants import USUAL_BETA_KG_M2, USUAL_BETA_SIGMA
 from physics.frames import bearing_rad, ground_distance_m
 from physics.ground import ellipse, ground_state
 from physics.origin import Origin, coast_origin, launch_origin, mixture, to_virtual_launch
@@ -16,7 +17,7 @@ from tests.fusion.scenes import flight
 from tests.physics.population import SENSORS, Regime, Sensor, apart2, population, reported, shots, told
 from tests.physics.states import shot
 
-BETA_KG_M2, BETA_SIGMA = 8500.0, 0.31
+BETA_KG_M2, BETA_SIGMA = USUAL_BETA_KG_M2, USUAL_BETA_SIGMA
 COV = np.diag([500.0**2] * 3 + [50.0**2] * 3)
 
 

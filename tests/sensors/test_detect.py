@@ -11,6 +11,7 @@ from scipy.stats import chi2
 from bus.errors import BadInput
 from sensors.detect import Scan, Scanner, widened
 from sensors.instruments import INFRARED, Infrared, Radar, find_sensors, sensor_catalogue
+from sensors.radar import RadarEye
 from sensors.scenario import load_scenario, parse_scenario
 from sensors.truth import build_truth
 
@@ -57,7 +58,7 @@ def test_a_detection_of_merged_objects_says_so() -> None:
     widest = 0.0
     for scan in scans("J/FPS-5 Sado"):
         for k in np.flatnonzero(scan.origin >= 0):
-            distance = np.linalg.norm(scan.position[k] - scan.site)
+            distance = np.linalg.norm(scan.position[k] - RadarEye(sensor, 0).site)
             sigma = np.sqrt(np.linalg.eigvalsh(np.linalg.inv(scan.information[k]))[-1])
             widest = max(widest, float(sigma / (distance * np.radians(sensor.beam_deg))))
     assert widest > 0.5  # half a beam; its own noise at the threshold is a tenth

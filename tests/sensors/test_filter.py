@@ -147,3 +147,12 @@ def test_a_direction_is_gated_whatever_its_distance() -> None:
     bias = np.zeros((1, 3, 3))
     far = (x[0, :3] + 1e5 * sight)[None]
     assert np.isfinite(gate_all(x[None], cov[None], cross[None], mu[None], far, information, bias, 0, 28.0, np.inf)[0, 0])
+
+
+def test_mixing_changes_no_mean_and_no_covariance_with_the_biases() -> None:
+    """Over no time to speak of, position and velocity over all models stay, and so does what biases have to do with them."""
+    x, cov, cross, mu = track(9)
+    after_x, _, after_cross, after_mu = predict(x, cov, cross, mu, 1e-6)
+    np.testing.assert_allclose(after_mu @ after_x[:, :6], mu @ x[:, :6], rtol=0, atol=0.01)
+    total, after = (np.einsum("j,jab->ab", m, c[:, :6]) for m, c in ((mu, cross), (after_mu, after_cross)))
+    np.testing.assert_allclose(after, total, atol=1e-3 * np.abs(total).max())

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from bus.columns import unpack_cov
+from physics.constants import USUAL_BETA_KG_M2, USUAL_BETA_SIGMA
 from physics.frames import bearing_rad, geodetic_to_ecef, ground_distance_m
 from physics.ground import ellipse, ground_state
 from physics.motion import drag_acceleration
 from sensors.feed import NationalFeed, Release
-from sensors.places import BETA_KG_M2, BETA_SIGMA, felt_beta
+from sensors.places import felt_beta
 from sensors.scenario import load_scenario, parse_scenario
 from sensors.truth import Truth, build_truth
 
@@ -24,7 +25,7 @@ def seen_by(sensors: str, seed: int) -> tuple[Truth, list[Release]]:
     text = load_scenario("overflight").text + f"\n[nations.usa]\nsensors = [{sensors}]\n"
     scenario = parse_scenario(text, "places.toml")
     truth = build_truth(scenario)
-    releases = NationalFeed(scenario, truth, "usa", seed).releases()
+    releases = NationalFeed(scenario, truth, "usa", seed, scored=True).releases()
     return truth, [release for release in releases if release.kind == "frame"]
 
 
@@ -32,7 +33,7 @@ ONE, TWO = '"GEO infrared B"', '"GEO infrared A", "GEO infrared B"'
 
 
 def test_one_satellite_gives_a_launch_point_and_heading_with_a_long_ellipse_that_holds_the_truth() -> None:
-    inside, long, turned = [], [], []
+    inside, long, turned, off_deg = [], [], [], []
     for seed in range(1, 21):
         truth, frames = seen_by(ONE, seed)
         launch, point = truth.launches[0], frames[10].known[0].launch
@@ -52,9 +53,11 @@ def test_one_satellite_gives_a_launch_point_and_heading_with_a_long_ellipse_that
         level = math.hypot(v[0], v[1])
         sigma = math.sqrt(np.array([v[1], -v[0]]) @ p[3:5, 3:5] @ np.array([v[1], -v[0]])) / level**2
         turned.append(turn / sigma)
+        off_deg.append(math.degrees(turn))
     assert sum(inside) >= 17
     assert np.median(long) > 2.0
     assert np.mean(np.abs(turned) < 2.0) >= 0.85
+    assert np.median(np.abs(off_deg)) < 40.0
 
 
 def test_a_second_satellite_makes_a_track_of_it() -> None:
@@ -71,7 +74,7 @@ def test_a_second_satellite_makes_a_track_of_it() -> None:
 def test_a_boosting_track_has_no_impact_prediction_and_a_coasting_one_has() -> None:
     scenario = load_scenario("overflight")
     truth = build_truth(scenario)
-    frames = [release for release in NationalFeed(scenario, truth, "kor", 1).releases() if release.kind == "frame"]
+    frames = [release for release in NationalFeed(scenario, truth, "kor", 1, scored=True).releases() if release.kind == "frame"]
     burnout_ns = truth.launches[0].burnout_ns
     asked = [(f.reports.valid_ns[0] - burnout_ns, f.known[0].impact) for f in frames if f.reports is not None]
     assert not [impact for since_ns, impact in asked if since_ns < 0 and impact is not None]
@@ -87,4 +90,4 @@ def test_drag_that_is_felt_tells_the_ballistic_coefficient(beta_kg_m2: float) ->
     felt, sigma = felt_beta(x, np.eye(9) * 0.1**2)
     assert felt == pytest.approx(beta_kg_m2, rel=1e-6)
     assert sigma == pytest.approx(max(0.1 / np.linalg.norm(x[6:]), 0.03))
-    assert felt_beta(x, np.eye(9) * 20.0**2) == (BETA_KG_M2, BETA_SIGMA)
+    assert felt_beta(x, np.eye(9) * 20.0**2) == (USUAL_BETA_KG_M2, USUAL_BETA_SIGMA)

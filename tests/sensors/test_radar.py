@@ -45,7 +45,7 @@ def test_detection_follows_swerling_i(db: float) -> None:
     hits = 0
     for _ in range(4000):
         eye._looks, eye._tracked[:] = 1, True
-        hits += int(eye.powers(state, rcs_m2, rng.random(1), np.ones(1, np.bool_))[0] > 0.0)
+        hits += int(eye.powers(eye.geometry(state), rcs_m2, rng.random(1), np.ones(1, np.bool_))[0] > 0.0)
     assert binomtest(hits, 4000, PINE.false_alarm ** (1.0 / (1.0 + snr))).pvalue > 1e-3
 
 
@@ -65,7 +65,7 @@ def test_a_new_object_waits_for_the_search_and_then_gets_short_looks_and_one_an_
     eye = RadarEye(PINE, 1)
     state, sure, seen = above(39.2, 125.7, 60e3)[None], np.full(1, 1e-9), np.ones(1, np.bool_)
     every = range(40 * VERIFY_SHARE)
-    instants = [k for k in every if eye.look() is not None and eye.powers(state, np.ones(1), sure, seen)[0] > 0.0]
+    instants = [k for k in every if eye.look() is not None and eye.powers(eye.geometry(state), np.ones(1), sure, seen)[0] > 0.0]
     first = instants[0]
     assert first % VERIFY_SHARE == 0
     assert first < PINE.search_s / PINE.track_s * VERIFY_SHARE
@@ -80,18 +80,18 @@ def test_an_object_missed_too_often_has_to_be_searched_for_again() -> None:
     state, seen = above(39.2, 125.7, 60e3)[None], np.ones(1, np.bool_)
     for _ in range(20 * VERIFY_SHARE):
         if eye.look() is not None:
-            eye.powers(state, np.ones(1), np.full(1, 1e-9), seen)
+            eye.powers(eye.geometry(state), np.ones(1), np.full(1, 1e-9), seen)
     assert eye._tracked[0]
     for _ in range(LOST_LOOKS * VERIFY_SHARE):
         if eye.look() is not None:
-            eye.powers(state, np.ones(1), np.full(1, 1.0 - 1e-12), seen)
+            eye.powers(eye.geometry(state), np.ones(1), np.full(1, 1.0 - 1e-12), seen)
     assert not eye._tracked[0]
 
 
 def test_nothing_is_seen_outside_the_face_the_range_or_under_the_horizon() -> None:
     eye = RadarEye(PINE, 4)
     states = np.stack([above(39.2, 125.7, 60e3), above(33.5, 127.0, 60e3), above(39.2, 125.7, 2e3), above(48.0, 127.0, 200e3)])
-    assert eye.visible(states).tolist() == [True, False, False, False]
+    assert eye.visible(eye.geometry(states)).tolist() == [True, False, False, False]
 
 
 def test_a_ship_sails_to_its_last_waypoint_and_back() -> None:

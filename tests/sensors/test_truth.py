@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from physics.frames import altitude_m
+from sensors.missiles import missile_types
 from sensors.scenario import SCENARIOS, load_scenario
 from sensors.truth import build_truth
 
@@ -27,6 +28,14 @@ def test_no_two_missiles_of_the_salvo_are_ever_in_one_place() -> None:
         places = places[np.isfinite(places[:, 0])]
         apart = np.linalg.norm(places[:, None] - places[None], axis=2) + np.eye(len(places)) * 1e9
         assert apart.min() > 300.0
+
+
+def test_a_missile_has_the_cross_section_of_its_phase_and_none_on_the_ground() -> None:
+    truth = build_truth(load_scenario("salvo-2024-05-30"))
+    launch, rcs = truth.launches[0], missile_types()["kn-25"].rcs_m2
+    instants = [launch.launch_ns + s * NS for s in (-1, 20, 100, 320, 400)]
+    seen = [float(truth.rcs_m2_of(truth.states_at(t), t)[0]) for t in instants]
+    assert seen == [0.0, rcs.boost, rcs.coast, rcs.reentry, 0.0]
 
 
 def test_a_missile_is_nowhere_before_its_launch_and_after_its_impact() -> None:
