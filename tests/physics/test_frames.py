@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pymap3d
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pymap3d.vincenty import vdist
 
@@ -34,6 +34,7 @@ def test_ecef_to_geodetic_undoes_it(lat: float, lon: float, alt: float) -> None:
 
 
 @settings(deadline=None)
+@example(0.0, 0.0, 0.0, 1e-9, 1e3)
 @given(st.floats(-80.0, 80.0), lons, st.floats(-1.0, 1.0), st.floats(-1.0, 1.0), st.floats(1e3, 1e6))
 def test_range_azimuth_elevation_agree_with_pymap3d(lat: float, lon: float, dlat: float, dlon: float, alt: float) -> None:
     site = geodetic_to_ecef(math.radians(lat), math.radians(lon), 100.0)
@@ -41,7 +42,8 @@ def test_range_azimuth_elevation_agree_with_pymap3d(lat: float, lon: float, dlat
     distance, az, el = range_az_el(site, enu_matrix(math.radians(lat), math.radians(lon)), point)
     az_ref, el_ref, distance_ref = pymap3d.geodetic2aer(lat + dlat, lon + dlon, alt, lat, lon, 100.0)
     assert distance == pytest.approx(distance_ref, abs=1e-3)
-    assert math.degrees(el) == pytest.approx(el_ref, abs=1e-6)
+    snapped_deg = math.degrees(1.5e-3 / distance)  # pymap3d takes offsets of less than a millimetre for none
+    assert math.degrees(el) == pytest.approx(el_ref, abs=1e-6 + snapped_deg)
     turn = math.radians(float(az_ref)) - az
     assert abs(math.sin(turn / 2.0)) * math.cos(el) < 1e-6
 
