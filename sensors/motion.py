@@ -34,16 +34,16 @@ BOOST, STAGING, COAST, REENTRY, GLIDE = 0, 1, 2, 3, 4  # those under power befor
 MODELS = 5
 _EXHAUST_M_S = 2500.0  # of solid and storable liquid motors alike, within 15 percent
 _LEAST_THRUST_M_S2, _MOST_THRUST_M_S2 = 5.0, 200.0  # outside, it is an error of the estimate, and must not feed on itself
-_WANDER_S = 2.0  # s: thrust wanders as white jerk of the rocket equation's own size, |f|^2 / c, this long correlated
-_JERK_PSD = 0.2  # m2/s5: the least of it
+_WANDER_S = 0.6  # s: thrust wanders as white jerk of the rocket equation's own size, |f|^2 / c, this long correlated
+_JERK_PSD = 0.05  # m2/s5: the least of it
 _STAGING_PSD = 600.0  # m2/s5: thrust becomes any other in seconds
 _COAST_PSD = 1e-9  # m2/s3: what the ballistic model leaves out
 _GLIDE_SHARE = 1.0  # how lift wanders in a second, as a share of drag
-_WANDER_SHARE = 0.02  # how drag wanders in a second, as a share of itself
+_WANDER_SHARE = 0.007  # how drag wanders in a second, as a share of itself
 _NO_DRAG_M_S2, _SOME_DRAG_M_S2 = 0.0003, 0.001  # drag of a usual body where the air begins to matter, and where it does
 _REST_VAR = 1e-6  # (m/s2)2 of the force in coast, where there is none: keeps covariances regular
 _STRONG_M_S2, _STRONG_STEP_S = 1.0, 0.2
-_SOON_S = 0.1  # the air's density is compared over so much of the path
+_SMALL_POWER = 1e-4  # below it, series: differences of exponentials would round away
 _MOST_RATE = 2.0  # 1/s: dynamic pressure changes no faster
 
 
@@ -65,21 +65,29 @@ def usual_drag(state: Float) -> tuple[Float, Float]:
 
 
 @jit
-def _pressure_rate(state: Float, force: Float) -> float:
-    """Relative change of the dynamic pressure, 1/s: of the density along the path, and of the speed squared."""
-    r = state[:3]
-    radius, speed2 = math.sqrt((r * r).sum()), (state[3:] ** 2).sum()
-    height, climb = quick_altitude_m(r), (r * state[3:]).sum() / radius
-    below, above = air(height)[0], air(height + _SOON_S * climb)[0]
-    thinner = math.log(above / below) / _SOON_S if below > 0.0 and above > 0.0 else 0.0
-    along = ((ballistic_acceleration(state) + force) * state[3:]).sum()
-    rate: float = min(max(thinner + 2.0 * along / max(speed2, 1e4), -_MOST_RATE), _MOST_RATE)
-    return rate
+def _pressure(state: Float) -> float:
+    """Twice the dynamic pressure of a state (6,), Pa: what drag and lift are in proportion to."""
+    density: float = air(quick_altitude_m(state[:3]))[0]
+    pressure: float = density * (state[3] * state[3] + state[4] * state[4] + state[5] * state[5])
+    return pressure
 
 
 @jit
-def _growth(state: Float, force: Float, model: int) -> tuple[float, Float]:
-    """How the force grows, 1/s, and the Jacobian (3, 3) of its rate of change."""
+def _pressure_rate(state: Float, force: Float, dt_s: float) -> float:
+    """Relative change of the dynamic pressure, 1/s, as the mean over dt_s of flight under a force (3,) m/s2."""
+    after = state.copy()
+    pull = ballistic_acceleration(state) + force
+    after[:3] += dt_s * state[3:] + 0.5 * dt_s * dt_s * pull
+    after[3:] += dt_s * pull
+    first, last = _pressure(state), _pressure(after)
+    if not (first > 0.0 and last > 0.0):
+        return 0.0
+    return min(max(math.log(last / first) / dt_s, -_MOST_RATE), _MOST_RATE)
+
+
+@jit
+def _growth(state: Float, force: Float, model: int, dt_s: float) -> tuple[float, Float]:
+    """How the force grows, 1/s, and the Jacobian (3, 3) of its rate of change, over dt_s."""
     if model < COAST:
         size = math.sqrt((force * force).sum())
         if not _LEAST_THRUST_M_S2 < size < _MOST_THRUST_M_S2:
@@ -87,9 +95,19 @@ def _growth(state: Float, force: Float, model: int) -> tuple[float, Float]:
         rate = size / _EXHAUST_M_S
         return rate, rate * np.eye(3) + np.outer(force, force) / (size * _EXHAUST_M_S)
     if model > COAST:
-        rate = _pressure_rate(state, force)
+        rate = _pressure_rate(state, force, dt_s)
         return rate, rate * np.eye(3)
     return 0.0, np.zeros((3, 3))
+
+
+@jit
+def _grown(rate: float, t: float) -> tuple[float, float, float]:
+    """What a force that grows by exp(rate t) has become after t s, and its integrals to velocity and to position."""
+    power = rate * t
+    if abs(power) < _SMALL_POWER:
+        return 1.0 + power, t * (1.0 + power / 2.0), t * t * (0.5 + power / 6.0)
+    grown = math.exp(power)
+    return grown, (grown - 1.0) / rate, (grown - 1.0 - power) / (rate * rate)
 
 
 @jit
@@ -125,22 +143,27 @@ def move(x: Float, dt_s: float, model: int) -> tuple[Float, Float, Float]:
 def _step(x: Float, dt_s: float, model: int) -> tuple[Float, Float, Float]:
     """`move` over a span in which the force changes little."""
     t = dt_s
-    rate, slope = _growth(x[:6], x[6:], model)
+    rate, slope = _growth(x[:6], x[6:], model, t)
+    grown, to_velocity, to_position = _grown(rate, t)
     held = 0.0 if model == COAST else 1.0
     out, f, q = np.zeros(9), np.zeros((9, 9)), np.zeros((9, 9))
     out[:6] = propagate_one(x[:6], t)
     f[:6, :6] = short_transition(x[:6], t)
     jerk, noise = _wander(x, model)
+    jerk *= 0.5 * (1.0 + grown * grown)
     for i in range(3):
         force = held * x[6 + i]
-        out[i] += force * (t * t / 2.0 + rate * t**3 / 6.0)
-        out[3 + i] += force * (t + rate * t * t / 2.0)
-        out[6 + i] = force * (1.0 + rate * t + rate * rate * t * t / 2.0)
+        out[i] += force * to_position
+        out[3 + i] += force * to_velocity
+        out[6 + i] = force * grown
         for j in range(3):
             unit = held if i == j else 0.0
-            f[i, 6 + j] = unit * t * t / 2.0 + slope[i, j] * t**3 / 6.0
-            f[3 + i, 6 + j] = unit * t + slope[i, j] * t * t / 2.0
-            f[6 + i, 6 + j] = unit + slope[i, j] * t
+            if model > COAST:
+                f[i, 6 + j], f[3 + i, 6 + j], f[6 + i, 6 + j] = unit * to_position, unit * to_velocity, unit * grown
+            else:
+                f[i, 6 + j] = unit * t * t / 2.0 + slope[i, j] * t**3 / 6.0
+                f[3 + i, 6 + j] = unit * t + slope[i, j] * t * t / 2.0
+                f[6 + i, 6 + j] = unit + slope[i, j] * t
         q[i, i] = jerk * t**5 / 20.0 + noise * t**3 / 3.0
         q[3 + i, 3 + i] = jerk * t**3 / 3.0 + noise * t
         q[6 + i, 6 + i] = jerk * t + (1.0 - held) * _REST_VAR
