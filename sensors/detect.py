@@ -37,9 +37,8 @@ _CLUTTER_LAT_DEG: Final = (35.0, 42.0)
 _CLUTTER_LON_DEG: Final = (123.0, 138.0)
 _CLUTTER_HEIGHT_M: Final = (5e3, 150e3)
 _FALSE: Final = -1
-# An object stands off the middle of those it is merged with by the same distance look after look: averaging must not take that
-# for noise.
-_MERGED_SIGMAS: Final = 3.0
+# An object stands off the middle of those it is merged with by the same distance look after look, the weaker ones further.
+_OFFSET_SIGMAS: Final = 1.0
 REFERENCE_HEIGHT_M: Final = 25e3  # where an infrared detection is put on its line of sight: mid-boost of most
 
 
@@ -51,8 +50,9 @@ class Scan:
     `merged`, whether it came from several; `visible`, the launches in reach.
 
     position: (n, 3) ECEF m, for infrared at the reference height on the line of sight. information: (n, 3, 3) 1/m2, inverse of
-    the noise's covariance (infrared: only across the line of sight). bias: (n, 3, 3) m, its columns what one sigma of each of the
-    sensor's three biases (range and two angles) adds to the position. sight: (n, 3) unit vectors. verify: a radar's short look at
+    the noise's covariance (infrared: only across the line of sight). bias: (n, 3, 6) m, its columns what one sigma of each of the
+    sensor's three biases (range and two angles) adds to the position, and what the place of an object among those that are
+    detected as one may add. sight: (n, 3) unit vectors. verify: a radar's short look at
     what it has just found, and at nothing else.
     """
 
@@ -168,14 +168,19 @@ def _across(sight: Float, axis: Float) -> tuple[Float, Float]:
 
 
 @jit
+def symmetric_root(spread: Float) -> Float:
+    """The symmetric square root of a covariance (3, 3): it turns as the covariance does, and never flips."""
+    values, vectors = np.linalg.eigh(spread)
+    root: Float = vectors @ np.diag(np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    return root
+
+
+@jit
 def widened(information: Float, spread: Float) -> Float:
     """Information (3, 3), which may be singular, with an independent error of covariance spread (3, 3), too, in the noise."""
-    values, vectors = np.linalg.eigh(spread)
-    root = np.zeros((3, 3))
-    for i in range(3):
-        root[:, i] = vectors[:, i] * np.sqrt(max(values[i], 0.0))
+    root = symmetric_root(spread)
     pulled = information @ root  # Woodbury: (I^-1 + U U^T)^-1 = I - I U (1 + U^T I U)^-1 U^T I
-    out = information - pulled @ np.linalg.solve(np.eye(3) + root.T @ pulled, pulled.T)
+    out: Float = information - pulled @ np.linalg.solve(np.eye(3) + root.T @ pulled, pulled.T)
     return 0.5 * (out + out.T)
 
 
@@ -195,7 +200,7 @@ def _at_height(site: Float, point: Float, height_m: float) -> Float:
 def _measure(
     site: Float, axis: Float, points: Float, drawn: Float, sigmas: Float, bias: Float, bias_sigma: Float, spread: Float
 ) -> tuple[Float, Float, Float, Float]:
-    """Measured positions (n, 3), information (n, 3, 3), what the biases do (n, 3, 3) and lines of sight (n, 3).
+    """Measured positions (n, 3), information (n, 3, 3), what the biases do (n, 3, 6) and lines of sight (n, 3).
 
     From true points (n, 3) with unit noise `drawn` (n, 3) of one-sigma `sigmas` (n, 2): range m, or 0 where it is not measured,
     and each angle, rad; unit biases (3,) of one-sigma `bias_sigma` (2,); and how far apart the objects of each are, spread (n, 3,
@@ -203,7 +208,7 @@ def _measure(
     """
     n = points.shape[0]
     positions, sights = np.empty((n, 3)), np.empty((n, 3))
-    information, biased = np.empty((n, 3, 3)), np.empty((n, 3, 3))
+    information, biased = np.empty((n, 3, 3)), np.zeros((n, 3, 6))
     for i in range(n):
         offset = points[i] - site
         distance = np.sqrt((offset**2).sum())
@@ -215,7 +220,8 @@ def _measure(
         if measures_range:
             information[i] += np.outer(sight, sight) / sigmas[i, 0] ** 2
         if spread[i].any():
-            information[i] = widened(information[i], _MERGED_SIGMAS**2 * spread[i])
+            information[i] = widened(information[i], spread[i])
+            biased[i, :, 3:] = _OFFSET_SIGMAS * symmetric_root(spread[i])
         biased[i, :, 0] = bias_sigma[0] * sight
         biased[i, :, 1] = distance * bias_sigma[1] * level
         biased[i, :, 2] = distance * bias_sigma[1] * upward

@@ -1,11 +1,12 @@
 """The national tracker's filter: models of motion mixed by their probabilities (IMM), sensor biases considered. Kernels.
 
-A track is x (5, 9), cov (5, 9, 9), cross (5, 9, 3 s) and mu (5,): by model the state (`sensors.motion`), its covariance, its
-covariance with the biases of the nation's s sensors, and the model's probability. Interacting multiple models: Blom and
-Bar-Shalom, IEEE Trans. AC 33(8), 1988. Biases are considered, not estimated (Schmidt-Kalman: Schmidt, Advances in Control Systems
-3, 1966; Woodbury and Junkins, AIAA 2010-7752): each is of unit variance and stays so, and no number of detections averages it out
-of a covariance. Updates are in Joseph form, from a detection's position and information matrix, which may be singular (an
-infrared line of sight). Nothing here knows about sensors, or which detection belongs to which track.
+A track is x (5, 9), cov (5, 9, 9), cross (5, 9, 3 s + 3) and mu (5,): by model the state (`sensors.motion`), its covariance, its
+covariance with the biases of the nation's s sensors and with its offset, and the model's probability. Interacting multiple
+models: Blom and Bar-Shalom, IEEE Trans. AC 33(8), 1988. Biases are considered, not estimated (Schmidt-Kalman: Schmidt, Advances
+in Control Systems 3, 1966; Woodbury and Junkins, AIAA 2010-7752): each is of unit variance and stays so, and no number of
+detections averages it out of a covariance. So is the offset, how far an object stands off the middle of those that it is
+detected as one with; but it fades as they move. Updates are in Joseph form, from a detection's position and information matrix,
+which may be singular (an infrared line of sight). Nothing here knows about sensors, or which detection belongs to which track.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from physics.compile import jit
 from sensors.motion import BOOST, COAST, GLIDE, MODELS, REENTRY, STAGING, air_share, move, usual_drag
 
 Float = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 _BURN_S = 60.0  # mean burn left of a stage
 _STAGING_S = 3.0  # mean length of a change of stage
 _LAST_STAGE = 0.5  # probability that a burnout is the last
-_GLIDES = 0.004  # probability that what enters the air glides
-_GLIDE_S, _BALLISTIC_S = 30.0, 6000.0  # mean length of a glide, and mean time until one begins
+_GLIDES = 0.0015  # probability that what enters the air glides
+_GLIDE_S, _BALLISTIC_S = 30.0, 15000.0  # mean length of a glide, and mean time until one begins
 _RELIGHT_S = 1e13  # mean coast before a next stage: none is known to wait, and what is mixed in widens every coast
 _RELIGHT_SIGMA_M_S2 = 30.0  # of the thrust of a stage that lights, each axis
 _ASLEEP = 2e-15  # a model less likely than this ahead is not computed
@@ -32,6 +34,7 @@ _LEAST = 1e-15  # no model's probability falls below
 _COUNTS = 1e-3  # a model less likely than this opens no gate
 _BELIEVED = 0.01  # what is less likely a track's does not widen it
 _SMALL = 1e-12
+_OFFSET_S = 10.0  # an object's offset among those it is merged with is as good as another after so long
 
 
 @jit
@@ -102,6 +105,7 @@ def predict(x: Float, cov: Float, cross: Float, mu: Float, dt_s: float) -> tuple
         out[j] = moved
         out_cov[j] = 0.5 * (spread + spread.T)
         out_cross[j] = f @ mixed_cross
+        out_cross[j, :, -3:] *= math.exp(-dt_s / _OFFSET_S)
     return out, out_cov, out_cross, ahead / ahead.sum()
 
 
@@ -131,16 +135,17 @@ def _inverse3(s: Float) -> tuple[Float, float]:
 
 
 @jit
-def spread_of(cov: Float, cross: Float, bias: Float) -> Float:
+def spread_of(cov: Float, cross: Float, bias: Float, columns: Ints) -> Float:
     """Covariance (3, 3) of a predicted detection less its noise: of the position (its part of `cov`), of the sensor's biases
-    (bias (3, 3): what a unit of each does), and of what they share (cross (3, 3): position by bias).
+    (bias (3, m): what a unit of each does), and of what they share (`columns` (m,) of `cross`).
     """
     out = np.empty((3, 3))
     for a in range(3):
         for b in range(3):
             total = cov[a, b]
-            for k in range(3):
-                total += cross[a, k] * bias[b, k] + bias[a, k] * cross[b, k] + bias[a, k] * bias[b, k]
+            for k in range(len(columns)):
+                shared = cross[a, columns[k]] * bias[b, k] + bias[a, k] * cross[b, columns[k]]
+                total += shared + bias[a, k] * bias[b, k]
             out[a, b] = total
     return out
 
@@ -167,16 +172,23 @@ def innovation(x: Float, spread: Float, position: Float, root: Float) -> tuple[f
 
 
 @jit
-def _corrected(
-    x: Float, cov: Float, cross: Float, position: Float, root: Float, bias: Float, first: int
-) -> tuple[Float, Float, Float, float]:
-    """One model's state (9,), covariances (9, 9) and (9, 3 s) after a detection, and its log-likelihood less a constant.
+def columns_of(bias: Float, sensor: int, total: int) -> Ints:
+    """Those of the `total` columns of `cross` that a detection of biases (3, 6) has to do with: the offset's where it has one."""
+    own = 3 * sensor + np.arange(3)
+    return np.append(own, total - 3 + np.arange(3)) if bias[:, 3:].any() else own
 
-    `root` is the square root of the detection's information, and whitens it: noise of root^T z is I on what is measured. `first`
-    is the column of `cross` where the sensor's biases begin.
+
+@jit
+def _corrected(
+    x: Float, cov: Float, cross: Float, position: Float, root: Float, bias: Float, columns: Ints
+) -> tuple[Float, Float, Float, float]:
+    """One model's state (9,), covariances (9, 9) and (9, 3 s + 3) after a detection, and its log-likelihood less a constant.
+
+    `root` is the square root of the detection's information, and whitens it: noise of root^T z is I on what is measured.
+    `columns` (m,) are those of `cross` that `bias` (3, m) stands for.
     """
     biased = root.T @ bias
-    shared = np.ascontiguousarray(cross[:, first : first + 3])
+    shared = cross[:, columns]
     seen = np.ascontiguousarray(cov[:, :3]) @ root + shared @ biased.T
     s = np.eye(3) + root.T @ np.ascontiguousarray(seen[:3]) + biased @ (root.T @ shared[:3]).T + biased @ biased.T
     inverse, det = _inverse3(s)
@@ -187,7 +199,9 @@ def _corrected(
     moved = keep @ shared @ (gain @ biased).T
     after = keep @ cov @ keep.T - moved - moved.T + gain @ (np.eye(3) + biased @ biased.T) @ gain.T
     after_cross = keep @ cross
-    after_cross[:, first : first + 3] -= gain @ biased
+    change = gain @ biased
+    for m in range(len(columns)):
+        after_cross[:, columns[m]] -= change[:, m]
     return x + gain @ d, 0.5 * (after + after.T), after_cross, -0.5 * ((d * (inverse @ d)).sum() + math.log(max(det, _SMALL)))
 
 
@@ -203,11 +217,13 @@ def update(
     information: Float,
     bias: Float,
     sensor: int,
+    dark: float,
 ) -> tuple[Float, Float, Float, Float]:
     """Update one track with the `chosen` one of n detections of its nation's `sensor`-th sensor, or with none (-1).
 
     The estimate goes where the chosen detection takes it; the covariance is the mean square about that estimate over all that may
-    be the track's, belief (n,), and over none being, the rest: an ambiguous choice stays a wide one.
+    be the track's, belief (n,), and over none being, the rest: an ambiguous choice stays a wide one. `dark` is the log-likelihood
+    that the sensor detects what does not burn.
     """
     may = np.flatnonzero(belief >= _BELIEVED)
     if chosen >= 0 and belief[chosen] < _BELIEVED:
@@ -224,11 +240,14 @@ def update(
         k = may[m]
         at = m if k == chosen else at
         root = square_root(information[k])
+        columns = columns_of(bias[k], sensor, cross.shape[2])
+        biased = np.ascontiguousarray(bias[k, :, : len(columns)])
         likes = np.full(MODELS, -np.inf)
         for j in range(MODELS):
             if mu[j] > 0.0:
-                a, b, c, likes[j] = _corrected(x[j], cov[j], cross[j], positions[k], root, bias[k], 3 * sensor)
+                a, b, c, likes[j] = _corrected(x[j], cov[j], cross[j], positions[k], root, biased, columns)
                 states[m, j], covs[m, j], crosses[m, j] = a, b, c
+                likes[j] += dark if j >= COAST else 0.0
         like = np.where(mu > 0.0, np.maximum(mu * np.exp(likes - likes.max()), _LEAST), 0.0)
         share[m] = max(belief[k], 1e-3) * like / like.sum()
     out, out_cov, out_cross, out_mu = x.copy(), cov.copy(), cross.copy(), np.zeros(MODELS)
@@ -283,19 +302,20 @@ def gate_all(
     information: Float,
     bias: Float,
     sensor: int,
+    dark: float,
     gate: float,
     near_m: float,
 ) -> Float:
     """Cost (tracks, detections) of each pair: -log-likelihood over the models; inf outside the gate (squared distance).
 
     Pairs further apart than `near_m` and six sigma are out without the algebra; for lines of sight `near_m` is infinite, as a
-    position on one says nothing of the distance.
+    position on one says nothing of the distance. `dark` as in `update`.
     """
     tracks, detections = x.shape[0], positions.shape[0]
     cost = np.full((tracks, detections), np.inf)
-    first = 3 * sensor
     for k in range(detections):
         root = square_root(information[k])
+        columns = columns_of(bias[k], sensor, cross.shape[3])
         for i in range(tracks):
             gap2 = 0.0
             for a in range(3):
@@ -308,8 +328,9 @@ def gate_all(
                 if mu[i, j] <= 0.0:
                     likes[j] = -np.inf
                     continue
-                spread = spread_of(cov[i, j], cross[i, j, :, first : first + 3], bias[k])
+                spread = spread_of(cov[i, j], cross[i, j], bias[k], columns)
                 near, likes[j] = innovation(x[i, j], spread, positions[k], root)
+                likes[j] += dark if j >= COAST else 0.0
                 nearest = min(nearest, near) if mu[i, j] > _COUNTS else nearest
             if nearest <= gate:
                 top = likes.max()

@@ -24,7 +24,7 @@ def resolve(
     """Of objects at points (n, 3) with powers (n,) above 0 and unit noise glint (n,): m detections.
 
     The row of the strongest object in each (m,), its place (m, 3), its power (m,), and the covariance of its objects' places
-    weighted by power (m, 3, 3), 0 where it is one alone.
+    about it (m, 3, 3), 0 where it is one alone.
     """
     n = points.shape[0]
     distance, sight = np.empty(n), np.empty((n, 3))
@@ -58,7 +58,7 @@ def resolve(
         for k in range(first, n):
             if members > 1 and cell[k] == first:
                 off, share = points[k] - places[found], powers[k] / power[found]
-                spread[found] += share * np.outer(off, off)
+                spread[found] += np.outer(off, off) / members
                 wander += np.sqrt(share) * glint[k] * off
         places[found] += wander
         strongest[found] = best

@@ -1,7 +1,7 @@
 """A national tracker: scans in, national tracks out. One step a scan; pure.
 
-Detections go to tracks by the best joint assignment over the filter's likelihood; how likely others are stays in the covariance
-(`sensors.associate`). What no track takes may begin a tentative track; enough hits confirm it and give it its number; a run of
+Detections go to tracks by the likeliest joint assignment; how likely others are stays in the covariance (`sensors.associate`).
+What no track takes may begin a tentative track; enough hits confirm it and give it its number; a run of
 misses ends it. A track lives on without detections for a while, wider every second, and then ends as what it looks like: come
 down, lost, or never there.
 
@@ -17,12 +17,11 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from bus.columns import Reports, pack_cov, to_u1
 from physics.constants import USUAL_BETA_KG_M2, USUAL_BETA_SIGMA
 from physics.frames import altitude_m
-from sensors.associate import marginals
+from sensors.associate import choose
 from sensors.detect import Scan
 from sensors.filter import combined, entered, gate_all, predict, predict_all, update
 from sensors.instruments import INFRARED, RADAR
@@ -34,9 +33,10 @@ EndReason = Literal["impact", "lost", "false"]
 
 GATE: Final = 28.0  # squared distance; chi-square of 3 degrees of freedom leaves out 4 in a million
 NEAR_M: Final = 30e3  # a radar's detection further than this, and six sigma, from a prediction is not its track's
-MISS_COST: Final = 25.0  # what it costs to leave a detection to no track, in negative log-likelihood
-# The same by phenomenology, when asking how sure a choice is: a new missile is not rare in a salvo.
+# What it costs a track to have no detection, in negative log-likelihood: a new missile is not rare in a salvo.
 NONE_COST: Final = {RADAR: 16.0, INFRARED: 9.0}
+DARK: Final = {RADAR: 0.0, INFRARED: math.log(1e-3)}  # log-likelihood that what does not burn is detected
+STRUNG_M_S: Final = 1000.0  # how wrong a velocity from lines of sight of several missiles is, each axis
 DOUBT: Final = 0.05  # probability that a detection given to another track was this one's, from which on it matters
 RADAR_HITS: Final = 4  # hits that confirm a track seen by radar
 INFRARED_HITS: Final = 2  # and by infrared alone, where clutter is rare: two sights of one rising plume
@@ -76,9 +76,21 @@ class Track:
     pedigree: int = 0
     phenomenology: int = 0
     boosted_ns: int = 0  # when it last may have boosted
+    sights: float = 1.0  # probability that all its lines of sight are of the same missile
     launch: GroundPoint | None = None  # the surest estimate so far
     origins: Counter[int] = field(default_factory=Counter)
     latest: deque[int] = field(default_factory=lambda: deque(maxlen=_LATEST))  # origins of the latest detections
+
+    def doubt_sights(self, phenomenology: int, belief: float) -> None:
+        """Before a detection so likely its own: of what its lines of sight have made of the velocity, the radar's first hit
+        finds as much as they are likely to be of one missile. In a ripple they string several together.
+        """
+        if self.phenomenology != INFRARED:
+            return
+        if phenomenology == INFRARED:
+            self.sights *= min(belief, 1.0)
+        else:
+            self.cov[:, 3:6, 3:6] += (1.0 - self.sights) * STRUNG_M_S**2 * np.eye(3)
 
     def take(self, scan: Scan, k: int) -> None:
         """Note that detection `k` of a scan was this track's."""
@@ -155,36 +167,36 @@ class NationalTracker:
             scan.information,
             scan.bias,
             slot,
+            DARK[scan.phenomenology],
             GATE,
             math.inf if scan.phenomenology == INFRARED else NEAR_M,
         )
-        belief = marginals(np.exp(NONE_COST[scan.phenomenology] - cost))
-        # A tentative track yields to a confirmed one where both could take a detection.
-        cost += np.array([0.0 if track.number else 4.0 for track in self.tracks])[:, None]
-        wide = np.minimum(cost, MISS_COST)
-        rows, columns = linear_sum_assignment(wide)
-        pairs = {int(i): int(k) for i, k in zip(rows, columns, strict=True) if cost[i, k] < MISS_COST}
+        confirmed = np.array([track.number > 0 for track in self.tracks])
+        choice = choose(cost, confirmed, scan.merged, NONE_COST[scan.phenomenology])
         for i, track in enumerate(self.tracks):
-            k = pairs.get(i, -1)
-            if k >= 0 or belief[i].sum() > DOUBT:
+            k, belief = int(choice.taken[i]), choice.belief[i]
+            if k >= 0:
+                track.doubt_sights(scan.phenomenology, belief[k])
+            if k >= 0 or belief.sum() > DOUBT:
                 track.x, track.cov, track.cross, track.mu = update(
                     track.x,
                     track.cov,
                     track.cross,
                     track.mu,
                     k,
-                    belief[i],
+                    belief,
                     scan.position,
                     scan.information,
                     scan.bias,
                     slot,
+                    DARK[scan.phenomenology],
                 )
             if k >= 0:
                 track.hits += 1
                 track.take(scan, k)
             else:
                 self._miss(track, scan)
-        return set(pairs.values())
+        return set(choice.taken.tolist())
 
     def _miss(self, track: Track, scan: Scan) -> None:
         if track.pedigree >> scan.bit & 1 and not scan.verify:
@@ -260,17 +272,17 @@ def _begin(scan: Scan, k: int, slot: int, slots: int) -> Track:
         along = np.outer(sight, sight)
         cov[:3, :3] = np.linalg.inv(scan.information[k] + along / (15e3 / down) ** 2)
         x[3:6] = 700.0 * up
-        cov[3:6, 3:6] = 700.0**2 * np.eye(3)
-        x[6:] = 15.0 * up
-        cov[6:, 6:] = 25.0**2 * np.eye(3)
+        cov[3:6, 3:6] = 500.0**2 * np.eye(3)
+        x[6:] = 25.0 * up
+        cov[6:, 6:] = 45.0**2 * np.eye(3)
     else:
         cov[:3, :3] = np.linalg.inv(scan.information[k])
         x[3:6] = 400.0 * up
         cov[3:6, 3:6] = min(800.0 + 0.02 * max(altitude_m(position), 0.0), 3000.0) ** 2 * np.eye(3)  # the higher, the faster
-        cov[6:, 6:] = (25.0 if altitude_m(position) < 60e3 else 50.0) ** 2 * np.eye(3)
+        cov[6:, 6:] = 50.0**2 * np.eye(3)
     cov[:3, :3] += scan.bias[k] @ scan.bias[k].T
-    cross = np.zeros((9, 3 * slots))
-    cross[:3, 3 * slot : 3 * slot + 3] = scan.bias[k]
+    cross = np.zeros((9, 3 * slots + 3))
+    cross[:3, 3 * slot : 3 * slot + 3], cross[:3, -3:] = scan.bias[k, :, :3], scan.bias[k, :, 3:]
     boost = 0.9 if scan.phenomenology == INFRARED or altitude_m(position) < 60e3 else 0.4
     air = air_share(x[:6])
     mu = np.array([boost, 0.0, (1.0 - boost) * (1.0 - air), (1.0 - boost) * air, 0.0])

@@ -11,9 +11,11 @@ Float = NDArray[np.float64]
 
 
 def schmidt_update(
-    x: Float, cov: Float, cross: Float, rows: Float, z: Float, noise: Float, bias: Float, first: int
+    x: Float, cov: Float, cross: Float, rows: Float, z: Float, noise: Float, bias: Float, columns: list[int]
 ) -> tuple[Float, Float, Float, float]:
     """One measurement rows @ (position + bias @ b) of one model, with the unit biases b in an augmented state whose gain is zero.
+
+    `columns` are those of `cross` that the columns of `bias` stand for.
 
     State (9,), covariance, covariance with the biases, and log-likelihood, by the full matrices of the augmented state.
     """
@@ -21,7 +23,7 @@ def schmidt_update(
     whole = np.block([[cov, cross], [cross.T, np.eye(n)]])
     h = np.zeros((len(rows), 9 + n))
     h[:, :3] = rows
-    h[:, 9 + first : 12 + first] = rows @ bias
+    h[:, 9 + np.array(columns)] = rows @ bias
     s = h @ whole @ h.T + noise
     gain = whole @ h.T @ np.linalg.inv(s)
     gain[9:] = 0.0

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensors.associate import marginals
+from sensors.associate import SHARED, YIELDS, choose, marginals
 from tests.oracles_sensors import every_marginal
 
 
@@ -37,3 +37,34 @@ def test_probabilities_are_exact_along_a_chain(seed: int, tracks: int) -> None:
 def test_what_cannot_be_has_no_probability() -> None:
     odds = np.array([[3.0, 0.0], [0.0, 0.0]])
     np.testing.assert_allclose(marginals(odds), [[0.75, 0.0], [0.0, 0.0]], atol=1e-6)
+
+
+def test_the_likeliest_joint_choice_is_taken_and_what_is_unlikely_is_not() -> None:
+    """The third track could have the second's detection, but hardly: it goes without, as it would beside none at all."""
+    cost = np.array([[1.0, 6.0], [5.0, 2.0], [np.inf, 9.0]])
+    taken, belief = choose(cost, np.ones(3, np.bool_), np.zeros(2, np.bool_), 16.0)
+    assert taken.tolist() == [0, 1, -1]
+    assert (belief.argmax(axis=1)[:2] == [0, 1]).all()
+    assert belief[2, 1] < 0.05
+
+
+def test_several_confirmed_tracks_take_one_merged_detection_and_tentative_ones_do_not_share() -> None:
+    cost, merged = np.full((SHARED + 2, 1), 1.0), np.array([True])
+    confirmed = np.ones(SHARED + 2, np.bool_)
+    assert (choose(cost, confirmed, merged, 16.0).taken == 0).sum() == SHARED
+    assert (choose(cost, ~confirmed, merged, 16.0).taken == 0).sum() == 1
+    assert (choose(cost, confirmed, ~merged, 16.0).taken == 0).sum() == 1
+
+
+def test_a_tentative_track_yields_to_a_confirmed_one() -> None:
+    cost, merged = np.array([[1.0], [1.0 - 0.5 * YIELDS]]), np.array([False])
+    assert choose(cost, np.array([True, False]), merged, 16.0).taken.tolist() == [0, -1]
+    assert choose(cost, np.array([False, False]), merged, 16.0).taken.tolist() == [-1, 0]
+    assert choose(cost[1:], np.array([False]), merged, 16.0).taken.tolist() == [0]
+
+
+def test_copies_of_a_merged_detection_make_one_belief() -> None:
+    """What is no track's but may be of every one leaves each nearly sure of it."""
+    belief = choose(np.zeros((3, 1)), np.ones(3, np.bool_), np.array([True]), 16.0).belief
+    assert belief.shape == (3, 1)
+    assert belief.min() > 0.95

@@ -52,16 +52,20 @@ def test_information_widens_as_covariances_add() -> None:
 
 
 def test_a_detection_of_merged_objects_says_so() -> None:
-    """Somewhere in the salvo a radar's cell holds two missiles: the detection is wider than its signal alone would make it."""
+    """Somewhere in the salvo a radar's cell holds two missiles: how far apart they are is in its noise, and as an offset."""
     sensor = sensor_catalogue()["J/FPS-5 Sado"]
     assert isinstance(sensor, Radar)
-    widest = 0.0
+    widest, offset = 0.0, 0.0
     for scan in scans("J/FPS-5 Sado"):
         for k in np.flatnonzero(scan.origin >= 0):
             distance = np.linalg.norm(scan.position[k] - RadarEye(sensor, 0).site)
             sigma = np.sqrt(np.linalg.eigvalsh(np.linalg.inv(scan.information[k]))[-1])
-            widest = max(widest, float(sigma / (distance * np.radians(sensor.beam_deg))))
-    assert widest > 0.5  # half a beam; its own noise at the threshold is a tenth
+            assert scan.merged[k] == scan.bias[k, :, 3:].any()
+            beam_m = distance * np.radians(sensor.beam_deg)
+            widest = max(widest, float(sigma / beam_m))
+            offset = max(offset, float(np.linalg.norm(scan.bias[k, :, 3:], 2) / beam_m))
+    assert widest > 0.25  # of a beam; its own noise at the threshold is a tenth
+    assert 0.25 < offset <= widest
 
 
 def test_an_infrared_detection_says_nothing_of_the_distance() -> None:
