@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
@@ -103,7 +104,7 @@ async def until(true: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
             await asyncio.sleep(0.002)
 
 
-class Rig:
+class Rig(ABC):
     """One adapter on one broker. Topics are its own, transports are stopped at the end."""
 
     _numbers = itertools.count(1)
@@ -134,15 +135,17 @@ class Rig:
         await transport.start()
         return transport
 
+    @abstractmethod
     def _make(self, client_id: str, will: Will | None, settings: LinkSettings, gated: bool) -> Transport:
-        raise NotImplementedError
+        """A transport of this rig."""
 
+    @abstractmethod
     async def cut(self, transport: Transport) -> None:
         """Cut the link of a gated transport, until `restore`."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def restore(self, transport: Transport) -> None:
-        raise NotImplementedError
+        """Let a link that was cut come back."""
 
     async def vanish(self, transport: Transport) -> None:
         """The process of a gated transport is gone."""
