@@ -37,8 +37,6 @@ _CLUTTER_LAT_DEG: Final = (35.0, 42.0)
 _CLUTTER_LON_DEG: Final = (123.0, 138.0)
 _CLUTTER_HEIGHT_M: Final = (5e3, 150e3)
 _FALSE: Final = -1
-# An object stands off the middle of those it is merged with by the same distance look after look, the weaker ones further.
-_OFFSET_SIGMAS: Final = 1.0
 REFERENCE_HEIGHT_M: Final = 25e3  # where an infrared detection is put on its line of sight: mid-boost of most
 
 
@@ -47,13 +45,13 @@ class Scan:
     """One scan's detections.
 
     For the scorer only: `origin`, the index of the launch each came from, of several merged the strongest, -1 for a false alarm;
-    `merged`, whether it came from several; `visible`, the launches in reach.
+    `visible`, the launches in reach.
 
     position: (n, 3) ECEF m, for infrared at the reference height on the line of sight. information: (n, 3, 3) 1/m2, inverse of
     the noise's covariance (infrared: only across the line of sight). bias: (n, 3, 6) m, its columns what one sigma of each of the
     sensor's three biases (range and two angles) adds to the position, and what the place of an object among those that are
-    detected as one may add. sight: (n, 3) unit vectors. verify: a radar's short look at
-    what it has just found, and at nothing else.
+    detected as one may add. sight: (n, 3) unit vectors. merged: whether it is of several. verify: a radar's short look at what it
+    has just found, and at nothing else.
     """
 
     at_ns: int
@@ -176,11 +174,10 @@ def symmetric_root(spread: Float) -> Float:
 
 
 @jit
-def widened(information: Float, spread: Float) -> Float:
-    """Information (3, 3), which may be singular, with an independent error of covariance spread (3, 3), too, in the noise."""
-    root = symmetric_root(spread)
+def widened(information: Float, root: Float) -> Float:
+    """Information (3, 3), which may be singular, with an independent error too, of covariance root root^T, root (3, m)."""
     pulled = information @ root  # Woodbury: (I^-1 + U U^T)^-1 = I - I U (1 + U^T I U)^-1 U^T I
-    out: Float = information - pulled @ np.linalg.solve(np.eye(3) + root.T @ pulled, pulled.T)
+    out: Float = information - pulled @ np.linalg.solve(np.eye(root.shape[1]) + root.T @ pulled, pulled.T)
     return 0.5 * (out + out.T)
 
 
@@ -220,8 +217,9 @@ def _measure(
         if measures_range:
             information[i] += np.outer(sight, sight) / sigmas[i, 0] ** 2
         if spread[i].any():
-            information[i] = widened(information[i], spread[i])
-            biased[i, :, 3:] = _OFFSET_SIGMAS * symmetric_root(spread[i])
+            apart = symmetric_root(spread[i])
+            information[i] = widened(information[i], apart)
+            biased[i, :, 3:] = apart
         biased[i, :, 0] = bias_sigma[0] * sight
         biased[i, :, 1] = distance * bias_sigma[1] * level
         biased[i, :, 2] = distance * bias_sigma[1] * upward

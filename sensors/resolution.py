@@ -23,7 +23,7 @@ def resolve(
 ) -> tuple[Rows, Float, Float, Float]:
     """Of objects at points (n, 3) with powers (n,) above 0 and unit noise glint (n,): m detections.
 
-    The row of the strongest object in each (m,), its place (m, 3), its power (m,), and the covariance of its objects' places
+    The row of the strongest object in each (m,), its place (m, 3), its power (m,), and the mean square of its objects' places
     about it (m, 3, 3), 0 where it is one alone.
     """
     n = points.shape[0]

@@ -37,7 +37,7 @@ def test_errors_are_of_the_size_that_noise_and_biases_state(name: str) -> None:
         scan = next(s for s in scans(name, seed) if (s.origin >= 0).sum() >= 3)
         k = int(np.flatnonzero(scan.origin >= 0)[0])
         error = scan.position[k] - TRUTH.states_at(scan.at_ns)[scan.origin[k], :3]
-        information = widened(scan.information[k], scan.bias[k] @ scan.bias[k].T)
+        information = widened(scan.information[k], scan.bias[k])
         squares.append(error @ information @ error)
     freedom = len(squares) * (2 if isinstance(sensor_catalogue()[name], Infrared) else 3)
     assert chi2.ppf(0.0005, freedom) < sum(squares) < chi2.ppf(0.9995, freedom)
@@ -46,9 +46,9 @@ def test_errors_are_of_the_size_that_noise_and_biases_state(name: str) -> None:
 def test_information_widens_as_covariances_add() -> None:
     rng = np.random.default_rng(1)
     one, other = (root @ root.T for root in rng.normal(size=(2, 3, 3)))
-    np.testing.assert_allclose(widened(np.linalg.inv(one), other), np.linalg.inv(one + other), rtol=1e-9)
+    np.testing.assert_allclose(widened(np.linalg.inv(one), np.linalg.cholesky(other)), np.linalg.inv(one + other), rtol=1e-9)
     flat = np.diag([1.0, 0.25, 0.0])  # nothing is known along the third axis, and nothing more is after
-    np.testing.assert_allclose(widened(flat, 3.0 * np.eye(3)), np.diag([1 / 4, 1 / 7, 0.0]), atol=1e-12)
+    np.testing.assert_allclose(widened(flat, math.sqrt(3.0) * np.eye(3)), np.diag([1 / 4, 1 / 7, 0.0]), atol=1e-12)
 
 
 def test_a_detection_of_merged_objects_says_so() -> None:
