@@ -39,7 +39,7 @@ _JERK_PSD = 0.05  # m2/s5: the least of it
 _STAGING_PSD = 600.0  # m2/s5: thrust becomes any other in seconds
 _COAST_PSD = 1e-9  # m2/s3: what the ballistic model leaves out
 _GLIDE_SHARE = 1.0  # how lift wanders in a second, as a share of drag
-_WANDER_SHARE = 0.007  # how drag wanders in a second, as a share of itself
+_WANDER_SHARE = 0.005  # how drag wanders in a second, as a share of itself
 _NO_DRAG_M_S2, _SOME_DRAG_M_S2 = 0.0003, 0.001  # drag of a usual body where the air begins to matter, and where it does
 _REST_VAR = 1e-6  # (m/s2)2 of the force in coast, where there is none: keeps covariances regular
 _STRONG_M_S2, _STRONG_STEP_S = 1.0, 0.2
@@ -87,17 +87,13 @@ def _pressure_rate(state: Float, force: Float, dt_s: float) -> float:
 
 @jit
 def _growth(state: Float, force: Float, model: int, dt_s: float) -> tuple[float, Float]:
-    """How the force grows, 1/s, and the Jacobian (3, 3) of its rate of change, over dt_s."""
-    if model < COAST:
-        size = math.sqrt((force * force).sum())
-        if not _LEAST_THRUST_M_S2 < size < _MOST_THRUST_M_S2:
-            return 0.0, np.zeros((3, 3))
-        rate = size / _EXHAUST_M_S
-        return rate, rate * np.eye(3) + np.outer(force, force) / (size * _EXHAUST_M_S)
+    """How the force grows over dt_s, 1/s, and what that growth owes to the force itself: force by its gradient (3, 3), 1/s."""
     if model > COAST:
-        rate = _pressure_rate(state, force, dt_s)
-        return rate, rate * np.eye(3)
-    return 0.0, np.zeros((3, 3))
+        return _pressure_rate(state, force, dt_s), np.zeros((3, 3))
+    size = math.sqrt((force * force).sum())
+    if model == COAST or not _LEAST_THRUST_M_S2 < size < _MOST_THRUST_M_S2:
+        return 0.0, np.zeros((3, 3))
+    return size / _EXHAUST_M_S, np.outer(force, force) / (size * _EXHAUST_M_S)
 
 
 @jit
@@ -143,7 +139,7 @@ def move(x: Float, dt_s: float, model: int) -> tuple[Float, Float, Float]:
 def _step(x: Float, dt_s: float, model: int) -> tuple[Float, Float, Float]:
     """`move` over a span in which the force changes little."""
     t = dt_s
-    rate, slope = _growth(x[:6], x[6:], model, t)
+    rate, own = _growth(x[:6], x[6:], model, t)
     grown, to_velocity, to_position = _grown(rate, t)
     held = 0.0 if model == COAST else 1.0
     out, f, q = np.zeros(9), np.zeros((9, 9)), np.zeros((9, 9))
@@ -158,12 +154,9 @@ def _step(x: Float, dt_s: float, model: int) -> tuple[Float, Float, Float]:
         out[6 + i] = force * grown
         for j in range(3):
             unit = held if i == j else 0.0
-            if model > COAST:
-                f[i, 6 + j], f[3 + i, 6 + j], f[6 + i, 6 + j] = unit * to_position, unit * to_velocity, unit * grown
-            else:
-                f[i, 6 + j] = unit * t * t / 2.0 + slope[i, j] * t**3 / 6.0
-                f[3 + i, 6 + j] = unit * t + slope[i, j] * t * t / 2.0
-                f[6 + i, 6 + j] = unit + slope[i, j] * t
+            f[i, 6 + j] = unit * to_position + own[i, j] * t**3 / 6.0
+            f[3 + i, 6 + j] = unit * to_velocity + own[i, j] * t * t / 2.0
+            f[6 + i, 6 + j] = unit * grown + own[i, j] * t
         q[i, i] = jerk * t**5 / 20.0 + noise * t**3 / 3.0
         q[3 + i, 3 + i] = jerk * t**3 / 3.0 + noise * t
         q[6 + i, 6 + i] = jerk * t + (1.0 - held) * _REST_VAR

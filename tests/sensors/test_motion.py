@@ -66,6 +66,30 @@ def test_drag_keeps_its_relative_error_as_the_air_thickens(height_m: float, spee
         x = after
 
 
+def test_drag_that_grows_in_one_step_takes_the_position_with_it() -> None:
+    """Just too weak for smaller steps, and more than twice as strong after a second."""
+    x = state(80e3, 7000.0)
+    x[6:] = drag_acceleration(x[:6], 600.0)
+    after, _, _ = move(x, 1.0, REENTRY)
+    want = fallen(x[:6], 1.0, 600.0)
+    along = want[3:] / np.linalg.norm(want[3:])
+    assert np.linalg.norm(after[6:]) > 2.0 * np.linalg.norm(x[6:])
+    assert abs((after[:3] - want[:3]) @ along) < 0.03
+    assert abs((after[3:6] - want[3:]) @ along) < 0.03
+
+
+def test_noise_grows_with_the_drag_that_wanders() -> None:
+    """A step in which drag grows more than twofold widens its force like ten small ones, within a factor of two."""
+    x = state(80e3, 7000.0)
+    x[6:] = drag_acceleration(x[:6], 8000.0)
+    whole = move(x, 1.0, REENTRY)[2]
+    total = np.zeros((9, 9))
+    for _ in range(10):
+        x, f, q = move(x, 0.1, REENTRY)
+        total = f @ total @ f.T + q
+    assert 0.5 < whole[6, 6] / total[6, 6] < 2.0
+
+
 def test_drag_stays_against_the_velocity_that_gravity_turns() -> None:
     x = state(25e3, 1000.0)
     x[6:] = drag_acceleration(x[:6], 8000.0)
