@@ -40,18 +40,18 @@ class Choice(NamedTuple):
     belief: Float
 
 
-def choose(cost: Float, confirmed: Mask, merged: Mask, none_cost: float) -> Choice:
+def choose(cost: Float, confirmed: Mask, merged: Mask, none_cost: Float) -> Choice:
     """By costs (tracks, detections) in negative log-likelihood, inf where a pair cannot be: the likeliest assignment.
 
     `confirmed` (tracks,): tentative tracks yield to those, and share no detection. `merged` (detections,): which show several
-    objects. `none_cost`: what it costs that a track has none.
+    objects. `none_cost` (tracks,): what it costs that a track has none.
     """
     detections = cost.shape[1]
     shown = np.repeat(np.arange(detections), np.where(merged, SHARED, 1))
     again = np.append(False, shown[1:] == shown[:-1])
     price = np.where(again & ~confirmed[:, None], np.inf, cost[:, shown])
     price += np.where(~confirmed[:, None] & np.isfinite(price[confirmed]).any(axis=0), YIELDS, 0.0)
-    of_each = marginals(np.exp(np.where(merged, MERGED_COST, none_cost)[shown] - price))
+    of_each = marginals(np.exp(np.where(merged[shown], MERGED_COST, none_cost[:, None]) - price))
     belief = np.zeros_like(cost)
     np.add.at(belief.T, shown, of_each.T)
     value = np.where(np.isfinite(price), belief[:, shown], 0.0)

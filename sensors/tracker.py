@@ -1,9 +1,8 @@
 """A national tracker: scans in, national tracks out. One step a scan; pure.
 
 Detections go to tracks by the likeliest joint assignment; how likely others are stays in the covariance (`sensors.associate`).
-What no track takes may begin a tentative track; enough hits confirm it and give it its number; a run of
-misses ends it. A track lives on without detections for a while, wider every second, and then ends as what it looks like: come
-down, lost, or never there.
+What no track takes may begin a tentative track; enough hits confirm it and give it its number; a run of misses ends it. A track
+lives on without detections for a while, wider every second, and then ends as what it looks like: come down, lost, or never there.
 
 The reported covariance holds the biases of the sensors that fed the track: averaging takes out noise, never bias.
 """
@@ -33,8 +32,10 @@ EndReason = Literal["impact", "lost", "false"]
 
 GATE: Final = 28.0  # squared distance; chi-square of 3 degrees of freedom leaves out 4 in a million
 NEAR_M: Final = 30e3  # a radar's detection further than this, and six sigma, from a prediction is not its track's
-# What it costs a track to have no detection, in negative log-likelihood: a new missile is not rare in a salvo.
+# What it costs a track to have no detection, in negative log-likelihood: a new missile is not rare in a salvo. It is rarer where
+# infrared has announced it before a radar sees it.
 NONE_COST: Final = {RADAR: 16.0, INFRARED: 9.0}
+UNANNOUNCED: Final = 3.0  # the less, of a track that radars alone have seen
 DARK: Final = {RADAR: 0.0, INFRARED: math.log(1e-3)}  # log-likelihood that what does not burn is detected
 STRUNG_M_S: Final = 1000.0  # how wrong a velocity from lines of sight of several missiles is, each axis
 DOUBT: Final = 0.05  # probability that a detection given to another track was this one's, from which on it matters
@@ -172,7 +173,9 @@ class NationalTracker:
             math.inf if scan.phenomenology == INFRARED else NEAR_M,
         )
         confirmed = np.array([track.number > 0 for track in self.tracks])
-        choice = choose(cost, confirmed, scan.merged, NONE_COST[scan.phenomenology])
+        radar_only = np.array([track.phenomenology == RADAR for track in self.tracks])
+        none = NONE_COST[scan.phenomenology] - UNANNOUNCED * radar_only
+        choice = choose(cost, confirmed, scan.merged, none)
         for i, track in enumerate(self.tracks):
             k, belief = int(choice.taken[i]), choice.belief[i]
             if k >= 0:

@@ -79,6 +79,23 @@ def test_a_track_is_announced_before_or_with_its_first_frame_and_dropped_once() 
     assert dropped == dict.fromkeys(announced, 1)
 
 
+@pytest.mark.parametrize("seed", [43, 110, 144])
+def test_a_missile_over_the_horizon_is_not_taken_for_one_that_was_lost_sight_of(seed: int) -> None:
+    """Missiles 3 and 5, from Japan: 3's track took 5 and left with a wrong thrust. ANEES over the run was 700 to 1,500."""
+    scenario = load_scenario("salvo-2024-05-30")
+    truth = build_truth(scenario)
+    nees = []
+    for release in NationalFeed(scenario, truth, "jpn", seed, scored=True).releases():
+        if release.kind == "frame" and release.reports is not None:
+            states, covs = truth.states_at(int(release.reports.valid_ns[0])), unpack_cov(release.reports.cov)
+            for k, known in enumerate(release.known):
+                if known.follows >= 0:
+                    error = release.reports.state[k] - states[known.follows]
+                    nees.append(float(error @ np.linalg.solve(covs[k], error)))
+    assert len(nees) > 2000
+    assert np.mean(nees) / 6.0 < 1.5
+
+
 @pytest.mark.parametrize("nation", NATIONS)
 def test_errors_are_not_larger_than_the_covariances_say(nation: Nation) -> None:
     """ANEES by phase over seeds, one sample a track and phase (samples of one track are not independent): chi-square by 6.

@@ -119,6 +119,17 @@ def test_lines_of_sight_that_may_be_of_several_missiles_give_the_first_radar_hit
     assert sigmas[1] > sigmas[0] + 300.0
 
 
+def test_each_doubtful_line_of_sight_adds_to_the_doubt() -> None:
+    tracker = NationalTracker([_BIT, _EYE])
+    for t in range(0, 9, 3):
+        tracker.step(seen(t, [flying(t, 0.0)], phenomenology=INFRARED))
+    (track,) = tracker.live()
+    alone = track.sights
+    assert alone > 0.8
+    tracker.step(seen(9.0, [flying(9.0, -2500.0), flying(9.0, 2500.0)], phenomenology=INFRARED))
+    assert track.sights < 0.7 * alone
+
+
 def test_infrared_goes_to_what_burns_and_not_to_what_has_burnt_out() -> None:
     tracker = pair(3000.0, 12)
     first, second = tracker.live()
