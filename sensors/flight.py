@@ -12,14 +12,15 @@ Not modelled: lift under thrust, turns, wind, thrust that changes with altitude.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
+from scipy.optimize import brentq, least_squares
 
 from physics.atmosphere import air
 from physics.compile import jit
@@ -37,9 +38,9 @@ _FADE_M: Final = 2e3
 _SEARCH_STEP: Final = 1e-5  # rad, rad, share: absolute, for a tilt to the north starts at nothing when the heading is due east
 # A tilt beyond the horizontal at cutoff is a path that pitches over early: how a depressed one is flown.
 _BOUNDS: Final = ([-2.3, -2.3, 0.2], [2.3, 2.3, 1.0])
-_COARSE_TILTS: Final = np.linspace(0.1, 2.2, 22)
-_COARSE_SHARES: Final = np.linspace(0.5, 0.99, 15)
-_COARSE_BEST: Final = 4
+_TILTS_RAD: Final = (0.01, 2.3)  # between them a shorter or longer way up: the apogee falls as the tilt grows
+_SHARES: Final = np.linspace(0.2, 1.0, 41)
+_TURNS: Final = 3  # the Earth turns a path by a degree or so; each turn leaves a hundredth of the last one's error
 _REACHED: Final = 1e-3  # the largest miss, as a share of what was asked, that counts as flown
 
 # Drag coefficient of the V-2 by Mach number: Sutton, Rocket Propulsion Elements, 3rd edition, p. 119.
@@ -111,43 +112,105 @@ def solve(missile: MissileType, lat_deg: float, lon_deg: float, apogee_m: float,
 
     Raises Unreachable, with the nearest that was found, where the miss stays over 0.1 percent.
     """
-    lat, lon, azimuth = math.radians(lat_deg), math.radians(lon_deg), math.radians(azimuth_deg)
-
-    def miss(x: Float) -> Float:
-        flight = fly(missile, lat, lon, Steering(x[0], x[1], x[2]))
-        bearing = bearing_rad(lat, lon, flight.impact_geodetic[0], flight.impact_geodetic[1])
-        along, across = flight.range_m * math.cos(bearing - azimuth), flight.range_m * math.sin(bearing - azimuth)
-        return np.array([(flight.apogee_m - apogee_m) / apogee_m, (along - range_m) / range_m, across / range_m])
-
-    def slopes(x: Float) -> Float:
-        here = miss(x)
-        return np.column_stack([(here - miss(x - step)) / _SEARCH_STEP for step in _SEARCH_STEP * np.eye(3)])
-
-    best = None
-    for guess in _guesses(miss, azimuth, apogee_m, range_m):
-        found = least_squares(miss, guess, jac=slopes, bounds=_BOUNDS, x_scale=[0.05, 0.05, 0.05], xtol=1e-10, max_nfev=60)
-        if best is None or found.cost < best.cost:
-            best = found
-        if np.abs(best.fun).max() < _REACHED:
-            break
-    assert best is not None
-    if np.abs(best.fun).max() >= _REACHED:
-        flight = fly(missile, lat, lon, Steering(*best.x))
-        raise Unreachable(
-            f"{missile.title} cannot fly apogee {apogee_m / 1e3:.1f} km and range {range_m / 1e3:.1f} km from here; "
-            f"the nearest found is {flight.apogee_m / 1e3:.1f} km and {flight.range_m / 1e3:.1f} km"
+    aim = _Aim(missile, math.radians(lat_deg), math.radians(lon_deg), apogee_m, range_m, math.radians(azimuth_deg))
+    best = np.array([0.0, 0.0, 1.0])
+    for guess in aim.guesses():
+        found = least_squares(
+            aim.miss, guess, jac=aim.slopes, bounds=_BOUNDS, x_scale=[0.05, 0.05, 0.05], xtol=1e-10, max_nfev=60
         )
-    return Steering(*(float(value) for value in best.x))
+        best = min((best, guess, found.x), key=aim.worst)
+        if aim.worst(best) < _REACHED:
+            return Steering(*(float(value) for value in best))
+    flight = aim.flown(best)
+    raise Unreachable(
+        f"{missile.title} cannot fly apogee {apogee_m / 1e3:.1f} km and range {range_m / 1e3:.1f} km from here; "
+        f"the nearest found is {flight.apogee_m / 1e3:.1f} km and {flight.range_m / 1e3:.1f} km"
+    )
 
 
-def _guesses(miss: Callable[[Float], Float], azimuth_rad: float, apogee_m: float, range_m: float) -> Iterator[Float]:
-    """Where to begin the search: near a parabola's launch angle, then where a coarse look over all steerings misses least."""
-    heading = np.array([math.sin(azimuth_rad), math.cos(azimuth_rad)])
-    loft = math.atan2(4.0 * apogee_m, range_m)  # launch elevation of a parabola
-    for share in (0.8, 0.95, 0.6):
-        yield np.append(min((math.pi / 2.0 - loft) * 1.2, 1.4) * heading, share)
-    looks = [np.append(tilt * heading, share) for tilt in _COARSE_TILTS for share in _COARSE_SHARES]
-    yield from sorted(looks, key=lambda look: float((miss(look) ** 2).sum()))[:_COARSE_BEST]
+@dataclass(frozen=True, slots=True)
+class _Aim:
+    """What is to be flown, and how far a steering (tilt east rad, tilt north rad, share of the burn) misses it."""
+
+    missile: MissileType
+    lat_rad: float
+    lon_rad: float
+    apogee_m: float
+    range_m: float
+    azimuth_rad: float
+
+    def flown(self, x: Float) -> Flight:
+        return fly(self.missile, self.lat_rad, self.lon_rad, Steering(x[0], x[1], x[2]))
+
+    def off_course(self, flight: Flight) -> float:
+        """By how much the impact's bearing is clockwise of the wanted one, rad."""
+        return bearing_rad(self.lat_rad, self.lon_rad, *flight.impact_geodetic[:2]) - self.azimuth_rad
+
+    def miss(self, x: Float) -> Float:
+        """Misses (3,) in apogee, in range, and across it, as shares of what is wanted."""
+        flight = self.flown(x)
+        off = self.off_course(flight)
+        along, across = flight.range_m * math.cos(off), flight.range_m * math.sin(off)
+        return np.array(
+            [(flight.apogee_m - self.apogee_m) / self.apogee_m, (along - self.range_m) / self.range_m, across / self.range_m]
+        )
+
+    def worst(self, x: Float) -> float:
+        return float(np.abs(self.miss(x)).max())
+
+    def slopes(self, x: Float) -> Float:
+        """Gradient (3, 3) of the misses, a column a coordinate of the steering."""
+        here = self.miss(x)
+        return np.column_stack([(here - self.miss(x - step)) / _SEARCH_STEP for step in _SEARCH_STEP * np.eye(3)])
+
+    def guesses(self) -> Iterator[Float]:
+        """Where to begin the search: near a parabola's launch angle; then where a look over all shares of the burn crosses it.
+
+        The look is for paths that no gradient leads to: a glider's range all but jumps where it skips once more. For each share
+        there is one tilt that flies the apogee; between two shares with ranges on either side of the wanted one is a flight.
+        """
+        loft = math.atan2(4.0 * self.apogee_m, self.range_m)  # launch elevation of a parabola
+        for share in (0.8, 0.95, 0.6):
+            yield self._headed(min((math.pi / 2.0 - loft) * 1.2, 1.4), share, 0.0)
+        looks = [(share, self._at_apogee(share, 0.0)) for share in _SHARES]
+        flown = [(share, steering, self._beyond(steering)) for share, steering in looks if steering is not None]
+        for (share, _, short), (more, _, far) in pairwise(flown):
+            if short * far < 0.0:
+                yield from self._crossings(share, more)
+        yield from (steering for _, steering, _ in sorted(flown, key=lambda look: abs(look[2]))[:1])
+
+    def _headed(self, tilt_rad: float, share: float, turn_rad: float) -> Float:
+        azimuth = self.azimuth_rad + turn_rad
+        return np.array([tilt_rad * math.sin(azimuth), tilt_rad * math.cos(azimuth), share])
+
+    def _beyond(self, x: Float) -> float:
+        return (self.flown(x).range_m - self.range_m) / self.range_m
+
+    def _at_apogee(self, share: float, turn_rad: float) -> Float | None:
+        """The steering that flies the apogee with this share of the burn and this turn of its heading."""
+
+        def above(tilt_rad: float) -> float:
+            return self.flown(self._headed(tilt_rad, share, turn_rad)).apogee_m - self.apogee_m
+
+        if above(_TILTS_RAD[0]) < 0.0 or above(_TILTS_RAD[1]) > 0.0:
+            return None
+        return self._headed(brentq(above, *_TILTS_RAD, xtol=1e-9), share, turn_rad)
+
+    def _crossings(self, share: float, more: float) -> Iterator[Float]:
+        """Steerings between two shares where the range passes through the wanted one, each turned closer to the bearing."""
+        turn_rad = 0.0
+
+        def beyond(between: float) -> float:
+            steering = self._at_apogee(between, turn_rad)
+            return math.nan if steering is None else self._beyond(steering)
+
+        for _ in range(_TURNS):
+            if not beyond(share) * beyond(more) < 0.0:
+                return
+            steering = self._at_apogee(brentq(beyond, share, more, xtol=1e-12), turn_rad)
+            if steering is not None:
+                yield steering
+                turn_rad -= self.off_course(self.flown(steering))
 
 
 @jit
@@ -240,7 +303,10 @@ def _integrate(
     tilt_north: float,
     cutoff_s: float,
 ) -> tuple[Float, int, float]:
-    """States at STEP_S from launch to impact, how many rows, and the impact's time. RK4; thrust is held over a step."""
+    """States at STEP_S from launch to impact, how many rows, and the impact's time. RK4; thrust is held over a step.
+
+    The step in which thrust is cut is taken in two parts: flights change smoothly with the time of cutoff.
+    """
     rows = int(_LONGEST_FLIGHT_S / STEP_S) + 2
     out = np.empty((rows, 6))
     enu = enu_matrix(lat_rad, lon_rad)
@@ -250,35 +316,45 @@ def _integrate(
     out[0] = x
     t, n = 0.0, 1
     falling, no_glide = False, glide[:0]
-    h = STEP_S
     tilting_s = max(cutoff_s - _VERTICAL_S, 1.0)
     while n < rows - 1:
-        if t < cutoff_s:
-            middle = t + h / 2.0
-            thrust, mass, area = _thrust(stages, payload_kg, min(middle, cutoff_s))
-            thrust *= min(1.0, (cutoff_s - t) / h)
+        powered_s = min(max(cutoff_s - t, 0.0), STEP_S)
+        after = x
+        if powered_s > 0.0:
+            middle = t + powered_s / 2.0
+            thrust, mass, area = _thrust(stages, payload_kg, middle)
             share = min(1.0, max(0.0, (middle - _VERTICAL_S) / tilting_s))
             d = _direction(up, east, north, tilt_east, tilt_north, share)
-            k1 = _powered(x, thrust, mass, area, d)
-            k2 = _powered(x + 0.5 * h * k1, thrust, mass, area, d)
-            k3 = _powered(x + 0.5 * h * k2, thrust, mass, area, d)
-            k4 = _powered(x + h * k3, thrust, mass, area, d)
-        else:
-            falling = falling or x[0] * x[3] + x[1] * x[4] + x[2] * x[5] < 0.0
-            bands = glide if falling else no_glide
-            k1 = _free(x, beta_kg_m2, bands)
-            k2 = _free(x + 0.5 * h * k1, beta_kg_m2, bands)
-            k3 = _free(x + 0.5 * h * k2, beta_kg_m2, bands)
-            k4 = _free(x + h * k3, beta_kg_m2, bands)
-        after = x + h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
+            after = _powered_step(after, powered_s, thrust, mass, area, d)
+        if powered_s < STEP_S:
+            falling = falling or after[0] * after[3] + after[1] * after[4] + after[2] * after[5] < 0.0
+            after = _free_step(after, STEP_S - powered_s, beta_kg_m2, glide if falling else no_glide)
         height = altitude_m(after[:3])
         if height <= 0.0 and t > 1.0:
             before = altitude_m(x[:3])
-            part = h * before / max(before - height, 1e-9)
-            out[n] = x + (after - x) * (part / h)
+            part = STEP_S * before / max(before - height, 1e-9)
+            out[n] = x + (after - x) * (part / STEP_S)
             return out, n + 1, t + part
         x = after
-        t += h
+        t += STEP_S
         out[n] = x
         n += 1
     return out, n, t
+
+
+@jit
+def _powered_step(x: Float, h: float, thrust_n: float, mass_kg: float, area_m2: float, direction: Float) -> Float:
+    k1 = _powered(x, thrust_n, mass_kg, area_m2, direction)
+    k2 = _powered(x + 0.5 * h * k1, thrust_n, mass_kg, area_m2, direction)
+    k3 = _powered(x + 0.5 * h * k2, thrust_n, mass_kg, area_m2, direction)
+    k4 = _powered(x + h * k3, thrust_n, mass_kg, area_m2, direction)
+    return x + h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
+
+
+@jit
+def _free_step(x: Float, h: float, beta_kg_m2: float, glide: Float) -> Float:
+    k1 = _free(x, beta_kg_m2, glide)
+    k2 = _free(x + 0.5 * h * k1, beta_kg_m2, glide)
+    k3 = _free(x + 0.5 * h * k2, beta_kg_m2, glide)
+    k4 = _free(x + h * k3, beta_kg_m2, glide)
+    return x + h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
