@@ -15,13 +15,24 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from bus.errors import BadInput
+from bus.settings import from_tree
 from physics.frames import ecef_to_geodetic, ground_distance_m
 from sensors.flight import STEP_S, Flight, Unreachable, fly, solve
 from sensors.kepler import Ellipse, minimum_energy, over
 from sensors.missiles import find_site, find_type, type_key
+from sensors.scenario import Degrees, Kilometres, Seconds
 
 _SOURCE: Final = "fly"
 _EPOCH: Final = "2000-01-01T00:00:00Z"  # CZML wants a date: the flight begins at this one
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """The numbers of a flight as the user gives them, with a scenario's limits: no search ends on NaN or infinity."""
+
+    range_km: Kilometres
+    apogee_km: Kilometres | None
+    azimuth_deg: Degrees | None
+    flight_time_s: Seconds | None
 
 
 class Prediction(Struct, frozen=True, kw_only=True):
@@ -67,7 +78,11 @@ def predict(
     azimuth_deg: float | None = None,
     claimed_s: float | None = None,
 ) -> tuple[Prediction, Flight]:
-    """Solve and fly. BadInput for an unknown type or site, a pair out of reach, or a claimed time that no flight can keep."""
+    """Solve and fly.
+
+    BadInput for an unknown type or site, a number out of its limits, a pair out of reach, or a time that no flight can keep.
+    """
+    _check({"range_km": range_km, "apogee_km": apogee_km, "azimuth_deg": azimuth_deg, "flight_time_s": claimed_s})
     missile, site = find_type(type_name, _SOURCE, "--type"), find_site(site_name, _SOURCE, "--site")
     ellipse = _ellipse(range_km, apogee_km)
     if claimed_s is not None and claimed_s < ellipse.time_s:
@@ -104,6 +119,14 @@ def predict(
         claim_differs_percent=None if differs_s is None else round(100.0 * differs_s / flight.flight_s, 2),
     )
     return prediction, flight
+
+
+def _check(numbers: dict[str, float | None]) -> None:
+    """BadInput names the option whose number cannot be taken."""
+    try:
+        from_tree(numbers, _SOURCE, Wanted)
+    except BadInput as error:
+        raise BadInput(_SOURCE, f"--{error.key.replace('_', '-')}", error.problem, error.allowed) from None
 
 
 def _ellipse(range_km: float, apogee_km: float | None) -> Ellipse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,15 @@ def test_what_cannot_be_flown_or_written_is_refused_in_one_line(arguments: tuple
     assert result.exit_code == 2
     assert says in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e200"])
+@pytest.mark.parametrize("option", ["--range-km", "--apogee-km", "--azimuth-deg", "--flight-time-s"])
+def test_a_number_that_no_flight_has_is_refused_by_its_option(option: str, number: str) -> None:
+    result = fly(*LOFTED, option, number)
+    assert result.exit_code == 2
+    assert re.fullmatch(rf"triwarn: fly: {option}: expected .* \(allowed: .*\d\)\n", result.stderr)
     assert result.stdout == ""
 
 
