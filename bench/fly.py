@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -154,16 +155,37 @@ def _thinned(path: Path3d, every_s: float) -> NDArray[np.int64]:
 
 def to_geojson(prediction: Prediction, path: Path3d) -> str:
     """A feature collection (RFC 7946): the path with altitudes in metres, the launch point and the impact point."""
-    rows = _thinned(path, 2.0)
-    line = [
-        [round(float(path.lon_deg[i]), 5), round(float(path.lat_deg[i]), 5), round(float(path.altitude_m[i]), 1)] for i in rows
-    ]
+    line = np.column_stack([path.lon_deg, path.lat_deg, path.altitude_m, path.seconds])[_thinned(path, 2.0)]
+    pieces = _cut(line)
+    coordinates = [[_position(row) for row in piece] for piece in pieces]
+    seconds = [[round(float(row[3]), 3) for row in piece] for piece in pieces]
     features = [
-        _feature("LineString", line, {"name": "path", "seconds": [float(path.seconds[i]) for i in rows]}),
-        _feature("Point", line[0], {"name": "launch"}),
-        _feature("Point", line[-1], {"name": "impact", "seconds": prediction.flight_time_s}),
+        _feature("LineString", coordinates[0], {"name": "path", "seconds": seconds[0]})
+        if len(pieces) == 1
+        else _feature("MultiLineString", coordinates, {"name": "path", "seconds": seconds}),
+        _feature("Point", _position(line[0]), {"name": "launch"}),
+        _feature("Point", _position(line[-1]), {"name": "impact", "seconds": prediction.flight_time_s}),
     ]
     return json.dumps({"type": "FeatureCollection", "features": features, "properties": msgspec.to_builtins(prediction)})
+
+
+def _cut(line: NDArray[np.float64]) -> list[list[NDArray[np.float64]]]:
+    """Rows (n, 4) of longitude, latitude, altitude and seconds, in pieces: none crosses 180 degrees (RFC 7946, 3.1.9)."""
+    pieces = [[line[0]]]
+    for here, there in pairwise(line):
+        if abs(there[0] - here[0]) > 180.0:
+            side = math.copysign(180.0, here[0])
+            step = there - here + np.array([2.0 * side, 0.0, 0.0, 0.0])  # the short way round
+            cut = here + step * (side - here[0]) / step[0]
+            pieces[-1].append(np.array([side, *cut[1:]]))
+            pieces.append([np.array([-side, *cut[1:]])])
+        pieces[-1].append(there)
+    return pieces
+
+
+def _position(row: NDArray[np.float64]) -> list[float]:
+    """Longitude, latitude and altitude, to about a metre."""
+    return [round(float(row[0]), 5), round(float(row[1]), 5), round(float(row[2]), 1)]
 
 
 def _feature(kind: str, coordinates: list[Any], properties: dict[str, Any]) -> dict[str, Any]:

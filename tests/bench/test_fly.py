@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from bench.cli import main
+from bench.fly import path_of, predict, to_geojson
 
 LOFTED = ("--type", "hwasong-17", "--site", "Sunan", "--apogee-km", "6040.9", "--range-km", "999.2")
 
@@ -78,6 +81,7 @@ def test_the_exported_paths_begin_at_the_site_and_end_at_the_impact(tmp_path: Pa
     czml, geojson = tmp_path / "a.czml", tmp_path / "a.geojson"
     told = json.loads(fly(*LOFTED, "--czml", str(czml), "--geojson", str(geojson), "--json").stdout)
     line, launch, impact = json.loads(geojson.read_text())["features"]
+    assert line["geometry"]["type"] == "LineString"
     assert launch["geometry"]["coordinates"][:2] == pytest.approx([125.673, 39.2], abs=1e-3)
     assert impact["geometry"]["coordinates"][:2] == pytest.approx([told["impact_lon_deg"], told["impact_lat_deg"]], abs=1e-3)
     assert max(point[2] for point in line["geometry"]["coordinates"]) == pytest.approx(told["apogee_km"] * 1e3, rel=1e-3)
@@ -88,6 +92,28 @@ def test_the_exported_paths_begin_at_the_site_and_end_at_the_impact(tmp_path: Pa
     assert cartesian[0] == 0.0
     assert cartesian[-4] == pytest.approx(told["flight_time_s"], abs=0.01)
     assert sum(value**2 for value in cartesian[1:4]) ** 0.5 == pytest.approx(6.37e6, rel=1e-3)
+
+
+@pytest.mark.parametrize("eastward", [True, False])
+def test_an_exported_path_over_the_antimeridian_is_cut_there(eastward: bool) -> None:
+    """RFC 7946, 3.1.9. No site lies east of it, so the way back is the same flight in a mirror."""
+    prediction, flight = predict("generic liquid icbm", "sunan", 8000.0)
+    path, side = path_of(flight), 180.0 if eastward else -180.0
+    flown = path if eastward else replace(path, lon_deg=-path.lon_deg)
+    line, launch, impact = json.loads(to_geojson(prediction, flown))["features"]
+    assert line["geometry"]["type"] == "MultiLineString"
+    before, after = line["geometry"]["coordinates"]
+    seconds = line["properties"]["seconds"]
+    assert (before[0], after[-1]) == (launch["geometry"]["coordinates"], impact["geometry"]["coordinates"])
+    assert (before[-1][0], after[0][0]) == (side, -side)
+    assert (before[-1][1:], seconds[0][-1]) == (after[0][1:], seconds[1][0])
+    for k in (1, 2):  # latitude and altitude at the cut: as far along as the time is
+        along = (seconds[0][-1] - seconds[0][-2]) / (seconds[1][1] - seconds[0][-2])
+        assert before[-1][k] == pytest.approx(before[-2][k] + along * (after[1][k] - before[-2][k]), abs=2.0 if k == 2 else 1e-4)
+    for piece, times in zip((before, after), seconds, strict=True):
+        assert len(piece) == len(times)
+        assert all(one < other for one, other in pairwise(times))
+        assert all(abs(one[0] - other[0]) < 1.0 for one, other in pairwise(piece))
 
 
 def test_the_plot_is_a_picture(tmp_path: Path) -> None:
