@@ -99,14 +99,17 @@ class Scanner:
         signature = truth.rcs_m2_of(states, at_ns) if isinstance(self.sensor, Radar) else truth.plume_w_sr_at(at_ns)
         geometry = eye.geometry(states)
         visible = eye.visible(geometry) & (signature > 0.0)
+        down = self._down(at_ns)
         if self._outages:
-            visible &= ~np.array([self._blind(launch, at_ns) for launch in range(n)], np.bool_)
+            visible &= ~np.array([down or self._blind(launch, at_ns) for launch in range(n)], np.bool_)
         powers = eye.powers(geometry, signature, luck, visible)
         hit = np.flatnonzero(powers)
         strongest, places, power, spread = resolve(
             eye.site, states[hit, :3], powers[hit], noise[hit, 3], eye.cell_m, eye.beam_rad
         )
         false = np.empty((0, 3)) if verify else self._clutter()
+        if down:  # drawn all the same, so that an outage leaves the stream where it was
+            false = false[:0]
         made = _measure(
             eye.site,
             eye.axis,
@@ -128,15 +131,15 @@ class Scanner:
             verify,
         )
 
-    def _blind(self, launch: int, at_ns: int) -> bool:
+    def _down(self, at_ns: int) -> bool:
+        """Whether it sees nothing at all: an outage by time."""
         since_s = (at_ns - self._truth.start_ns) / 1e9
-        burnout_ns = self._truth.launches[launch].burnout_ns
-        return any(
-            outage.from_s <= since_s < outage.to_s
-            if outage.after_burnout_s is None
-            else (at_ns - burnout_ns) / 1e9 > outage.after_burnout_s
-            for outage in self._outages
-        )
+        return any(outage.after_burnout_s is None and outage.from_s <= since_s < outage.to_s for outage in self._outages)
+
+    def _blind(self, launch: int, at_ns: int) -> bool:
+        """Whether it sees no more of a launch: an outage after burnout."""
+        since_s = (at_ns - self._truth.launches[launch].burnout_ns) / 1e9
+        return any(outage.after_burnout_s is not None and since_s > outage.after_burnout_s for outage in self._outages)
 
     def _clutter(self) -> Float:
         """Positions (n, 3) of this scan's false alarms: for a radar what it could see there; for infrared glints at any place."""

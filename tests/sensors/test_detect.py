@@ -118,6 +118,34 @@ def test_an_outage_blinds_the_kind_it_names_from_the_time_it_names() -> None:
     assert [t for t in seen if t >= 200.0]
 
 
+def in_clutter(name: str, outage: str = "") -> list[Scan]:
+    """The salvo's scans by a sensor that gives a hundred times its false alarms."""
+    sensor = sensor_catalogue()[name]
+    scenario = parse_scenario(f"{SALVO.text}\n[nations.{sensor.nation}]\nfalse_alarms = 100.0\n{outage}", "clutter.toml")
+    return list(Scanner(sensor, scenario, build_truth(scenario), sensor.nation, 1).scans())
+
+
+# The satellite's outage is amid the boosts. The radar's ends before it detects: a detection brings further looks, and draws.
+@pytest.mark.parametrize(("name", "from_s", "to_s"), [("Green Pine B 1", 5.0, 40.0), ("GEO infrared B", 50.0, 80.0)])
+def test_a_sensor_in_an_outage_gives_no_false_alarm_and_the_same_noise_after_it(name: str, from_s: float, to_s: float) -> None:
+    without, through = in_clutter(name), in_clutter(name, f"[[outage]]\nfrom_s = {from_s}\nto_s = {to_s}\n")
+    silenced = 0
+    for as_ever, scan in zip(without, through, strict=True):
+        if from_s <= (scan.at_ns - TRUTH.start_ns) / 1e9 < to_s:
+            assert len(scan.position) == 0
+            silenced += int((as_ever.origin < 0).sum())
+        else:
+            np.testing.assert_array_equal(scan.position, as_ever.position)
+    assert silenced > 5
+
+
+def test_an_outage_after_burnout_is_a_launchs_own_and_leaves_false_alarms() -> None:
+    last_burnout_ns = max(launch.burnout_ns for launch in TRUTH.launches)
+    after = [s for s in in_clutter("Green Pine B 1", "[[outage]]\nafter_burnout_s = 0.0\n") if s.at_ns > last_burnout_ns]
+    assert not any((scan.origin >= 0).any() for scan in after)
+    assert sum(int((scan.origin < 0).sum()) for scan in after) > 100
+
+
 def test_an_unknown_sensor_is_refused_with_the_nations_own() -> None:
     with pytest.raises(BadInput, match=r"my.toml: nations.kor.sensors\[1\]: no sensor 'Cobra Dane' of kor .*Sejong-class Aegis"):
         find_sensors(["green pine b 1", "Cobra Dane"], "kor", "my.toml")
