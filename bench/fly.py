@@ -21,7 +21,7 @@ from physics.frames import ecef_to_geodetic, ground_distance_m
 from sensors.flight import STEP_S, Flight, Unreachable, fly, solve
 from sensors.kepler import Ellipse, minimum_energy, over
 from sensors.missiles import find_site, find_type, type_key
-from sensors.scenario import Degrees, Kilometres, Seconds
+from sensors.quantities import Degrees, Kilometres, Seconds
 
 _SOURCE: Final = "fly"
 _EPOCH: Final = "2000-01-01T00:00:00Z"  # CZML wants a date: the flight begins at this one

@@ -57,10 +57,10 @@ def read_toml(text: str, source: str) -> dict[str, Any]:
         raise BadInput(source, "", "not TOML: nested too deeply") from None
 
 
-def from_tree(tree: Mapping[str, Any], source: str, kind: type[T]) -> T:
-    """A tree of TOML values as a `kind`, with the errors of `from_toml`."""
+def from_tree(tree: Mapping[str, Any], source: str, kind: type[T], *, strict: bool = True) -> T:
+    """A tree of TOML values as a `kind`, with the errors of `from_toml`. Not strict: numbers may be written as strings."""
     try:
-        return msgspec.convert(tree, kind)
+        return msgspec.convert(tree, kind, strict=strict)
     except msgspec.ValidationError as error:
         raise _explained(_with_entry(str(error), tree, kind), source, kind) from None
 
@@ -128,7 +128,8 @@ def _hint_at(kind: Any, path: str) -> Any:
             arguments = get_args(inside)
             hint = arguments[-1 if get_origin(inside) is dict else 0] if arguments else None
         elif isinstance(inside, type) and issubclass(inside, Struct):
-            hint = get_type_hints(inside, include_extras=True).get(step)
+            names = {field.encode_name: field.name for field in msgspec.structs.fields(inside)}
+            hint = get_type_hints(inside, include_extras=True).get(names.get(step, step))
         elif get_origin(inside) is dict:
             hint = get_args(inside)[1]
         else:

@@ -18,6 +18,7 @@ from bus.release import Nation
 from bus.settings import entries_from_toml
 from physics.frames import ground_distance_m
 from sensors.missiles import CATALOGUE
+from sensors.quantities import Latitude, Longitude
 
 Float = NDArray[np.float64]
 
@@ -34,8 +35,8 @@ NotNegative = Annotated[float, Meta(ge=0.0, description="a number from 0")]
 class Waypoint(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A place that a ship sails by."""
 
-    lat_deg: Annotated[float, Meta(ge=-90, le=90, description="degrees, -90 to 90")]
-    lon_deg: Annotated[float, Meta(ge=-180, le=180, description="degrees, -180 to 180")]
+    lat_deg: Latitude
+    lon_deg: Longitude
 
 
 class Radar(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="radar", tag_field="kind"):
@@ -49,8 +50,8 @@ class Radar(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="
     nation: Nation
     bit: Annotated[int, Meta(ge=0, le=31, description="pedigree bit, 0 to 31, one a sensor")]
     source: str
-    lat_deg: Annotated[float, Meta(ge=-90, le=90, description="degrees, -90 to 90")]
-    lon_deg: Annotated[float, Meta(ge=-180, le=180, description="degrees, -180 to 180")]
+    lat_deg: Latitude
+    lon_deg: Longitude
     height_m: Annotated[float, Meta(ge=0, le=5000, description="metres, 0 to 5000: not under the ground")] = 100.0
     path: tuple[Waypoint, ...] = ()
     speed_kn: Annotated[float, Meta(ge=0, le=60, description="knots, 0 to 60")] = 0.0
@@ -104,7 +105,7 @@ class Infrared(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
     nation: Nation
     bit: Annotated[int, Meta(ge=0, le=31, description="pedigree bit, 0 to 31, one a sensor")]
     source: str
-    lon_deg: Annotated[float, Meta(ge=-180, le=180, description="degrees, -180 to 180")]
+    lon_deg: Longitude
     noise_kw_sr: Positive
     threshold: Annotated[float, Meta(ge=3, le=20, description="signal-to-noise ratio, 3 to 20")] = 6.0
     pixel_urad: Positive

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Final
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from bus.errors import BadInput
 from bus.settings import entries_from_toml
 from physics.constants import STANDARD_GRAVITY_M_S2
+from sensors.quantities import Degrees, Kilometres, Latitude, Longitude
+from sensors.rows import rows_from_csv
 
 CATALOGUE: Final = Path(__file__).parent / "catalogue"
 
@@ -73,20 +74,20 @@ class MissileType(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 class Site(Struct, frozen=True, kw_only=True):
     """One launch site; the usual azimuth is notional."""
 
-    name: str
-    lat_deg: float
-    lon_deg: float
-    usual_azimuth_deg: float
+    name: Annotated[str, Meta(pattern=r"^\S", description="a name")] = field(name="site")
+    lat_deg: Latitude
+    lon_deg: Longitude
+    usual_azimuth_deg: Degrees
 
 
 class PublishedFlight(Struct, frozen=True, kw_only=True):
     """One flight as published: who flew from where, how high and how far. A salvo is one row, of what each of it flew."""
 
-    date_jst: str
+    date_jst: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$", description="a date like 2017-02-12")]
     type: str
     site: str
-    apogee_km: float
-    range_km: float
+    apogee_km: Kilometres
+    range_km: Kilometres
 
 
 def parse_types(text: str, source: str) -> dict[str, MissileType]:
@@ -100,6 +101,26 @@ def parse_types(text: str, source: str) -> dict[str, MissileType]:
     return types
 
 
+def parse_sites(text: str, source: str) -> dict[str, Site]:
+    """Sites by their lower-case names. BadInput names `source`, the site and the column; also where two have one name."""
+    found: dict[str, Site] = {}
+    for name, site in rows_from_csv(text, source, Site, "site"):
+        if name.lower() in found:
+            raise BadInput(source, f"{name}.site", "is there already", "a name of its own, in any letter case")
+        found[name.lower()] = site
+    return found
+
+
+def parse_flights(text: str, source: str) -> tuple[PublishedFlight, ...]:
+    """Published flights in order. BadInput names `source`, the date and type, and the column; also an unknown type or site."""
+    found = []
+    for name, flight in rows_from_csv(text, source, PublishedFlight, "date_jst", "type"):
+        find_type(flight.type, source, f"{name}.type")
+        find_site(flight.site, source, f"{name}.site")
+        found.append(flight)
+    return tuple(found)
+
+
 @cache
 def missile_types() -> dict[str, MissileType]:
     """Every type of the catalogue by its lower-case name."""
@@ -110,32 +131,15 @@ def missile_types() -> dict[str, MissileType]:
 @cache
 def sites() -> dict[str, Site]:
     """Every site by its lower-case name."""
-    with (CATALOGUE / "sites.csv").open(encoding="utf-8", newline="") as file:
-        return {
-            row["site"].lower(): Site(
-                name=row["site"],
-                lat_deg=float(row["lat_deg"]),
-                lon_deg=float(row["lon_deg"]),
-                usual_azimuth_deg=float(row["usual_azimuth_deg"]),
-            )
-            for row in csv.DictReader(file)
-        }
+    path = CATALOGUE / "sites.csv"
+    return parse_sites(path.read_text(encoding="utf-8"), path.name)
 
 
 @cache
 def published_flights() -> tuple[PublishedFlight, ...]:
     """Every published flight, in the order of its file, which names the source of each."""
-    with (CATALOGUE / "flights.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(
-            PublishedFlight(
-                date_jst=row["date_jst"],
-                type=row["type"],
-                site=row["site"],
-                apogee_km=float(row["apogee_km"]),
-                range_km=float(row["range_km"]),
-            )
-            for row in csv.DictReader(file)
-        )
+    path = CATALOGUE / "flights.csv"
+    return parse_flights(path.read_text(encoding="utf-8"), path.name)
 
 
 def type_key(name: str) -> str:

@@ -20,15 +20,13 @@ from bus.release import NATIONS, Nation
 from bus.settings import from_toml
 from sensors.instruments import find_sensors
 from sensors.missiles import CATALOGUE, find_site, find_type
+from sensors.quantities import Degrees, Kilometres, Seconds
 
 _FOLDER: Final = Path(__file__).parent / "scenarios"
 _NATIONS_FILE: Final = CATALOGUE / "nations.toml"
 
 _YEARS: Final = range(1970, 2200)  # what int64 nanoseconds since the Unix epoch hold, with room to spare
 
-Seconds = Annotated[float, Meta(ge=0.0, le=86_400.0, description="seconds, 0 to 86400")]
-Kilometres = Annotated[float, Meta(gt=0.0, le=20_000.0, description="kilometres, above 0, at most 20000")]
-Degrees = Annotated[float, Meta(ge=-360.0, le=360.0, description="degrees, -360 to 360")]
 Factor = Annotated[float, Meta(ge=0.0, le=100.0, description="a factor, 0 to 100")]
 
 

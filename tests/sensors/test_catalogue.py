@@ -6,11 +6,13 @@ import pytest
 
 from bus.errors import BadInput
 from sensors.instruments import parse_sensors, sensor_catalogue
-from sensors.missiles import CATALOGUE, find_type, missile_types, parse_types
+from sensors.missiles import CATALOGUE, find_type, missile_types, parse_flights, parse_sites, parse_types
 from tests.reference.read import rows
 
 TYPES = (CATALOGUE / "types.toml").read_text(encoding="utf-8")
 SENSORS = (CATALOGUE / "sensors.toml").read_text(encoding="utf-8")
+SITES = (CATALOGUE / "sites.csv").read_text(encoding="utf-8")
+FLIGHTS = (CATALOGUE / "flights.csv").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,48 @@ def test_a_type_that_cannot_be_is_refused_by_file_and_key(old: str, new: str, sa
 def test_a_sensor_that_cannot_be_is_refused_by_file_and_key(old: str, new: str, says: str) -> None:
     with pytest.raises(BadInput, match=says):
         parse_sensors(SENSORS.replace(old, new, 1), "mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("Sunan,39.200", "Sunan,abc", r"mine.csv: Sunan.lat_deg: expected `float`, got 'abc' .*degrees, -90 to 90"),
+        ("Sunan,39.200", "Sunan,139.2", r"mine.csv: Sunan.lat_deg: .*degrees, -90 to 90"),
+        ("Sunan,39.200", "Sunan,nan", r"mine.csv: Sunan.lat_deg: .*degrees, -90 to 90"),
+        ("Sunan,39.200", "Sunan,", r"mine.csv: Sunan.lat_deg: .*degrees, -90 to 90"),
+        ("125.210,85", "-inf,85", r"mine.csv: N.Kusong.lon_deg: .*degrees, -180 to 180"),
+        ("125.210,85", "125.210,999", r"mine.csv: N.Kusong.usual_azimuth_deg: .*degrees, -360 to 360"),
+        ("Sunan,39.200", ",39.200", r"mine.csv: line 2.site: .*a name"),
+        ("N.Kusong,", "SUNAN,", r"mine.csv: SUNAN.site: is there already"),
+        (",85,CNS/NTI; azimuth notional", "", r"mine.csv: N.Kusong.usual_azimuth_deg: missing .*-360 to 360"),
+        ("CNS/NTI;", "CNS,NTI;", r"mine.csv: Sunan: more cells than columns .*quotes"),
+        ("CNS/NTI;", '"CNS/NTI;', r"mine.csv: line \d+: not CSV"),
+        ("lat_deg", "latitude", r"mine.csv: lat_deg: the column is missing .*site, lat_deg, lon_deg"),
+        (SITES, "", r"mine.csv: site: the column is missing"),
+    ],
+)
+def test_a_site_that_cannot_be_is_refused_by_file_site_and_column(old: str, new: str, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        parse_sites(SITES.replace(old, new, 1), "mine.csv")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (",550,500,", ",high,500,", r"mine.csv: 2017-02-12 Pukguksong-2.apogee_km: .*got 'high' .*above 0, at most 20000"),
+        (",550,500,", ",0,500,", r"mine.csv: 2017-02-12 Pukguksong-2.apogee_km: .*above 0"),
+        (",550,500,", ",550,-500,", r"mine.csv: 2017-02-12 Pukguksong-2.range_km: .*above 0"),
+        (",550,500,", ",550,nan,", r"mine.csv: 2017-02-12 Pukguksong-2.range_km: .*above 0"),
+        (",550,500,", ",inf,500,", r"mine.csv: 2017-02-12 Pukguksong-2.apogee_km: .*at most 20000"),
+        (",Pukguksong-2,", ",Pukguksong-9,", r"mine.csv: 2017-02-12 Pukguksong-9.type: no missile type .*pukguksong-2"),
+        (",Kusong,", ",Atlantis,", r"mine.csv: 2017-02-12 Pukguksong-2.site: no launch site 'Atlantis' .*Sohae"),
+        ("2017-02-12", "12.2.2017", r"mine.csv: 12.2.2017 Pukguksong-2.date_jst: .*a date like 2017-02-12"),
+        (",range_km,", ",range,", r"mine.csv: range_km: the column is missing .*apogee_km, range_km"),
+    ],
+)
+def test_a_flight_that_cannot_be_is_refused_by_file_flight_and_column(old: str, new: str, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        parse_flights(FLIGHTS.replace(old, new, 1), "mine.csv")
 
 
 def test_every_published_type_and_booster_is_in_the_catalogue() -> None:
