@@ -76,6 +76,17 @@ class NationPlan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     bias: Factor = 1.0
 
 
+_Complete = Annotated[NationPlan, Meta(description="a table with all that a nation has")]
+
+
+class NationPlans(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The catalogue's nations: each of the three, and no other."""
+
+    jpn: _Complete
+    kor: _Complete
+    usa: _Complete
+
+
 class NationChange(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a scenario changes about a nation; what is left out stays as in the catalogue."""
 
@@ -157,9 +168,15 @@ def parse_scenario(text: str, source: str) -> Scenario:
     )
 
 
+def parse_nations(text: str, source: str) -> dict[Nation, NationPlan]:
+    """Every nation, complete. BadInput names `source`, the nation and the key, what is wrong and what is allowed."""
+    plans = from_toml(text, source, NationPlans)
+    return {nation: getattr(plans, nation) for nation in NATIONS}
+
+
 @cache
 def _default_nations() -> dict[Nation, NationPlan]:
-    return from_toml(_NATIONS_FILE.read_text(encoding="utf-8"), _NATIONS_FILE.name, dict[Nation, NationPlan])
+    return parse_nations(_NATIONS_FILE.read_text(encoding="utf-8"), _NATIONS_FILE.name)
 
 
 def default_nation(nation: Nation) -> NationPlan:

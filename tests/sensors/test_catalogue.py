@@ -7,12 +7,14 @@ import pytest
 from bus.errors import BadInput
 from sensors.instruments import parse_sensors, sensor_catalogue
 from sensors.missiles import CATALOGUE, find_type, missile_types, parse_flights, parse_sites, parse_types
+from sensors.scenario import parse_nations
 from tests.reference.read import rows
 
 TYPES = (CATALOGUE / "types.toml").read_text(encoding="utf-8")
 SENSORS = (CATALOGUE / "sensors.toml").read_text(encoding="utf-8")
 SITES = (CATALOGUE / "sites.csv").read_text(encoding="utf-8")
 FLIGHTS = (CATALOGUE / "flights.csv").read_text(encoding="utf-8")
+NATIONS = (CATALOGUE / "nations.toml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,21 @@ def test_a_site_that_cannot_be_is_refused_by_file_site_and_column(old: str, new:
 def test_a_flight_that_cannot_be_is_refused_by_file_flight_and_column(old: str, new: str, says: str) -> None:
     with pytest.raises(BadInput, match=says):
         parse_flights(FLIGHTS.replace(old, new, 1), "mine.csv")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (NATIONS, "", r"mine.toml: jpn: missing .*a table"),
+        (NATIONS[NATIONS.index("[usa]") :], "", r"mine.toml: usa: missing .*a table"),
+        ("[usa]", "[fra]", r"mine.toml: fra: no such key .*jpn, kor, usa"),
+        ("[kor]", "[kor]\nbias = nan", r"mine.toml: kor.bias: .*a factor, 0 to 100"),
+        ("report_interval_s = 1.0", "report_interval_s = inf", r"mine.toml: jpn.report_interval_s: .*seconds, 0.1 to 60"),
+    ],
+)
+def test_nations_that_cannot_be_are_refused_by_file_nation_and_key(old: str, new: str, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        parse_nations(NATIONS.replace(old, new, 1), "mine.toml")
 
 
 def test_every_published_type_and_booster_is_in_the_catalogue() -> None:
