@@ -58,7 +58,7 @@ class NationalFeed:
     def __init__(self, scenario: Scenario, truth: Truth, nation: Nation, seed: int, *, scored: bool = False) -> None:
         self._scenario, self._truth, self._nation, self._seed, self._scored = scenario, truth, nation, seed, scored
         self._plan = scenario.nations[nation]
-        self._sensors = find_sensors(list(self._plan.sensors), nation, scenario.source)
+        self._sensors = find_sensors(list(self._plan.sensors), nation, scenario.source, f"nations.{nation}.sensors")
         self._to = release.release(nation, *self._plan.release_to)
         self.origins: dict[int, str | None] = {}
         self.first_seen: dict[str, tuple[int, int]] = {}

@@ -152,14 +152,16 @@ def sensor_catalogue() -> dict[str, Sensor]:
     return parse_sensors((CATALOGUE / _FILE).read_text(encoding="utf-8"), _FILE)
 
 
-def find_sensors(names: list[str], nation: Nation, source: str) -> dict[str, Sensor]:
-    """The named sensors of a nation; BadInput lists the nation's own where one is unknown or another's."""
+def find_sensors(names: list[str], nation: Nation, source: str, key: str) -> dict[str, Sensor]:
+    """The named sensors of a nation. BadInput names `source` and the place in the list at `key`, and lists the nation's own,
+    where one is unknown or another's.
+    """
     catalogue = {name.lower(): (name, sensor) for name, sensor in sensor_catalogue().items() if sensor.nation == nation}
     chosen: dict[str, Sensor] = {}
     for index, wanted in enumerate(names):
         if wanted.lower() not in catalogue:
             allowed = ", ".join(name for name, _ in catalogue.values())
-            raise BadInput(source, f"nations.{nation}.sensors[{index}]", f"no sensor {wanted!r} of {nation}", allowed)
+            raise BadInput(source, f"{key}[{index}]", f"no sensor {wanted!r} of {nation}", allowed)
         name, sensor = catalogue[wanted.lower()]
         chosen[name] = sensor
     return chosen

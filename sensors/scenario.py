@@ -151,9 +151,8 @@ def parse_scenario(text: str, source: str) -> Scenario:
     for index, outage in enumerate(file.outage):
         if outage.to_s <= outage.from_s:
             raise BadInput(source, f"outage[{index}].to_s", f"{outage.to_s:g} is not after from_s", f"above {outage.from_s:g}")
-    nations = {nation: _changed(nation, file.nations.get(nation)) for nation in NATIONS}
-    for nation, plan in nations.items():
-        find_sensors(plan.sensors, nation, source)
+    for nation, change in file.nations.items():
+        find_sensors(change.sensors or [], nation, source, f"nations.{nation}.sensors")
     return Scenario(
         name=file.name,
         title=file.title,
@@ -163,15 +162,18 @@ def parse_scenario(text: str, source: str) -> Scenario:
         start_ns=int(file.start.timestamp()) * 1_000_000_000 + file.start.microsecond * 1000,
         duration_s=file.duration_s,
         launches=file.launch,
-        nations=nations,
+        nations={nation: _changed(nation, file.nations.get(nation)) for nation in NATIONS},
         outages=file.outage,
     )
 
 
 def parse_nations(text: str, source: str) -> dict[Nation, NationPlan]:
     """Every nation, complete. BadInput names `source`, the nation and the key, what is wrong and what is allowed."""
-    plans = from_toml(text, source, NationPlans)
-    return {nation: getattr(plans, nation) for nation in NATIONS}
+    file = from_toml(text, source, NationPlans)
+    plans: dict[Nation, NationPlan] = {nation: getattr(file, nation) for nation in NATIONS}
+    for nation, plan in plans.items():
+        find_sensors(plan.sensors, nation, source, f"{nation}.sensors")
+    return plans
 
 
 @cache

@@ -148,4 +148,4 @@ def test_an_outage_after_burnout_is_a_launchs_own_and_leaves_false_alarms() -> N
 
 def test_an_unknown_sensor_is_refused_with_the_nations_own() -> None:
     with pytest.raises(BadInput, match=r"my.toml: nations.kor.sensors\[1\]: no sensor 'Cobra Dane' of kor .*Sejong-class Aegis"):
-        find_sensors(["green pine b 1", "Cobra Dane"], "kor", "my.toml")
+        find_sensors(["green pine b 1", "Cobra Dane"], "kor", "my.toml", "nations.kor.sensors")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bus.errors import BadInput
+from sensors import scenario
 from sensors.scenario import default_nation, load_scenario, parse_scenario
 from sensors.truth import build_truth
 
@@ -41,6 +42,17 @@ def test_a_wrong_scenario_is_refused_by_file_key_and_what_is_allowed(text: str, 
     assert caught.value.source == "my.toml"
     assert caught.value.key.startswith(key)
     assert says in str(caught.value)
+
+
+def test_a_scenario_is_not_blamed_for_the_catalogues_nations(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "nations.toml"
+    file.write_text(scenario._NATIONS_FILE.read_text().replace("J/FPS-5 Sado", "nope"))
+    monkeypatch.setattr(scenario, "_NATIONS_FILE", file)
+    scenario._default_nations.cache_clear()  # what is refused is not kept: the next test reads the catalogue's own
+    with pytest.raises(BadInput, match=r"^nations.toml: jpn.sensors\[1\]: no sensor 'nope' of jpn"):
+        parse_scenario(HEAD + LAUNCH, "my.toml")
+    with pytest.raises(BadInput, match=r"^my.toml: nations.jpn.sensors\[0\]: no sensor 'mine' of jpn"):
+        parse_scenario(HEAD + LAUNCH + "[nations.jpn]\nsensors = ['mine']\n", "my.toml")
 
 
 def test_limits_of_optional_fields_are_told_too() -> None:
