@@ -18,7 +18,7 @@ from bus.release import Nation
 from bus.settings import entries_from_toml
 from physics.frames import ground_distance_m
 from sensors.missiles import CATALOGUE
-from sensors.quantities import Latitude, Longitude
+from sensors.quantities import Degrees, Latitude, Longitude
 
 Float = NDArray[np.float64]
 
@@ -28,8 +28,12 @@ _FILE: Final = "sensors.toml"
 _GEO_RADIUS_M: Final = 42_164_000.0
 _KNOT_M_S: Final = 1852.0 / 3600.0
 
-Positive = Annotated[float, Meta(gt=0.0, description="a number above 0")]
-NotNegative = Annotated[float, Meta(ge=0.0, description="a number from 0")]
+Reach = Annotated[float, Meta(gt=0.0, le=10_000.0, description="kilometres, above 0, at most 10000")]
+Interval = Annotated[float, Meta(ge=0.05, le=600.0, description="seconds, 0.05 to 600")]
+ErrorM = Annotated[float, Meta(ge=0.0, le=10_000.0, description="metres, 0 to 10000")]
+ErrorMrad = Annotated[float, Meta(ge=0.0, le=100.0, description="milliradians, 0 to 100")]
+ErrorUrad = Annotated[float, Meta(ge=0.0, le=10_000.0, description="microradians, 0 to 10000")]
+FalseAlarms = Annotated[float, Meta(ge=0.0, le=1000.0, description="mean a scan, 0 to 1000")]
 
 
 class Waypoint(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -55,21 +59,21 @@ class Radar(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="
     height_m: Annotated[float, Meta(ge=0, le=5000, description="metres, 0 to 5000: not under the ground")] = 100.0
     path: tuple[Waypoint, ...] = ()
     speed_kn: Annotated[float, Meta(ge=0, le=60, description="knots, 0 to 60")] = 0.0
-    az_min_deg: float = 0.0
-    az_max_deg: float = 360.0
+    az_min_deg: Degrees = 0.0
+    az_max_deg: Degrees = 360.0
     el_min_deg: Annotated[float, Meta(ge=0, lt=90, description="degrees, 0 to 90")] = 1.0
-    range_km: Positive
-    one_m2_km: Positive
+    range_km: Reach
+    one_m2_km: Reach
     false_alarm: Annotated[float, Meta(gt=0, lt=0.1, description="probability a look, above 0, below 0.1")] = 1e-6
-    cell_m: Positive
-    beam_deg: Annotated[float, Meta(gt=0, le=30, description="degrees, above 0, at most 30")]
-    range_floor_m: NotNegative
-    angle_floor_mrad: NotNegative
-    range_bias_m: NotNegative
-    angle_bias_mrad: NotNegative
-    track_s: Positive
-    search_s: Positive
-    false_alarms: NotNegative
+    cell_m: Annotated[float, Meta(ge=0.1, le=10_000.0, description="metres, 0.1 to 10000")]
+    beam_deg: Annotated[float, Meta(ge=0.01, le=30, description="degrees, 0.01 to 30")]
+    range_floor_m: ErrorM
+    angle_floor_mrad: ErrorMrad
+    range_bias_m: ErrorM
+    angle_bias_mrad: ErrorMrad
+    track_s: Interval
+    search_s: Interval
+    false_alarms: FalseAlarms
 
     @property
     def interval_s(self) -> float:
@@ -106,14 +110,14 @@ class Infrared(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
     bit: Annotated[int, Meta(ge=0, le=31, description="pedigree bit, 0 to 31, one a sensor")]
     source: str
     lon_deg: Longitude
-    noise_kw_sr: Positive
+    noise_kw_sr: Annotated[float, Meta(ge=0.001, le=1000.0, description="kilowatts a steradian, 0.001 to 1000")]
     threshold: Annotated[float, Meta(ge=3, le=20, description="signal-to-noise ratio, 3 to 20")] = 6.0
-    pixel_urad: Positive
-    angle_floor_urad: NotNegative
-    angle_bias_urad: NotNegative
-    cloud_break_km: NotNegative
-    scan_s: Positive
-    false_alarms: NotNegative
+    pixel_urad: Annotated[float, Meta(ge=0.1, le=10_000.0, description="microradians, 0.1 to 10000")]
+    angle_floor_urad: ErrorUrad
+    angle_bias_urad: ErrorUrad
+    cloud_break_km: Annotated[float, Meta(ge=0.0, le=100.0, description="kilometres, 0 to 100")]
+    scan_s: Interval
+    false_alarms: FalseAlarms
 
     @property
     def interval_s(self) -> float:

@@ -20,17 +20,18 @@ CATALOGUE: Final = Path(__file__).parent / "catalogue"
 # notional.
 _PLUME_W_SR_PER_N: Final = 0.4
 
-Positive = Annotated[float, Meta(gt=0.0, description="a number above 0")]
+Mass = Annotated[float, Meta(gt=0.0, le=1e6, description="kilograms, above 0, at most 1000000")]
+Area = Annotated[float, Meta(gt=0.0, le=1e4, description="square metres, above 0, at most 10000")]
 
 
 class Stage(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One stage: masses kg (stage_mass with its propellant), specific impulse and burn time s, diameter m."""
 
-    propellant_kg: Positive
-    stage_mass_kg: Positive
-    isp_s: Positive
-    burn_s: Positive
-    diameter_m: Positive
+    propellant_kg: Mass
+    stage_mass_kg: Mass
+    isp_s: Annotated[float, Meta(gt=0.0, le=1000.0, description="seconds, above 0, at most 1000")]
+    burn_s: Annotated[float, Meta(ge=1.0, le=1000.0, description="seconds, 1 to 1000")]
+    diameter_m: Annotated[float, Meta(gt=0.0, le=20.0, description="metres, above 0, at most 20")]
 
     @property
     def plume_w_sr(self) -> float:
@@ -49,9 +50,9 @@ class Glide(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class CrossSection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Mean radar cross-section by phase, m2; it fluctuates from look to look (Swerling I)."""
 
-    boost: Positive
-    coast: Positive
-    reentry: Positive
+    boost: Area
+    coast: Area
+    reentry: Area
 
 
 class MissileType(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,8 +60,8 @@ class MissileType(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     title: str
     source: str
-    payload_kg: Positive
-    beta_kg_m2: Positive
+    payload_kg: Mass
+    beta_kg_m2: Annotated[float, Meta(ge=10.0, le=1e6, description="kg/m2, 10 to 1000000")]
     rcs_m2: CrossSection
     stage: Annotated[tuple[Stage, ...], Meta(min_length=1, description="one or more stages")]
     glide: tuple[Glide, ...] = ()
@@ -91,13 +92,20 @@ class PublishedFlight(Struct, frozen=True, kw_only=True):
 
 
 def parse_types(text: str, source: str) -> dict[str, MissileType]:
-    """Types by name. BadInput names `source`, the key and what is allowed; also where a stage is lighter than its propellant."""
+    """Types by name. BadInput names `source`, the key and what is allowed.
+
+    Also where a stage is lighter than its propellant, or a band of altitude ends below where it begins.
+    """
     types = entries_from_toml(text, source, {"": MissileType}, "")
     for name, missile in types.items():
         for index, stage in enumerate(missile.stage):
             if stage.stage_mass_kg <= stage.propellant_kg:
                 key = f"{name}.stage[{index}].stage_mass_kg"
                 raise BadInput(source, key, f"{stage.stage_mass_kg:g} is not above its propellant", "more than propellant_kg")
+        for index, band in enumerate(missile.glide):
+            if band.below_km <= band.above_km:
+                key = f"{name}.glide[{index}].below_km"
+                raise BadInput(source, key, f"{band.below_km:g} is not above above_km", f"above {band.above_km:g}")
     return types
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 import pytest
 
 from bus.errors import BadInput
@@ -24,6 +27,13 @@ NATIONS = (CATALOGUE / "nations.toml").read_text(encoding="utf-8")
         ("propellant_kg = 2000.0", "propellant_kg = -2000.0", r"mine.toml: kn-25.stage\[0\].propellant_kg: .*above 0"),
         ("stage_mass_kg = 2500.0", "stage_mass_kg = 1500.0", r"mine.toml: kn-25.stage\[0\].stage_mass_kg: .*propellant"),
         ("boost = 0.6", "boost = 0.0", r"mine.toml: kn-25.rcs_m2.boost: .*above 0"),
+        ("payload_kg = 500.0", "payload_kg = inf", r"mine.toml: kn-25.payload_kg: .*at most 1000000"),
+        ("beta_kg_m2 = 6000.0", "beta_kg_m2 = inf", r"mine.toml: kn-25.beta_kg_m2: .*kg/m2, 10 to 1000000"),
+        ("stage_mass_kg = 2500.0", "stage_mass_kg = inf", r"mine.toml: kn-25.stage\[0\].stage_mass_kg: .*at most 1000000"),
+        ("isp_s = 240.0", "isp_s = 1e300", r"mine.toml: kn-25.stage\[0\].isp_s: .*seconds, above 0, at most 1000"),
+        ("burn_s = 45.0", "burn_s = 1e-300", r"mine.toml: kn-25.stage\[0\].burn_s: .*seconds, 1 to 1000"),
+        ("burn_s = 45.0", "burn_s = 1e12", r"mine.toml: kn-25.stage\[0\].burn_s: .*seconds, 1 to 1000"),
+        ("below_km = 45.0", "below_km = 18.0", r"mine.toml: kn-23.glide\[0\].below_km: 18 is not above above_km .*above 18"),
         ("beta_kg_m2 = 6000.0", "beta = 6000.0", r"mine.toml: kn-25.beta: no such key .*beta_kg_m2"),
     ],
 )
@@ -39,14 +49,32 @@ def test_a_type_that_cannot_be_is_refused_by_file_and_key(old: str, new: str, sa
         ("lat_deg = 41.30", "lat_deg = 141.30", r"mine.toml: J/FPS-5 Ominato.lat_deg: .*-90 to 90"),
         ("bit = 1\n", "bit = 0\n", r"mine.toml: J/FPS-5 Sado.bit: 0 is already that of J/FPS-5 Ominato"),
         ("search_s = 8.0", "search_s = 0.5", r"mine.toml: J/FPS-5 Ominato.search_s: 0.5 is below track_s"),
+        ("az_min_deg = 200", "az_min_deg = 9999", r"mine.toml: J/FPS-5 Ominato.az_min_deg: .*degrees, -360 to 360"),
+        ("az_max_deg = 340", "az_max_deg = inf", r"mine.toml: J/FPS-5 Ominato.az_max_deg: .*degrees, -360 to 360"),
+        ("range_km = 1800", "range_km = 1_800_000", r"mine.toml: J/FPS-5 Ominato.range_km: .*kilometres, above 0, at most 10000"),
+        ("range_bias_m = 20", "range_bias_m = inf", r"mine.toml: J/FPS-5 Ominato.range_bias_m: .*metres, 0 to 10000"),
+        ("cell_m = 60", "cell_m = 1e-300", r"mine.toml: J/FPS-5 Ominato.cell_m: .*metres, 0.1 to 10000"),
+        ("track_s = 1.0", "track_s = 1e-12", r"mine.toml: J/FPS-5 Ominato.track_s: .*seconds, 0.05 to 600"),
+        ("scan_s = 10.0", "scan_s = 1e-12", r"mine.toml: GEO infrared A.scan_s: .*seconds, 0.05 to 600"),
+        ("false_alarms = 0.02", "false_alarms = 1e9", r"mine.toml: J/FPS-5 Ominato.false_alarms: .*0 to 1000"),
         ("speed_kn = 12", "speed_kn = 0", r"mine.toml: Sejong-class Aegis.speed_kn: a path and a speed go together"),
-        ("noise_kw_sr = 3.0", "noise_kw_sr = 0", r"mine.toml: GEO infrared A.noise_kw_sr: .*above 0"),
+        ("noise_kw_sr = 3.0", "noise_kw_sr = 0", r"mine.toml: GEO infrared A.noise_kw_sr: .*0.001 to 1000"),
         ('kind = "radar"', 'kind = "sonar"', r"mine.toml: J/FPS-5 Ominato.kind: no such kind: 'sonar' .*radar, infrared"),
     ],
 )
 def test_a_sensor_that_cannot_be_is_refused_by_file_and_key(old: str, new: str, says: str) -> None:
     with pytest.raises(BadInput, match=says):
         parse_sensors(SENSORS.replace(old, new, 1), "mine.toml")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e300", "-1e300"])
+@pytest.mark.parametrize(("text", "parse"), [(TYPES, parse_types), (SENSORS, parse_sensors), (NATIONS, parse_nations)])
+def test_every_number_has_limits_on_both_sides(text: str, parse: Callable[[str, str], object], number: str) -> None:
+    keys = set(re.findall(r"(\w+) = -?\d", text))
+    for key in keys:
+        with pytest.raises(BadInput, match=rf"^mine.toml: .*{key}: .* \(allowed: .*\d.*\)$"):
+            parse(re.sub(rf"\b{key} = [-\d.]+", f"{key} = {number}", text, count=1), "mine.toml")
+    assert keys
 
 
 @pytest.mark.parametrize(
