@@ -48,7 +48,8 @@ def coverage(regime: Regime, sensor: Sensor) -> tuple[float, float]:
         far2.append(apart2(lat, lon, spread, flown.launch_geodetic))
         late.append((at_s - back_s) / sigma_s)
         half_axes.append(ellipse(spread)[:2])
-    assert lost <= (0.02 if regime == "reentry" else 0.002) * len(far2)
+    # infrared in descent loses 1 of 1,100 over six populations: of one population's 920, now none, now two
+    assert lost <= (0.02 if regime == "reentry" else 0.004) * len(far2)
     return told(f"launch, {regime}, {sensor}", far2, late, half_axes)
 
 

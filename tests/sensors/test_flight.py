@@ -12,6 +12,7 @@ from pymap3d.vincenty import vdist
 
 from physics.frames import altitude_m, bearing_rad
 from sensors.flight import Flight, Steering, Unreachable, fly, solve
+from sensors.kepler import minimum_energy
 from sensors.missiles import CATALOGUE, find_site, find_type, published_flights
 from tests.reference.read import FOLDER, rows
 
@@ -99,6 +100,10 @@ def test_a_pull_up_comes_out_of_its_dive_and_goes_further_than_without(
     assert len(peaks_km(without)) == 1
 
 
+# Their source gives one mass, at launch: it is taken to include the payload, which is no part of a stage.
+WITH_PAYLOAD = ("V-2", "No-dong A")
+
+
 @pytest.mark.parametrize("row", rows("boosters.csv"), ids=lambda row: f"{row['model']}-{row['stage']}")
 def test_the_catalogue_has_the_published_boosters(row: dict[str, str]) -> None:
     missile = find_type(row["model"], "test", "type")
@@ -108,7 +113,9 @@ def test_the_catalogue_has_the_published_boosters(row: dict[str, str]) -> None:
     stage = missile.stage[int(row["stage"]) - 1]
     assert stage.burn_s == float(row["burn_s"])
     assert stage.propellant_kg == float(row["propellant_kg"])
+    assert stage.stage_mass_kg == float(row["stage_mass_kg"]) - (missile.payload_kg if row["model"] in WITH_PAYLOAD else 0.0)
     assert stage.isp_s == float(row["isp_s"])
+    assert stage.diameter_m == float(row["diameter_m"])
     assert missile.payload_kg == float(row["payload_kg"])
 
 
@@ -120,6 +127,11 @@ def test_a_v2_reaches_320_km_with_an_apogee_of_80_to_90_km() -> None:
     there = [flight.apogee_m for flight in flights if flight.range_m >= 320e3]
     assert min(there) < 90e3
     assert max(there) > 80e3
+
+
+def test_a_no_dong_reaches_its_published_1000_km() -> None:
+    """2016-08-02 (CNS/NTI)."""
+    assert flown("No-dong A", "Sohae", minimum_energy(1000e3).apogee_m / 1e3, 1000.0).range_m == pytest.approx(1000e3, rel=1e-3)
 
 
 def searched_again(type_name: str, tilt_rad: float, share: float, azimuth_deg: float) -> None:
