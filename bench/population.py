@@ -1,7 +1,8 @@
 """What `triwarn bench sensors` flies: the shipped scenarios, every published flight, and a hundred launches at once.
 
 A population gives a scenario for every run. A shipped one gives itself; `published-flights` gives one published flight after the
-other, each from its site alone on the usual azimuth; `hundred` is there for its load, and takes few runs.
+other, each from its site alone on the usual azimuth; `published-glides` those of types that glide, which stay out of the figures
+over everything: a tracker learns of lift only as it feels it. `hundred` is there for its load, and takes few runs.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sensors.scenario import SCENARIOS, Scenario, load_scenario, parse_scenario
 from sensors.truth import build_truth
 
 PUBLISHED: Final = "published-flights"
+GLIDES: Final = "published-glides"
 HUNDRED: Final = "hundred"
 MEASURED: Final = ("salvo-2024-05-30", "overflight", "lofted-2022-11-18", PUBLISHED, HUNDRED)
 _HUNDRED_RUNS: Final = 2
@@ -63,7 +65,7 @@ class Population:
 
 def population_names() -> list[str]:
     """Every name that can be measured."""
-    return [*SCENARIOS, PUBLISHED, HUNDRED]
+    return [*SCENARIOS, PUBLISHED, GLIDES, HUNDRED]
 
 
 def find_populations(names: tuple[str, ...]) -> list[Population]:
@@ -75,8 +77,9 @@ def find_populations(names: tuple[str, ...]) -> list[Population]:
 
 
 def _population(name: str) -> Population:
-    if name == PUBLISHED:
-        return Population(name, published_flight)
+    if name in (PUBLISHED, GLIDES):
+        flights = flyable(glide=name == GLIDES)
+        return Population(name, lambda run: flights[run % len(flights)], counts=name == PUBLISHED)  # the rows in turn
     if name == HUNDRED:
         hundred = parse_scenario(_HUNDRED_TEXT, HUNDRED)
         return Population(name, lambda _: hundred, _HUNDRED_RUNS, counts=False)
@@ -84,15 +87,10 @@ def _population(name: str) -> Population:
     return Population(name, lambda _: shipped)
 
 
-def published_flight(run: int) -> Scenario:
-    """The published flight of a run: the rows in turn, so that every so many runs fly each as often."""
-    return flyable()[run % len(flyable())]
-
-
 @cache
-def flyable() -> tuple[Scenario, ...]:
-    """A scenario a published flight. Left out is what glides, for no tracker here follows lift, and what cannot be flown."""
-    rows = [row for row in published_flights() if not find_type(row.type, PUBLISHED, "type").glide]
+def flyable(*, glide: bool) -> tuple[Scenario, ...]:
+    """A scenario a published flight of types that glide, or of those that do not. Left out is what cannot be flown."""
+    rows = [row for row in published_flights() if bool(find_type(row.type, PUBLISHED, "type").glide) == glide]
     return tuple(scenario for scenario in map(_alone, rows) if _can_be_flown(scenario))
 
 

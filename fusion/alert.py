@@ -58,6 +58,7 @@ class Case:
     times: AlertTimes
     phenomenology: int = 0
     raised_ns: int = 2**63 - 1
+    apogee_m: float | None = None  # of its path as it was before re-entry
     launch: Place | None = None
     impact: Place | None = None
     told_impact: Place | None = None

@@ -1,7 +1,7 @@
 """Assesses an object: is it boosting, where was it launched, where and when will it come down. Pure.
 
-Launch, from the earliest report, by the phase that it tells (`physics.origin`); impact, only while it does not boost
-(`physics.fall`). Here they become places of a message, at times since the epoch.
+Launch, from the earliest report, by the phase that it tells (`physics.origin`); impact, only while it does not boost, and where
+its path leaves the air (`physics.fall`). Here they become places of a message, at times since the epoch.
 
 Ellipses are of 95 percent: 2.448 sigma in two dimensions (chi-square, 5.991). Does not decide when to assess.
 """
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bus.messages import Place
 from fusion.settings import Assessment
 from physics.constants import EARTH_MEAN_RADIUS_M
-from physics.fall import GROUND_OK, impact
+from physics.fall import GROUND_OK, LIFTS_BELOW_M, apogee_m, impact
 from physics.ground import ELLIPSE_95, Spread, ellipse
 from physics.origin import launch_origin
 
@@ -31,6 +31,17 @@ def boosting(phase: Float) -> bool:
     """Whether an object has to be taken to boost; also where nothing is known of its phase."""
     boost, coast, reentry = phase.tolist()
     return bool(boost >= BOOSTING or boost + coast + reentry <= 0.0)
+
+
+def apogee_of(state: Float, phase: Float, before_m: float | None) -> float:
+    """Height of its path's apogee, m, as of its last state (6,) out of re-entry: drag lowers it from there on."""
+    _, _, reentry = phase.tolist()
+    return before_m if before_m is not None and reentry > 0.0 else float(apogee_m(state))
+
+
+def may_lift(apogee_m: float) -> bool:
+    """Whether its path stays in the air, where no ballistic prediction is honest."""
+    return not apogee_m >= LIFTS_BELOW_M
 
 
 def place(lat_rad: float, lon_rad: float, spread: Spread, time_ns: int, time_sigma_s: float) -> Place | None:

@@ -13,7 +13,7 @@ from collections import Counter
 from bus.messages import Alert, AlertTimes, Member, TrackFrame
 from bus.release import NATIONS, Nation
 from fusion.alert import FINAL, Case, Event, anchor_id, is_news, move, plausible
-from fusion.assess import boosting, impact_of, launch_of
+from fusion.assess import apogee_of, boosting, impact_of, launch_of, may_lift
 from fusion.clusters import Clusters
 from fusion.lineage import describe, phenomenologies, union
 from fusion.settings import FusionSettings
@@ -86,6 +86,10 @@ class Casebook:
         table.impact_ns[system] = valid_ns
         if case.impact is not None and not table.mask[system] and valid_ns >= case.impact.time_ns:
             return  # nobody sees it, and it should be down: no later time of impact is made up
+        case.apogee_m = apogee_of(table.state[system], table.phase[system], case.apogee_m)
+        if may_lift(case.apogee_m):
+            case.impact = None
+            return
         case.impact = impact_of(valid_ns, table.state[system], table.cov[system], self._settings.assessment)
         if is_news(case, self._settings.alerting, valid_ns):
             news = "impact predicted" if case.told_impact is None else "impact prediction moved"

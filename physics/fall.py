@@ -6,7 +6,9 @@ gravity's gradient, the Earth's turn, and drag that grows with the square of the
 within 8 percent of the differences of falls. So drag forgets errors of speed in the covariance as it does in the state, and what
 is not known of the coefficient is in it.
 
-No thrust, no lift, no wind. The coefficient is the caller's: a population's median and spread, or what a filter has found.
+No thrust, no lift, no wind: of what may lift, a fall tells nothing. What stays below LIFTS_BELOW_M all its way flies on its fins
+as likely as not: published pull-ups have apogees of 20 to 60 km, ballistic flights higher ones. The ballistic coefficient is the
+caller's: a population's median and spread, or what a filter has found.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physics.compile import jit
-from physics.constants import EARTH_OMEGA_RAD_S
+from physics.constants import EARTH_GM_M3_S2, EARTH_OMEGA_RAD_S
 from physics.frames import quick_altitude_m
 from physics.ground import Spread, crossing, ground_state, spread_of
 from physics.motion import ballistic_gradient, drag_acceleration
@@ -29,6 +31,7 @@ Float = NDArray[np.float64]
 GROUND_OK = 0
 GROUND_NEVER = 1
 GROUND_BAD_INPUT = 2
+LIFTS_BELOW_M: Final = 60e3
 _FALL_STEP_S: Final = 5.0
 _THIN_AIR_STEP_S: Final = 2.0
 _AIR_STEP_S: Final = 0.5
@@ -49,6 +52,26 @@ def impact(
     geodetic, v, p = ground_state(there, cov_there)
     slope, steep_m_s = crossing(v)
     return status, fall_s, math.sqrt(max(p[2, 2], 0.0)) / abs(steep_m_s), geodetic[0], geodetic[1], spread_of(slope, p[:3, :3])
+
+
+@jit
+def apogee_m(state: Float) -> float:
+    """Height of the highest point of a state's (6,) free flight without air, m: of its Kepler ellipse; infinite where it escapes.
+
+    By the ellipsoid's radius below the state: within 5 km up to a range of 4,000 km.
+    """
+    x, v = state[:3], state[3:].copy()
+    v[0] -= EARTH_OMEGA_RAD_S * x[1]
+    v[1] += EARTH_OMEGA_RAD_S * x[0]
+    radius = math.sqrt((x * x).sum())
+    energy = 0.5 * (v * v).sum() - EARTH_GM_M3_S2 / radius
+    if not energy < 0.0:
+        return np.inf if energy >= 0.0 else np.nan
+    turn = np.cross(x, v)
+    semi_major = -0.5 * EARTH_GM_M3_S2 / energy
+    eccentricity = math.sqrt(max(0.0, 1.0 - (turn * turn).sum() / (EARTH_GM_M3_S2 * semi_major)))
+    height: float = semi_major * (1.0 + eccentricity) - radius + quick_altitude_m(x)
+    return height
 
 
 @jit

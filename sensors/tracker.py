@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from bus.columns import Reports, pack_cov, to_u1
 from physics.constants import USUAL_BETA_KG_M2, USUAL_BETA_SIGMA
+from physics.fall import LIFTS_BELOW_M, apogee_m
 from physics.frames import altitude_m
 from sensors.associate import choose
 from sensors.detect import Scan
 from sensors.filter import combined, entered, gate_all, predict, predict_all, update
 from sensors.instruments import INFRARED, RADAR
-from sensors.motion import BOOST, MODELS, REENTRY, STAGING, air_share
+from sensors.motion import BOOST, GLIDE, MODELS, REENTRY, STAGING, air_share
 from sensors.places import GroundPoint, felt_beta, impact_point, launch_point
 
 Float = NDArray[np.float64]
@@ -48,6 +49,7 @@ LAUNCH_SURER: Final = 0.5  # a later launch estimate has to have an ellipse this
 LAUNCH_S: Final = 60.0  # a launch estimate may become surer for so long after a track was confirmed
 BOOST_MOST: Final = 0.02  # no impact prediction above this probability of boost ...
 COAST_S: Final = 5.0  # ... nor until it has been below for so long: a stage that lights looks like coast for a moment
+GLIDES: Final = 0.1  # a track that once was more likely to glide than this has no impact prediction from then on
 REENTRY_BELOW_M: Final = 80e3
 DOWN_BELOW_M: Final = 8e3
 MIN_SPEED_M_S: Final = 250.0  # slower than any missile once confirmed: clutter
@@ -77,6 +79,8 @@ class Track:
     pedigree: int = 0
     phenomenology: int = 0
     boosted_ns: int = 0  # when it last may have boosted
+    apogee_m: float | None = None  # of its path as it was before re-entry
+    lifts: bool = False  # it once seemed to glide
     sights: float = 1.0  # probability that all its lines of sight are of the same missile
     launch: GroundPoint | None = None  # the surest estimate so far
     origins: Counter[int] = field(default_factory=Counter)
@@ -306,6 +310,9 @@ def report(tracks: list[Track], at_ns: int) -> Reports:
         x, p, _, mu = predict(track.x, track.cov, track.cross, track.mu, (at_ns - track.at_ns) / 1e9)
         state[i], cov[i] = combined(x, p, mu)
         phase[i] = _phase(state[i], float(mu[BOOST] + mu[STAGING]))
+        track.lifts |= bool(mu[GLIDE] > GLIDES)
+        if track.apogee_m is None or not phase[i, 2]:
+            track.apogee_m = apogee_m(state[i])
         if track.launch is None or (at_ns - track.confirmed_ns) / 1e9 < LAUNCH_S:
             found = launch_point(at_ns, state[i], cov[i], float(phase[i, 0]))
             if found is not None and (track.launch is None or found.area_m2 < LAUNCH_SURER * track.launch.area_m2):
@@ -326,7 +333,12 @@ def report(tracks: list[Track], at_ns: int) -> Reports:
 
 
 def impact_of(track: Track, at_ns: int) -> GroundPoint | None:
-    """Where a track will come down, as of `at_ns` (ns); None while it may boost, when no prediction would be honest."""
+    """Where a track will come down, as of `at_ns` (ns), by what was last reported of it.
+
+    None where no prediction would be honest: while it may boost, once it may glide, and where it never leaves the air.
+    """
+    if track.lifts or track.apogee_m is None or track.apogee_m < LIFTS_BELOW_M:
+        return None
     x, p, _, mu = predict(track.x, track.cov, track.cross, track.mu, (at_ns - track.at_ns) / 1e9)
     if mu[BOOST] + mu[STAGING] > BOOST_MOST or (at_ns - track.boosted_ns) / 1e9 < COAST_S:
         return None

@@ -15,7 +15,7 @@ from bench.cli import main
 from bench.consistency import NEES_999, figures
 from bench.feeds import FeedQuality, measure_feeds
 from bench.feedtables import feed_tables
-from bench.population import find_populations, flyable, population_names, published_flight
+from bench.population import find_populations, flyable, population_names
 from bus.errors import BadInput
 from bus.release import NATIONS
 from sensors.flight import solve
@@ -95,11 +95,14 @@ def test_runs_without_many_reports_weigh_little_and_one_run_has_no_standard_erro
     assert odd.anees_sigma < 0.03
 
 
-def test_every_published_flight_without_a_glide_is_flown_in_turn() -> None:
-    wanted = [row for row in published_flights() if not find_type(row.type, "test", "type").glide]
-    assert len(wanted) > 10
-    flown = [published_flight(run) for run in range(2 * len(wanted))]
-    assert flown[: len(wanted)] == flown[len(wanted) :] == list(flyable())
+@pytest.mark.parametrize(("name", "glide", "least"), [("published-flights", False, 11), ("published-glides", True, 3)])
+def test_every_published_flight_is_flown_in_turn_with_a_glide_or_without(name: str, glide: bool, least: int) -> None:
+    wanted = [row for row in published_flights() if bool(find_type(row.type, "test", "type").glide) == glide]
+    assert len(wanted) >= least
+    (population,) = find_populations((name,))
+    assert population.counts != glide
+    flown = [population.scenario(run) for run in range(2 * len(wanted))]
+    assert flown[: len(wanted)] == flown[len(wanted) :] == list(flyable(glide=glide))
     for row, scenario in zip(wanted, flown, strict=False):
         (launch,) = build_truth(scenario).launches  # a salvo's row is one missile too
         assert launch.apogee_km == pytest.approx(row.apogee_km, rel=1e-3)
@@ -144,7 +147,7 @@ def test_a_scenario_without_launches_has_a_speed_and_nothing_else() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_list() -> None:
-    with pytest.raises(BadInput, match=r"no such scenario 'overfly'.*quiet.*published-flights, hundred"):
+    with pytest.raises(BadInput, match=r"no such scenario 'overfly'.*quiet.*published-flights, published-glides, hundred"):
         find_populations(("overflight", "overfly"))
     done = CliRunner().invoke(main, ["bench", "sensors", "--scenario", "overfly"])
     assert done.exit_code == 2

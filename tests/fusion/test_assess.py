@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fusion.assess import impact_of, launch_of
+from fusion.assess import apogee_of, impact_of, launch_of, may_lift
 from fusion.settings import Assessment
 from physics.fall import impact
 from physics.origin import launch_origin
@@ -37,3 +37,18 @@ def test_an_impact_is_a_place_and_what_never_comes_down_has_none() -> None:
     assert (place.time_ns - AT_NS) / 1e9 == pytest.approx(fall_s)
     assert place.time_sigma_s == pytest.approx(sigma_s)
     assert impact_of(AT_NS, np.full(6, np.nan), COV, RULES) is None
+
+
+def test_an_apogee_is_kept_through_re_entry_where_drag_would_lower_it() -> None:
+    state, coast, reentry = flight(100)[70], np.array([0.0, 255.0, 0.0]), np.array([0.0, 0.0, 255.0])
+    slow = state * np.repeat([1.0, 0.5], 3)
+    high = apogee_of(state, coast, None)
+    assert apogee_of(slow, coast, high) < high
+    assert apogee_of(slow, reentry, high) == high
+    assert apogee_of(slow, reentry, None) == apogee_of(slow, coast, None)
+
+
+def test_what_stays_in_the_air_may_lift() -> None:
+    assert may_lift(59e3)
+    assert not may_lift(61e3)
+    assert may_lift(float("nan"))

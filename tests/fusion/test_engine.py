@@ -21,7 +21,9 @@ from fusion.engine import FusionEngine, Inbound, Outputs
 from fusion.settings import FusionSettings
 from physics.fall import to_ground
 from physics.frames import ecef_to_geodetic
-from tests.fusion.scenes import JPN, KOR, START_NS, USA, Eye, S, Scene, dropped, flight, frame_of, one
+from physics.propagate import propagate_one
+from tests.fusion.scenes import JPN, KOR, START_NS, USA, Eye, S, Scene, dropped, flight, frame_of, one, report_block
+from tests.physics.states import shot
 
 RECIPIENT: Nation = "kor"
 EYES: tuple[tuple[Nation, Eye], ...] = (("jpn", JPN), ("kor", KOR), ("usa", USA))
@@ -105,6 +107,20 @@ def test_two_nations_confirm_and_coast_brings_a_prediction() -> None:
     assert states[-1] in FINAL
     first = next(alert for alert in alerts_to(told) if alert.impact is not None)
     assert first.times.valid_ns > START_NS + 60 * S  # never while it burnt
+
+
+@pytest.mark.parametrize(("speed_m_s", "predicted"), [(800.0, False), (1800.0, True)])
+def test_impact_is_predicted_only_of_a_path_that_leaves_the_air(speed_m_s: float, predicted: bool) -> None:
+    engine, told = FusionEngine(), []
+    state, sigma = shot(speed_m_s, 35.0, alt_m=40e3), np.repeat([50.0, 5.0], 3)
+    for second in range(15):
+        at_ns = START_NS + second * S
+        block = report_block(np.array([1]), at_ns, state[None, :], sigma, np.array([False]), KOR)
+        told += [engine.step([Inbound(frame_of(block, nation, at_ns), NATIONS)], at_ns) for nation in NATIONS]
+        state = propagate_one(state, 1.0)
+    alerts = [alert for outputs in told for alert in outputs.alerts]
+    assert alerts
+    assert any(alert.impact is not None for alert in alerts) == predicted
 
 
 def test_predicted_impact_holds_the_true_one() -> None:

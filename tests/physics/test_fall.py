@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from physics.constants import USUAL_BETA_KG_M2, USUAL_BETA_SIGMA
-from physics.fall import GROUND_BAD_INPUT, GROUND_NEVER, GROUND_OK, carry, impact, step_s, to_ground
+from physics.fall import GROUND_BAD_INPUT, GROUND_NEVER, GROUND_OK, apogee_m, carry, impact, step_s, to_ground
 from physics.frames import altitude_m
 from physics.ground import ellipse
 from physics.propagate import propagate_one, rk4
@@ -51,6 +51,23 @@ def test_a_fall_through_the_air_agrees_with_an_independent_integrator(
     assert seconds == pytest.approx(seconds_there, abs=0.02)
     assert np.linalg.norm(got[:3] - there[:3]) < 20.0
     assert np.linalg.norm(got[3:] - there[3:]) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("speed_m_s", "elevation_deg", "alt_m"),
+    [(600.0, 45.0, 40e3), (1500.0, 30.0, 70e3), (3000.0, 80.0, 100e3), (6000.0, 40.0, 150e3)],
+)
+def test_the_apogee_is_the_highest_point_of_the_flight(speed_m_s: float, elevation_deg: float, alt_m: float) -> None:
+    state, top = shot(speed_m_s, elevation_deg, alt_m=alt_m), 0.0
+    while altitude_m(state[:3]) > top:
+        top = altitude_m(state[:3])
+        state = propagate_one(state, 1.0)
+    assert top > alt_m + 5e3
+    assert apogee_m(shot(speed_m_s, elevation_deg, alt_m=alt_m)) == pytest.approx(top, rel=0.003)
+
+
+def test_what_escapes_has_no_apogee() -> None:
+    assert apogee_m(shot(12_000.0)) == np.inf
 
 
 def test_drag_brings_a_light_body_down_short_and_slow() -> None:

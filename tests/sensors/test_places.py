@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from bus.columns import unpack_cov
+from bus.release import Nation
 from physics.constants import USUAL_BETA_KG_M2, USUAL_BETA_SIGMA
 from physics.frames import bearing_rad, geodetic_to_ecef, ground_distance_m
 from physics.ground import ellipse, ground_state
 from physics.motion import drag_acceleration
 from sensors.feed import NationalFeed, Release
-from sensors.places import felt_beta
+from sensors.places import GroundPoint, felt_beta
 from sensors.scenario import load_scenario, parse_scenario
 from sensors.truth import Truth, build_truth
 
@@ -79,6 +80,37 @@ def test_a_boosting_track_has_no_impact_prediction_and_a_coasting_one_has() -> N
     asked = [(f.reports.valid_ns[0] - burnout_ns, f.known[0].impact) for f in frames if f.reports is not None]
     assert not [impact for since_ns, impact in asked if since_ns < 0 and impact is not None]
     assert [impact for since_ns, impact in asked if since_ns > 15e9 and impact is not None]
+
+
+def impacts(launch: str, nation: Nation) -> list[GroundPoint]:
+    """Every impact point that a nation tells of one launch."""
+    text = f"""
+name = "one"
+title = "One launch"
+start = 2024-01-01T00:00:00Z
+
+[[launch]]
+at_s = 10.0
+{launch}
+"""
+    scenario = parse_scenario(text, "one.toml")
+    feed = NationalFeed(scenario, build_truth(scenario), nation, 1, scored=True)
+    frames = [release for release in feed.releases() if release.kind == "frame"]
+    assert len(frames) > 50
+    return [known.impact for frame in frames for known in frame.known if known.impact is not None]
+
+
+@pytest.mark.parametrize("nation", ["kor", "usa"])
+def test_what_never_leaves_the_air_has_no_impact_prediction(nation: Nation) -> None:
+    """It may pull up, and does."""
+    assert not impacts('type = "KN-24"\nsite = "Hungnam"\napogee_km = 48.0\nrange_km = 400.0', nation)
+    assert impacts('type = "KN-25"\nsite = "Hungnam"\napogee_km = 97.0\nrange_km = 380.0', nation)
+
+
+def test_a_track_that_felt_lift_has_no_impact_prediction_from_then_on() -> None:
+    """Of the skip glider, above the air for a while, the ROK tells a ballistic impact at first, as of any other."""
+    told = impacts('type = "Hwasong-16B"\nsite = "Samsok-T"\napogee_km = 101.1\nrange_km = 1000.0', "kor")
+    assert 0 < len(told) < 12
 
 
 @pytest.mark.parametrize("beta_kg_m2", [5_000.0, 8_000.0, 19_000.0])
