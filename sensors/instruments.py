@@ -62,6 +62,7 @@ class Radar(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="
     az_min_deg: Degrees = 0.0
     az_max_deg: Degrees = 360.0
     el_min_deg: Annotated[float, Meta(ge=0, lt=90, description="degrees, 0 to 90")] = 1.0
+    el_max_deg: Annotated[float, Meta(gt=0, le=90, description="degrees, above 0, at most 90")] = 90.0
     range_km: Reach
     one_m2_km: Reach
     false_alarm: Annotated[float, Meta(gt=0, lt=0.1, description="probability a look, above 0, below 0.1")] = 1e-6
@@ -143,6 +144,10 @@ def parse_sensors(text: str, source: str) -> dict[str, Sensor]:
         if sensor.bit in bits:
             raise BadInput(source, f"{name}.bit", f"{sensor.bit} is already that of {bits[sensor.bit]}", "a bit of its own")
         bits[sensor.bit] = name
+        if isinstance(sensor, Radar) and sensor.el_max_deg <= sensor.el_min_deg:
+            raise BadInput(
+                source, f"{name}.el_max_deg", f"{sensor.el_max_deg:g} is not above el_min_deg", f"above {sensor.el_min_deg:g}"
+            )
         if isinstance(sensor, Radar) and sensor.search_s < sensor.track_s:
             raise BadInput(source, f"{name}.search_s", f"{sensor.search_s:g} is below track_s", f"from {sensor.track_s:g}")
         if isinstance(sensor, Radar) and bool(sensor.path) != (sensor.speed_kn > 0.0):

@@ -74,6 +74,7 @@ class RadarEye:
         face: Mask = (
             (seen[:, 0] <= radar.range_km * 1e3)
             & (seen[:, 2] >= math.radians(radar.el_min_deg))
+            & (seen[:, 2] <= math.radians(radar.el_max_deg))
             & (self._across_face(seen) <= 1.0)
         )
         return face

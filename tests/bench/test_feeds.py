@@ -151,7 +151,7 @@ def test_an_unknown_name_is_refused_with_the_list() -> None:
         find_populations(("overflight", "overfly"))
     done = CliRunner().invoke(main, ["bench", "sensors", "--scenario", "overfly"])
     assert done.exit_code == 2
-    assert [*SCENARIOS, "published-flights", "hundred"] == population_names()
+    assert [*SCENARIOS, "published-flights", "published-glides", "hundred"] == population_names()
 
 
 def test_the_command_prints_one_json_object_of_what_was_asked_for() -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from bus.errors import BadInput
-from sensors.instruments import parse_sensors, sensor_catalogue
-from sensors.missiles import CATALOGUE, find_type, missile_types, parse_flights, parse_sites, parse_types
+from sensors.instruments import Infrared, Radar, parse_sensors, sensor_catalogue
+from sensors.missiles import CATALOGUE, find_site, find_type, missile_types, parse_flights, parse_sites, parse_types
 from sensors.scenario import parse_nations
 from tests.reference.read import rows
 
@@ -48,6 +48,7 @@ def test_a_type_that_cannot_be_is_refused_by_file_and_key(old: str, new: str, sa
         ("height_m = 20", "height_m = -20", r"mine.toml: Sejong-class Aegis.height_m: .*not under the ground"),
         ("lat_deg = 41.30", "lat_deg = 141.30", r"mine.toml: J/FPS-5 Ominato.lat_deg: .*-90 to 90"),
         ("bit = 1\n", "bit = 0\n", r"mine.toml: J/FPS-5 Sado.bit: 0 is already that of J/FPS-5 Ominato"),
+        ("el_max_deg = 85.0", "el_max_deg = 2.0", r"mine.toml: UEWR Clear.el_max_deg: 2 is not above el_min_deg .*above 3"),
         ("search_s = 8.0", "search_s = 0.5", r"mine.toml: J/FPS-5 Ominato.search_s: 0.5 is below track_s"),
         ("az_min_deg = 200", "az_min_deg = 9999", r"mine.toml: J/FPS-5 Ominato.az_min_deg: .*degrees, -360 to 360"),
         ("az_max_deg = 340", "az_max_deg = inf", r"mine.toml: J/FPS-5 Ominato.az_max_deg: .*degrees, -360 to 360"),
@@ -141,6 +142,32 @@ def test_every_published_type_and_booster_is_in_the_catalogue() -> None:
         find_type(row["type"], "flights.csv", "type")
     for row in rows("boosters.csv"):
         find_type(row["model"], "boosters.csv", "model")
+
+
+@pytest.mark.parametrize("row", rows("sites.csv"), ids=lambda row: row["site"])
+def test_the_catalogue_has_the_published_sites(row: dict[str, str]) -> None:
+    site = find_site(row["site"], "sites.csv", "site")
+    assert (site.lat_deg, site.lon_deg) == (float(row["lat_deg"]), float(row["lon_deg"]))
+
+
+@pytest.mark.parametrize("row", rows("sensors.csv"), ids=lambda row: row["sensor"])
+def test_the_catalogue_has_the_published_sensors(row: dict[str, str]) -> None:
+    """What is published of a sensor: how many there are, whose, what kind, where, its face, and its range within its limits."""
+    name = row["sensor"].removesuffix(" (two)")
+    alike = [sensor for key, sensor in sensor_catalogue().items() if key.startswith(name)]
+    assert len(alike) == (1 if name == row["sensor"] else 2)
+    kind = Infrared if row["kind"] == "infrared" else Radar
+    for sensor in alike:
+        assert isinstance(sensor, kind)
+        assert sensor.nation == row["originator"]
+    first = alike[0]
+    if isinstance(first, Radar):
+        for key in ("lat_deg", "lon_deg", "az_min_deg", "az_max_deg", "el_min_deg", "el_max_deg"):
+            if row[key]:
+                assert getattr(first, key) == float(row[key]), key
+        if row["range_km"]:
+            least, _, most = row["range_km"].partition("-")
+            assert float(least) <= first.range_km <= float(most or least)
 
 
 def test_what_is_measured_by_phase_is_notional_and_smaller_when_less_is_left() -> None:

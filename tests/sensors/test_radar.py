@@ -94,6 +94,13 @@ def test_nothing_is_seen_outside_the_face_the_range_or_under_the_horizon() -> No
     assert eye.visible(eye.geometry(states)).tolist() == [True, False, False, False]
 
 
+def test_nothing_is_seen_over_the_top_of_the_face() -> None:
+    over = above(PINE.lat_deg, PINE.lon_deg, 300e3)[None]
+    for el_max_deg, sees in ((85.0, False), (90.0, True)):
+        eye = RadarEye(replace(PINE, el_max_deg=el_max_deg, az_min_deg=0.0, az_max_deg=360.0), 1)
+        assert eye.visible(eye.geometry(over))[0] == sees
+
+
 def test_a_ship_sails_to_its_last_waypoint_and_back() -> None:
     ship = replace(PINE, lat_deg=37.0, lon_deg=131.0, path=(Waypoint(lat_deg=38.0, lon_deg=131.0),), speed_kn=30.0)
     leg_s = 60.0 / 30.0 * 3600.0  # a degree of latitude is 60 nautical miles, but for the Earth's shape
