@@ -98,15 +98,29 @@ def predict(x: Float, cov: Float, cross: Float, mu: Float, dt_s: float) -> tuple
                 mixed_cross += share[i] * c
         for i in range(MODELS):
             if share[i] > 0.0:
-                d = begun[i] - mixed
-                mixed_cov += share[i] * np.outer(d, d)
+                for a in range(9):
+                    for b in range(9):
+                        mixed_cov[a, b] += share[i] * (begun[i, a] - mixed[a]) * (begun[i, b] - mixed[b])
         moved, f, q = move(mixed, dt_s, j)
-        spread = f @ mixed_cov @ f.T + q
+        spread = _through(f, _through(f, mixed_cov).T)
         out[j] = moved
-        out_cov[j] = 0.5 * (spread + spread.T)
-        out_cross[j] = f @ mixed_cross
+        out_cov[j] = 0.5 * (spread + spread.T) + q
+        out_cross[j] = _through(f, mixed_cross)
         out_cross[j, :, -3:] *= math.exp(-dt_s / _OFFSET_S)
     return out, out_cov, out_cross, ahead / ahead.sum()
+
+
+@jit
+def _through(f: Float, a: Float) -> Float:
+    """A transition matrix (9, 9), of which much is zero, times a matrix (9, n)."""
+    n = a.shape[1]
+    out = np.zeros((9, n))
+    for i in range(9):
+        for k in range(9):
+            if f[i, k] != 0.0:
+                for j in range(n):
+                    out[i, j] += f[i, k] * a[k, j]
+    return out
 
 
 @jit
@@ -187,22 +201,80 @@ def _corrected(
     `root` is the square root of the detection's information, and whitens it: noise of root^T z is I on what is measured.
     `columns` (m,) are those of `cross` that `bias` (3, m) stands for.
     """
-    biased = root.T @ bias
-    shared = cross[:, columns]
-    seen = np.ascontiguousarray(cov[:, :3]) @ root + shared @ biased.T
-    s = np.eye(3) + root.T @ np.ascontiguousarray(seen[:3]) + biased @ (root.T @ shared[:3]).T + biased @ biased.T
-    inverse, det = _inverse3(s)
-    gain = seen @ inverse
-    d = root.T @ (position - x[:3])
-    keep = np.eye(9)
-    keep[:, :3] -= gain @ root.T
-    moved = keep @ shared @ (gain @ biased).T
-    after = keep @ cov @ keep.T - moved - moved.T + gain @ (np.eye(3) + biased @ biased.T) @ gain.T
-    after_cross = keep @ cross
-    change = gain @ biased
-    for m in range(len(columns)):
-        after_cross[:, columns[m]] -= change[:, m]
-    return x + gain @ d, 0.5 * (after + after.T), after_cross, -0.5 * ((d * (inverse @ d)).sum() + math.log(max(det, _SMALL)))
+    m = len(columns)
+    biased, shared = np.empty((3, m)), np.empty((9, m))
+    for k in range(m):
+        for a in range(3):
+            biased[a, k] = root[0, a] * bias[0, k] + root[1, a] * bias[1, k] + root[2, a] * bias[2, k]
+        for i in range(9):
+            shared[i, k] = cross[i, columns[k]]
+    seen = _times_root(cov, root)  # (9, 3): what each number of the state has to do with the whitened detection
+    spread = np.eye(3)
+    for a in range(3):
+        for b in range(3):
+            for i in range(3):
+                spread[a, b] += root[i, a] * seen[i, b]
+            for k in range(m):
+                by_a = root[0, a] * shared[0, k] + root[1, a] * shared[1, k] + root[2, a] * shared[2, k]
+                by_b = root[0, b] * shared[0, k] + root[1, b] * shared[1, k] + root[2, b] * shared[2, k]
+                spread[a, b] += by_a * biased[b, k] + biased[a, k] * by_b + biased[a, k] * biased[b, k]
+    for i in range(9):
+        for a in range(3):
+            for k in range(m):
+                seen[i, a] += shared[i, k] * biased[a, k]
+    inverse, det = _inverse3(spread)
+    gain, change = np.zeros((9, 3)), np.zeros((9, m))
+    for i in range(9):
+        for a in range(3):
+            gain[i, a] = seen[i, 0] * inverse[0, a] + seen[i, 1] * inverse[1, a] + seen[i, 2] * inverse[2, a]
+        for k in range(m):
+            change[i, k] = gain[i, 0] * biased[0, k] + gain[i, 1] * biased[1, k] + gain[i, 2] * biased[2, k]
+    kept_shared, after_cross = _kept(shared, gain, root), _kept(cross, gain, root)
+    half = _kept(cov, gain, root)
+    after = half - _times_root(half, root) @ gain.T  # Joseph form: both sides are kept alike
+    for i in range(9):
+        for j in range(9):
+            for a in range(3):
+                after[i, j] += gain[i, a] * gain[j, a]
+            for k in range(m):
+                after[i, j] += change[i, k] * change[j, k] - kept_shared[i, k] * change[j, k] - change[i, k] * kept_shared[j, k]
+        for k in range(m):
+            after_cross[i, columns[k]] -= change[i, k]
+    d, moved, distance2 = np.zeros(3), x.copy(), 0.0
+    for a in range(3):
+        for i in range(3):
+            d[a] += root[i, a] * (position[i] - x[i])
+    for a in range(3):
+        for i in range(9):
+            moved[i] += gain[i, a] * d[a]
+        for b in range(3):
+            distance2 += d[a] * inverse[a, b] * d[b]
+    return moved, 0.5 * (after + after.T), after_cross, -0.5 * (distance2 + math.log(max(det, _SMALL)))
+
+
+@jit
+def _times_root(a: Float, root: Float) -> Float:
+    """The first three columns of a matrix (n, 9) times a square root (3, 3)."""
+    n = a.shape[0]
+    out = np.empty((n, 3))
+    for i in range(n):
+        for j in range(3):
+            out[i, j] = a[i, 0] * root[0, j] + a[i, 1] * root[1, j] + a[i, 2] * root[2, j]
+    return out
+
+
+@jit
+def _kept(a: Float, gain: Float, root: Float) -> Float:
+    """(I - gain root^T H) a for a matrix (9, n), H taking the position: what a detection leaves of it."""
+    n = a.shape[1]
+    out = np.empty((9, n))
+    for j in range(n):
+        by_0 = root[0, 0] * a[0, j] + root[1, 0] * a[1, j] + root[2, 0] * a[2, j]
+        by_1 = root[0, 1] * a[0, j] + root[1, 1] * a[1, j] + root[2, 1] * a[2, j]
+        by_2 = root[0, 2] * a[0, j] + root[1, 2] * a[1, j] + root[2, 2] * a[2, j]
+        for i in range(9):
+            out[i, j] = a[i, j] - gain[i, 0] * by_0 - gain[i, 1] * by_1 - gain[i, 2] * by_2
+    return out
 
 
 @jit
