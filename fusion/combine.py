@@ -1,9 +1,14 @@
-"""Combines reports of one object whose errors may be correlated in any way: covariance intersection over all at once.
+"""Combines reports of one object: pedigree decides how much of their errors may be the same.
 
-P = (sum w_i P_i^-1)^-1 and x = P sum w_i P_i^-1 x_i, with the weights on the simplex that maximise log det of the information
-(Julier and Uhlmann, 1997, in the batch form). That is the D-optimal design problem, solved by the multiplicative rule
-w_i <- w_i tr(P P_i^-1) / 6 (Silvey, Titterington and Torsney, 1978): it starts from equal weights, so where the objective is
-flat the weights stay equal, and never leaves the simplex. Whatever the weights, the result is consistent if every member is.
+- Reports with a sensor in common, or whose sensors are not told, may have any errors in common: covariance intersection over them
+  all at once. P = (sum w_i P_i^-1)^-1 and x = P sum w_i P_i^-1 x_i, with the weights on the simplex that maximise log det of the
+  information (Julier and Uhlmann, 1997, in the batch form). That is the D-optimal design problem, solved by the multiplicative
+  rule w_i <- w_i tr(P P_i^-1) / 6 (Silvey, Titterington and Torsney, 1978): it starts from equal weights, so where the objective
+  is flat the weights stay equal, and never leaves the simplex. Consistent if every member is.
+- What is left has no sensor in common: information fusion. National trackers share what their object does, and so part of their
+  process noise: their normalised errors correlate by at most some r, more under thrust and in air. For m of them the true joint
+  covariance is then at most (1 + (m - 1) r) times the block diagonal one (Reece and Roberts, 2005), and so much wider is
+  P = (1 + (m - 1) r) (sum P_i^-1)^-1. For r = 1 that is intersection with equal weights.
 
 Members stand in a fixed order (a column a nation), so the result does not depend on the order of arrival.
 """
@@ -121,6 +126,69 @@ def intersect(states: Float, covs: Float) -> tuple[bool, Float, Float, Float]:
 
 
 @jit
+def kin(pedigree: Rows) -> Rows:
+    """By member (k,), the first of those that share a sensor with it, directly or through others; 0 tells of none, so of all."""
+    k = pedigree.shape[0]
+    first = np.arange(k)
+    for _ in range(k):
+        for i in range(k):
+            for j in range(i):
+                if pedigree[i] & pedigree[j] or pedigree[i] == 0 or pedigree[j] == 0:
+                    least = min(first[i], first[j])
+                    first[i] = first[j] = least
+    return first
+
+
+@jit
+def combine(states: Float, covs: Float, pedigree: Rows, correlation: float) -> tuple[bool, Float, Float]:
+    """(sound, state (6,), covariance (6, 6)) of one object's reports: states (k, 6), covariances (k, 6, 6), sensors (k,) as bits.
+
+    `correlation` bounds that of the normalised errors of reports without a sensor in common. Where the numbers cannot be
+    inverted: the member with the smallest position variance alone, and not sound.
+    """
+    k = states.shape[0]
+    if k == 1:
+        return True, states[0].copy(), covs[0].copy()
+    first = kin(pedigree)
+    info, y = np.zeros((6, 6)), np.zeros(6)
+    groups = 0
+    for head in range(k):
+        if first[head] != head:
+            continue
+        members = np.flatnonzero(first == head)
+        sound, _, x, p = intersect(states[members], covs[members])
+        if len(members) == k:
+            return sound, x, p
+        fine, one = inverse(p)
+        if not (sound and fine):
+            break
+        groups += 1
+        for r in range(6):
+            for c in range(6):
+                info[r, c] += one[r, c]
+                y[r] += one[r, c] * (x[c] - states[0, c])
+    else:
+        fine, p = inverse(info)
+        x = states[0] + p @ y
+        if fine and np.isfinite(x).all():
+            return True, x, (1.0 + (groups - 1.0) * correlation) * p
+    best = 0
+    for i in range(1, k):
+        if covs[i, 0, 0] + covs[i, 1, 1] + covs[i, 2, 2] < covs[best, 0, 0] + covs[best, 1, 1] + covs[best, 2, 2]:
+            best = i
+    return False, states[best].copy(), covs[best].copy()
+
+
+@jit
+def correlation_of(phase: Float, correlations: Float) -> float:
+    """The bound for an object in phases (3,), from those by phase (3,); none known counts as boost."""
+    total = phase[0] + phase[1] + phase[2]
+    if not total > 0.0:
+        return float(correlations[0])
+    return float((phase[0] * correlations[0] + phase[1] * correlations[1] + phase[2] * correlations[2]) / total)
+
+
+@jit
 def fuse_many(
     members: Rows,
     at_ns: Rows,
@@ -128,7 +196,9 @@ def fuse_many(
     state: Float,
     cov: Float,
     phase: Float,
+    pedigree: Rows,
     sigmas_m_s2: Float,
+    correlations: Float,
     lost_m_s2: float,
     stale_ns: int,
     bias_var: Float,
@@ -143,7 +213,7 @@ def fuse_many(
     out_valid, out_newest = np.zeros(m, np.int64), np.zeros(m, np.int64)
     out_state, out_cov, out_phase = np.zeros((m, 6)), np.zeros((m, 6, 6)), np.zeros((m, 3))
     out_off = np.full((m, 3), np.nan)
-    xs, ps = np.empty((3, 6)), np.empty((3, 6, 6))
+    xs, ps, bits = np.empty((3, 6)), np.empty((3, 6, 6)), np.zeros(3, np.int64)
     for i in range(m):
         newest = np.int64(-1)
         for c in range(3):
@@ -161,19 +231,20 @@ def fuse_many(
             x, p = align_one(state[r], cov[r], (at - valid_ns[r]) * 1e-9, sigma)
             xs[k] = x
             ps[k] = p
+            bits[k] = pedigree[r]
             used[k] = c
             k += 1
             if newest - valid_ns[r] <= _FRESH_NS:
                 out_phase[i] += phase[r]
-        _, _, x, p = intersect(xs[:k], ps[:k])
+        total = out_phase[i].sum()
+        if total > 0.0:
+            out_phase[i] /= total
+        _, x, p = combine(xs[:k], ps[:k], bits[:k], correlation_of(out_phase[i], correlations))
         for u in range(k):
             for w in range(u):
                 d2, _ = distance(xs[u], ps[u], xs[w], ps[w], bias_var)
                 for c in (used[u], used[w]):
                     if not out_off[i, c] <= d2:
                         out_off[i, c] = d2
-        total = out_phase[i].sum()
-        if total > 0.0:
-            out_phase[i] /= total
         out_valid[i], out_newest[i], out_state[i], out_cov[i] = at, newest, x, p
     return out_valid, out_newest, out_state, out_cov, out_phase, out_off

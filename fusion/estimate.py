@@ -32,7 +32,9 @@ def estimate_into(
     held_state: Float,
     held_cov: Float,
     held_phase: Float,
+    held_pedigree: Rows,
     sigmas_m_s2: Float,
+    correlations: Float,
     lost_m_s2: float,
     bias_var: Float,
     stale_ns: int,
@@ -47,7 +49,18 @@ def estimate_into(
     of = members[systems]
     at = np.full(m, at_ns, np.int64)
     valid, newest, x, p, shares, off = fuse_many(
-        of, at, held_valid_ns, held_state, held_cov, held_phase, sigmas_m_s2, lost_m_s2, stale_ns, bias_var
+        of,
+        at,
+        held_valid_ns,
+        held_state,
+        held_cov,
+        held_phase,
+        held_pedigree,
+        sigmas_m_s2,
+        correlations,
+        lost_m_s2,
+        stale_ns,
+        bias_var,
     )
     for i in range(m):
         row = systems[i]

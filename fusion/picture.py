@@ -39,6 +39,8 @@ class Picture:
         self.book = Casebook(settings, self.clusters)
         self._associator = Associator(settings)
         self._sigmas, self._bias = self._associator.sigmas_m_s2, self._associator.bias_var
+        shared = settings.combination
+        self._correlations = np.array([shared.boost, shared.coast, shared.reentry])
         self._newest_ns = 0
         self.touched: dict[int, None] = {}  # system tracks that changed since they were last handed out
         self.ended: list[int] = []  # numbers of those that ended
@@ -116,7 +118,9 @@ class Picture:
             held.state,
             held.cov,
             held.phase,
+            held.pedigree,
             self._sigmas,
+            self._correlations,
             rules.motion.lost_m_s2,
             self._bias,
             int(rules.timing.stale_s * _S),

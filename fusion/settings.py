@@ -50,6 +50,19 @@ class Association(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     split_after: Annotated[int, Meta(ge=1, le=1000, description="inconsistent reports in a row before a member is split off")] = 5
 
 
+Correlation = Annotated[
+    float, Meta(ge=0.0, le=1.0, description="largest correlation of normalised errors of two nations without a sensor in common")
+]
+
+
+class Combination(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How much of two national tracks' errors is the same although no sensor is: what their object does, by phase."""
+
+    boost: Correlation = 0.1
+    coast: Correlation = 0.0
+    reentry: Correlation = 0.2
+
+
 class Timing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is late, stale and lost; scenario seconds."""
 
@@ -117,6 +130,7 @@ class FusionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     motion: Motion = Motion()
     association: Association = Association()
+    combination: Combination = Combination()
     timing: Timing = Timing()
     assessment: Assessment = Assessment()
     alerting: Alerting = Alerting()

@@ -52,6 +52,32 @@ def best_log_det(covs: Float) -> float:
     )
 
 
+def information_fusion(states: Float, covs: Float) -> tuple[Float, Float]:
+    """Independent estimates by weighted least squares on the stacked system."""
+    k = len(states)
+    design, joint = np.tile(np.eye(6), (k, 1)), np.zeros((6 * k, 6 * k))
+    for i in range(k):
+        joint[6 * i : 6 * i + 6, 6 * i : 6 * i + 6] = covs[i]
+    weights = np.linalg.solve(joint, design)
+    p = np.linalg.inv(design.T @ weights)
+    return p @ weights.T @ states.ravel(), p
+
+
+def kin(pedigree: list[int]) -> list[int]:
+    """For each, the first one reached from it over shared bits; one without bits is kin to all."""
+    linked = [[bool(a & b) or a == 0 or b == 0 for b in pedigree] for a in pedigree]
+    first = []
+    for start in range(len(pedigree)):
+        reached, waiting = {start}, [start]
+        while waiting:
+            here = waiting.pop()
+            more = {other for other in range(len(pedigree)) if linked[here][other]} - reached
+            reached |= more
+            waiting += more
+        first.append(min(reached))
+    return first
+
+
 def assignments(costs: dict[tuple[int, int], float], rows: int, miss: float) -> list[tuple[float, frozenset[tuple[int, int]]]]:
     """Every way to pair rows with columns or with nothing, with its cost, cheapest first."""
     choices = [[None, *(column for (r, column) in costs if r == row)] for row in range(rows)]
