@@ -1,5 +1,5 @@
 # make run    installs into .venv and runs the default exercise     make test    linters and the whole suite
-# make bench  measures the bus and the feeds                        make clean   removes .venv and every cache
+# make bench  measures bus, feeds and fusion                       make clean   removes .venv and every cache
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,6 +44,7 @@ bench: $(VENV)/installed
 	@$(BIN)/triwarn bench latency
 	@$(BIN)/triwarn bench bus
 	@$(BIN)/triwarn bench sensors
+	@$(BIN)/triwarn bench throughput
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""`triwarn bench latency`, `bench bus` and `bench sensors`: run the measurement, tell how it goes, print a table or JSON."""
+"""`triwarn bench ...`: run the measurement, tell how it goes, print a table or JSON."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bench.feeds import measure_feeds
 from bench.feedtables import feed_tables
 from bench.latency import RATES_HZ, Latency, measure
 from bench.settings import Settings
+from bench.throughput import Throughput, measure_throughput, throughput_rows
 
 
 def _tell(line: str) -> None:
@@ -58,6 +59,26 @@ def run_sensors(runs: int, scenarios: tuple[str, ...], *, as_json: bool) -> None
     else:
         for table in feed_tables(result):
             Console().print(table)
+
+
+def run_throughput(sizes: tuple[int, ...], seconds: float, *, as_json: bool) -> None:
+    """Measure and print."""
+    result = measure_throughput(sizes, seconds, _tell)
+    if as_json:
+        click.echo(msgspec.json.encode(result))
+    else:
+        Console().print(throughput_table(result))
+
+
+def throughput_table(result: Throughput) -> Table:
+    """A row a size."""
+    table = Table(title="Full fusion cycles on one core", header_style="bold")
+    headings, rows = throughput_rows(result)
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def latency_table(result: Latency) -> Table:

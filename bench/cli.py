@@ -190,7 +190,7 @@ def tap(topic: str, count: int | None, broker: str | None, settings_file: Path |
 
 @main.group()
 def bench() -> None:
-    """Measure the bus and fusion (over --broker, a Mosquitto if installed, or the embedded broker) and the national feeds."""
+    """Measure the bus (over --broker, a Mosquitto if installed, or the embedded broker), the fusion core and national feeds."""
 
 
 @bench.command()
@@ -225,15 +225,37 @@ def bus(seconds: float, runs: int, broker: str | None, settings_file: Path | Non
     "names",
     multiple=True,
     metavar="NAME",
-    help="Measure only this: a shipped scenario, published-flights or hundred; repeatable.  [default: three shipped, and both]",
+    help="Measure only this: a shipped scenario, published-flights, published-glides or hundred; repeatable.  "
+    "[default: three shipped, published-flights, hundred]",
 )
 @_json_option
 def sensors(runs: int, names: tuple[str, ...], as_json: bool) -> None:
     """National tracks against truth: consistency by nation and phase, first reports, and speed. Needs no broker.
 
-    published-flights flies one published flight after the other; hundred is a hundred launches at once, in two runs at most.
+    published-flights flies one published flight after the other, published-glides those of gliders; hundred is a hundred launches
+    at once, in two runs at most.
     """
     from bench.benches import run_sensors
     from bench.population import MEASURED
 
     run_sensors(runs, names or MEASURED, as_json=as_json)
+
+
+@bench.command()
+@click.option(
+    "--seconds", default=10.0, show_default=True, type=click.FloatRange(0.1, 600.0), help="Cycles of each size for so long."
+)
+@click.option(
+    "--tracks",
+    "sizes",
+    multiple=True,
+    type=click.IntRange(1, 1_000_000),
+    help="Tracks a feed; repeatable.  [default: 18, 100, 1000, 10000, 100000]",
+)
+@_json_option
+def throughput(seconds: float, sizes: tuple[int, ...], as_json: bool) -> None:
+    """Full fusion cycles over many tracks on one core: decoded frames in, system tracks and alerts out. Needs no broker."""
+    from bench.benches import run_throughput
+    from bench.throughput import SIZES
+
+    run_throughput(sizes or SIZES, seconds, as_json=as_json)

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from bench.report import markdown_table
 from bench.settings import Settings
+from bench.throughput import Throughput, throughput_rows
 from bus import messages
 from bus.columns import Block, Reports, SystemTracks, bytes_per_row
 from bus.errors import REJECT_REASONS
@@ -122,12 +123,20 @@ def _settings(kind: type[msgspec.Struct], prefix: str) -> Iterable[list[str]]:
             yield [f"`{key}`", f"`{default!r}`", meaning]
 
 
+def throughput_bench() -> str:
+    """The committed output of `triwarn bench throughput --json`."""
+    text = (DOCS / "benchmarks" / "throughput.json").read_bytes()
+    headings, rows = throughput_rows(msgspec.json.decode(text, type=Throughput))
+    return markdown_table(headings, rows)
+
+
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "columns": column_tables,
     "messages": message_tables,
     "reasons": reason_table,
     "metrics": metric_table,
     "settings": settings_table,
+    "throughput": throughput_bench,
 }
 _MARKED: Final = re.compile(r"(<!-- made from the code: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
