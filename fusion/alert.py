@@ -50,13 +50,11 @@ FINAL: Final[frozenset[AlertState]] = frozenset(("closed", "retracted"))
 class Case:
     """What is known of one system track beyond its estimate: its founder, its places, and where its alert stands.
 
-    `anchor` is the alert's id less the recipient. `times` are the stage times of the report that touched it last.
+    `anchor` is the alert's id less the recipient.
     """
 
     anchor: str
     first_ns: int
-    times: AlertTimes
-    phenomenology: int = 0
     raised_ns: int = 2**63 - 1
     apogee_m: float | None = None  # of its path as it was before re-entry
     launch: Place | None = None
@@ -113,6 +111,8 @@ def move(
     at_ns: int,
     system: int,
     members: list[Member],
+    phenomenology: int,
+    times: AlertTimes,
     reason: str,
     heading_deg: float,
 ) -> bool:
@@ -132,9 +132,9 @@ def move(
         revision=case.revision,
         system=system,
         members=members,
-        phenomenology=case.phenomenology,
+        phenomenology=phenomenology,
         reason=reason,
-        times=case.times,
+        times=times,
         heading_deg=heading_deg,
         launch=case.launch,
         impact=case.impact,

@@ -5,7 +5,7 @@ variance, (s dt)^2 to the velocity's, and their product between them. That is de
 average out. s is the root of the phases' mean square, weighted with their probabilities;
 probabilities up to NOISE count as none.
 
-Spans up to SHORT_S use the closed transition of a constant gravity gradient; longer ones integrate it (`physics.propagate`).
+Spans up to SHORT_S use a series in time; longer ones are integrated (`physics.propagate`).
 Does not choose the time.
 """
 
@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physics.compile import jit
-from physics.propagate import propagate_cov_one, propagate_one, short_transition
+from physics.constants import EARTH_OMEGA_RAD_S
+from physics.motion import ballistic_acceleration, ballistic_gradient
+from physics.propagate import propagate_cov_one
 
 Float = NDArray[np.float64]
 
@@ -44,23 +46,7 @@ def align_one(state: Float, cov: Float, dt_s: float, sigma_m_s2: float) -> tuple
     if dt_s == 0.0:
         return state.copy(), cov.copy()
     if abs(dt_s) <= SHORT_S:
-        x = propagate_one(state, dt_s)
-        phi = short_transition(state, dt_s)
-        half = np.zeros((6, 6))
-        p = np.empty((6, 6))
-        for i in range(6):
-            for k in range(6):
-                f = phi[i, k]
-                if f != 0.0:
-                    for j in range(6):
-                        half[i, j] += f * cov[k, j]
-        for i in range(6):
-            for j in range(i, 6):
-                total = 0.0
-                for k in range(6):
-                    total += half[i, k] * phi[j, k]
-                p[i, j] = total
-                p[j, i] = total
+        x, p = _short_flight(state, cov, dt_s)
     else:
         x, p = propagate_cov_one(state, cov, dt_s, 0.0)
     along = sigma_m_s2 * dt_s * dt_s * 0.5
@@ -70,4 +56,42 @@ def align_one(state: Float, cov: Float, dt_s: float, sigma_m_s2: float) -> tuple
         p[3 + i, 3 + i] += gained * gained
         p[i, 3 + i] += along * gained
         p[3 + i, i] += along * gained
+    return x, p
+
+
+@jit
+def _short_flight(state: Float, cov: Float, t: float) -> tuple[Float, Float]:
+    """State and covariance after a short flight: by the Taylor series to the third order in t, within a millimetre over SHORT_S.
+
+    Its transition is that series' own, to the second order: the gravity gradient and the Coriolis term.
+    """
+    a, g = ballistic_acceleration(state), ballistic_gradient(state)
+    h = 0.5 * t * t
+    turn = 2.0 * EARTH_OMEGA_RAD_S
+    x, phi = np.empty(6), np.zeros((6, 6))
+    for i in range(3):
+        jerk = g[i, 0] * state[3] + g[i, 1] * state[4] + g[i, 2] * state[5]
+        jerk += turn * a[1] if i == 0 else -turn * a[0] if i == 1 else 0.0
+        x[i] = state[i] + t * state[3 + i] + h * a[i] + h * t / 3.0 * jerk
+        x[3 + i] = state[3 + i] + t * a[i] + h * jerk
+        for j in range(3):
+            phi[i, j] = phi[3 + i, 3 + j] = g[i, j] * h
+            phi[3 + i, j] = g[i, j] * t
+        phi[i, i] += 1.0
+        phi[3 + i, 3 + i] += 1.0
+        phi[i, 3 + i] = t
+    phi[0, 4], phi[1, 3] = turn * h, -turn * h
+    phi[3, 4] += turn * t
+    phi[4, 3] -= turn * t
+    half, p = np.zeros((6, 6)), np.empty((6, 6))
+    for i in range(6):
+        for k in range(6):
+            for j in range(6):
+                half[i, j] += phi[i, k] * cov[k, j]
+    for i in range(6):
+        for j in range(i, 6):
+            total = 0.0
+            for k in range(6):
+                total += half[i, k] * phi[j, k]
+            p[i, j] = p[j, i] = total
     return x, p

@@ -10,30 +10,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from bus.messages import Alert, AlertTimes, Member, TrackFrame
+from bus.messages import Alert, AlertTimes, Member
 from bus.release import NATIONS, Nation
 from fusion.alert import FINAL, Case, Event, anchor_id, is_news, move, plausible
 from fusion.assess import apogee_of, boosting, impact_of, launch_of, may_lift
 from fusion.clusters import Clusters
-from fusion.lineage import describe, phenomenologies, union
+from fusion.lineage import describe, phenomenologies
 from fusion.settings import FusionSettings
-from fusion.tables import ReportTable
+from fusion.tables import TIMES
 from physics.ground import heading_deg
 
 _KEEP_ANCHORS = 10_000
-
-
-def stage_times(frame: TrackFrame, held: ReportTable, row: int, received_ns: int) -> AlertTimes:
-    """The stage times of a report that came in a frame."""
-    return AlertTimes(
-        valid_ns=int(held.valid_ns[row]),
-        detected_ns=int(held.detected_ns[row]),
-        tracked_ns=int(held.tracked_ns[row]),
-        released_ns=frame.released_ns,
-        due_ns=frame.due_ns,
-        sent_ns=frame.sent_ns,
-        received_ns=received_ns,
-    )
 
 
 class Casebook:
@@ -46,9 +33,10 @@ class Casebook:
         self.counts: Counter[str] = Counter()
         self._anchors: dict[str, None] = {}
 
-    def open(self, system: int, row: int, times: AlertTimes) -> None:
+    def open(self, system: int, row: int) -> None:
         """A case for a new system track, founded by a report; its launch point comes from that report."""
-        held = self._clusters.reports
+        table, held = self._clusters.systems, self._clusters.reports
+        table.kinds[system], table.settled[system], table.predicted[system] = held.phenomenology[row], False, False
         detected_ns = int(held.detected_ns[row])
         nation, track, valid_ns = NATIONS[int(held.nation[row])], int(held.track[row]), int(held.valid_ns[row])
         anchor = anchor_id(nation, track, detected_ns)
@@ -56,28 +44,27 @@ class Casebook:
             detected_ns += 1_000_000_000
             anchor = anchor_id(nation, track, detected_ns)
         launch = launch_of(valid_ns, held.state[row], held.cov[row], held.phase[row], self._settings.assessment)
-        self.cases[system] = Case(anchor, valid_ns, times, int(held.phenomenology[row]), launch=launch)
+        self.cases[system] = Case(anchor, valid_ns, launch=launch)
 
     def judge(self, system: int, now_ns: int) -> None:
         """After a change of the estimate or the members: is there an alert to raise or to confirm?"""
         case, table, held = self.cases[system], self._clusters.systems, self._clusters.reports
-        rows = self._clusters.members(system)
-        case.phenomenology |= union(int(held.phenomenology[row]) for row in rows)
-        if case.state not in (None, "quick"):
+        if table.settled[system]:
             return
-        corroborated = int(table.seen[system]).bit_count() >= 2 or phenomenologies(case.phenomenology) >= 2
+        kinds, seen = int(table.kinds[system]), int(table.seen[system])
+        corroborated = seen.bit_count() >= 2 or phenomenologies(kinds) >= 2
         if case.state is None:
             speed_m_s = math.hypot(*table.state[system, 3:].tolist())
-            quality = max(int(held.quality[row]) for row in rows)
-            if plausible(boosting(table.phase[system]), speed_m_s, quality, self._settings.alerting):
+            quality = max(int(held.quality[row]) for row in self._clusters.members(system))
+            if plausible(bool(boosting(table.phase[system])), speed_m_s, quality, self._settings.alerting):
                 case.raised_ns = now_ns
                 self._anchors[case.anchor] = None
                 if len(self._anchors) > _KEEP_ANCHORS:
                     del self._anchors[next(iter(self._anchors))]
                 event: Event = "corroborated" if corroborated else "raised"
-                self.send(system, event, describe(case.phenomenology, self._nations(int(table.seen[system]))))
+                self.send(system, event, describe(kinds, self._nations(seen)))
         elif corroborated:
-            self.send(system, "corroborated", describe(case.phenomenology, self._nations(int(table.seen[system]))))
+            self.send(system, "corroborated", describe(kinds, self._nations(seen)))
 
     def predict(self, system: int) -> None:
         """A fresh impact prediction; told where it is news."""
@@ -88,12 +75,17 @@ class Casebook:
             return  # nobody sees it, and it should be down: no later time of impact is made up
         case.apogee_m = apogee_of(table.state[system], table.phase[system], case.apogee_m)
         if may_lift(case.apogee_m):
-            case.impact = None
+            self.forget_impact(system)
             return
         case.impact = impact_of(valid_ns, table.state[system], table.cov[system], self._settings.assessment)
+        table.predicted[system] = case.impact is not None
         if is_news(case, self._settings.alerting, valid_ns):
             news = "impact predicted" if case.told_impact is None else "impact prediction moved"
             self.send(system, "predicted", news if table.mask[system] else "lost: the impact prediction widens")
+
+    def forget_impact(self, system: int) -> None:
+        """No prediction is honest any more."""
+        self.cases[system].impact, self._clusters.systems.predicted[system] = None, False
 
     def landing_ns(self, system: int) -> int | None:
         """When its object is down beyond doubt; None without a prediction."""
@@ -115,9 +107,12 @@ class Casebook:
             at_ns=int(table.valid_ns[system]),
             system=int(table.number[system]),
             members=members,
+            phenomenology=int(table.kinds[system]),
+            times=AlertTimes(**dict(zip(TIMES, table.times[system].tolist(), strict=True))),
             reason=reason,
             heading_deg=heading if math.isfinite(heading) else 0.0,
         )
+        table.settled[system] = case.state not in (None, "quick")
         if moved and case.sent is not None and case.state is not None:
             self.outbox.append(case.sent)
             if before is not None:
@@ -137,8 +132,10 @@ class Casebook:
         elder.first_ns = min(elder.first_ns, younger.first_ns)
         places = [place for place in (elder.launch, younger.launch) if place is not None]
         elder.launch = min(places, key=lambda place: place.semi_major_m, default=None)
-        elder.phenomenology |= younger.phenomenology
-        elder.times = max(elder.times, younger.times, key=lambda times: times.valid_ns)
+        table = self._clusters.systems
+        table.kinds[kept] |= table.kinds[gone]
+        if table.times[gone, 0] > table.times[kept, 0]:
+            table.times[kept] = table.times[gone]
         del self.cases[gone]
 
     def close(self, system: int, event: Event, reason: str) -> None:

@@ -14,8 +14,9 @@ from typing import Final
 import numpy as np
 
 from bus.columns import Reports
+from bus.release import NATIONS
 from fusion.settings import Timing
-from fusion.tables import NONE, ReportTable, SystemTable, hold_into
+from fusion.tables import NONE, ReportTable, Rows, SystemTable, hold_into
 
 MAX_NUMBER: Final = 2**32 - 1
 
@@ -26,7 +27,7 @@ class Clusters:
     def __init__(self, timing: Timing) -> None:
         self.reports, self.systems = ReportTable(), SystemTable()
         self._lag_ns, self._ahead_ns = int(timing.lag_s * 1e9), int(timing.ahead_s * 1e9)
-        self._row_of: dict[tuple[int, int], int] = {}
+        self._row_of: tuple[dict[int, int], ...] = tuple({} for _ in NATIONS)  # a column: its tracks' rows by number
         self._gone: dict[tuple[int, int], int] = {}  # dropped tracks, and until when their stragglers are refused
         self._session: dict[int, int] = {}
         self._past: dict[int, dict[int, None]] = {}
@@ -48,15 +49,25 @@ class Clusters:
             past[known] = None
             if len(past) > 8:
                 del past[next(iter(past))]
-            ended = sorted(number for of, number in self._row_of if of == column)
+            ended = sorted(self._row_of[column])
             self._gone = {key: until for key, until in self._gone.items() if key[0] != column}
         self._session[column] = session
         return True, ended
 
-    def take(self, column: int, block: Reports, now_ns: int) -> tuple[list[int], list[int], dict[str, int]]:
+    def take(self, column: int, block: Reports, now_ns: int) -> tuple[Rows, list[int], dict[str, int]]:
         """Hold a frame's newest reports: rows that moved, rows that are new, and counts of those refused by reason."""
         oldest, youngest = now_ns - self._lag_ns, now_ns + self._ahead_ns
-        valid_held = self.reports.valid_ns
+        known = list(map(self._row_of[column].get, block.track.tolist()))
+        if None not in known and len(set(known)) == len(known):  # almost every frame: the next report of each of its tracks
+            rows, valid_ns = np.array(known, np.int64), block.valid_ns
+            if ((valid_ns >= oldest) & (valid_ns <= youngest) & (valid_ns > self.reports.valid_ns[rows])).all():
+                self._write(column, block, rows, np.arange(len(rows)), [])
+                return rows, [], {}
+        return self._take_one_by_one(column, block, now_ns)
+
+    def _take_one_by_one(self, column: int, block: Reports, now_ns: int) -> tuple[Rows, list[int], dict[str, int]]:
+        oldest, youngest = now_ns - self._lag_ns, now_ns + self._ahead_ns
+        valid_held, row_of = self.reports.valid_ns, self._row_of[column]
         chosen: dict[int, int] = {}
         fresh: dict[int, None] = {}
         late = ahead = 0
@@ -64,25 +75,26 @@ class Clusters:
             if not oldest <= valid_ns <= youngest:
                 late, ahead = late + (valid_ns < oldest), ahead + (valid_ns > youngest)
                 continue
-            key = (column, number)
-            row = self._row_of.get(key)
+            row = row_of.get(number)
             if row is None:
-                if self._gone.get(key, -1) >= now_ns:
+                if self._gone.get((column, number), -1) >= now_ns:
                     continue
                 row = self.reports.take()
                 valid_held = self.reports.valid_ns
-                self._row_of[key] = row
+                row_of[number] = row
                 fresh[row] = None
             elif valid_ns <= valid_held[row]:
                 continue
             valid_held[row] = valid_ns
             chosen[row] = index
         if chosen:
-            self._write(column, block, list(chosen), list(chosen.values()), list(fresh))
+            rows, indices = (np.fromiter(each, np.int64, len(chosen)) for each in (chosen, chosen.values()))
+            self._write(column, block, rows, indices, list(fresh))
         refused = {reason: n for reason, n in (("late", late), ("range", ahead)) if n}
-        return [row for row in chosen if row not in fresh], list(fresh), refused
+        moved = np.fromiter((row for row in chosen if row not in fresh), np.int64, len(chosen) - len(fresh))
+        return moved, list(fresh), refused
 
-    def _write(self, column: int, block: Reports, rows: list[int], indices: list[int], fresh: list[int]) -> None:
+    def _write(self, column: int, block: Reports, rows: Rows, indices: Rows, fresh: list[int]) -> None:
         held = self.reports
         hold_into(
             held.valid_ns,
@@ -95,8 +107,8 @@ class Clusters:
             held.detected_ns,
             held.tracked_ns,
             held.track,
-            np.array(rows),
-            np.array(indices),
+            rows,
+            indices,
             block.valid_ns,
             block.state,
             block.cov,
@@ -154,7 +166,7 @@ class Clusters:
 
     def drop(self, column: int, number: int) -> tuple[int, bool] | None:
         """A national track has ended: its system track and whether that has no member left; None where it was not held."""
-        row = self._row_of.pop((column, number), None)
+        row = self._row_of[column].pop(number, None)
         if row is None:
             return None
         system = int(self.reports.system[row])
@@ -171,7 +183,7 @@ class Clusters:
         """Forget a system track and its reports; its number."""
         for row in self.members(system):
             if not self.reports.dropped[row]:
-                self._row_of.pop((int(self.reports.nation[row]), int(self.reports.track[row])))
+                del self._row_of[int(self.reports.nation[row])][int(self.reports.track[row])]
             self._forget(row)
         number = int(self.systems.number[system])
         self.systems.give_back(system)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.align import acceleration_sigma, align_one
-from fusion.gate import cholesky, distance
+from fusion.gate import distance
 from physics.compile import jit
 
 Float = NDArray[np.float64]
@@ -34,38 +34,44 @@ _FRESH_NS = 2_000_000_000  # phases are taken from reports no older than this be
 
 @jit
 def inverse(a: Float) -> tuple[bool, Float]:
-    """Inverse (6, 6) of a symmetric positive definite matrix by its Cholesky factor, scaled to a unit diagonal first."""
+    """Inverse (n, n) of a symmetric positive definite matrix, and whether it has one: by its Cholesky factor, in one array.
+
+    It is scaled to a unit diagonal first.
+    """
     n = a.shape[0]
-    out = np.full((n, n), np.nan)
-    scale = np.empty(n)
+    out, scale = np.empty((n, n)), np.empty(n)
+    sound = True
     for i in range(n):
-        if not (a[i, i] > 0.0 and np.isfinite(a[i, i])):
-            return False, out
-        scale[i] = 1.0 / math.sqrt(a[i, i])
-    scaled = np.empty((n, n))
-    for i in range(n):
-        for j in range(n):
-            scaled[i, j] = a[i, j] * scale[i] * scale[j]
-    sound, low = cholesky(scaled)
-    if not sound:
-        return False, out
-    back = np.zeros((n, n))  # inverse of the factor
-    for i in range(n):
-        back[i, i] = 1.0 / low[i, i]
-        for j in range(i):
+        sound = sound and a[i, i] > 0.0 and np.isfinite(a[i, i])
+        scale[i] = 1.0 / math.sqrt(a[i, i]) if sound else np.nan
+    for i in range(n):  # the factor in the lower triangle, its diagonal inverted
+        for j in range(i + 1):
+            total = a[i, j] * scale[i] * scale[j]
+            for k in range(j):
+                total -= out[i, k] * out[j, k]
+            if i > j:
+                out[i, j] = total * out[j, j]
+            else:
+                sound = sound and total > 0.0
+                out[i, i] = 1.0 / math.sqrt(total) if sound else np.nan
+    for j in range(n):  # the factor's inverse, in its place
+        for i in range(j + 1, n):
             total = 0.0
             for k in range(j, i):
-                total -= low[i, k] * back[k, j]
-            back[i, j] = total / low[i, i]
-    for i in range(n):
-        for j in range(i + 1):
+                total -= out[i, k] * out[k, j]
+            out[i, j] = total * out[i, i]
+    largest = 0.0
+    for i in range(n):  # the product of its transpose with it, above the diagonal
+        for j in range(i, n):
             total = 0.0
-            for k in range(i, n):
-                total += back[k, i] * back[k, j]
-            total *= scale[i] * scale[j]
-            out[i, j] = total
-            out[j, i] = total
-    return bool(np.isfinite(out).all()), out
+            for k in range(j, n):
+                total += out[k, i] * out[k, j]
+            out[i, j] = total * scale[i] * scale[j]
+            largest = max(largest, abs(out[i, j])) if out[i, j] == out[i, j] else np.inf
+    for i in range(n):
+        for j in range(i):
+            out[i, j] = out[j, i]
+    return sound and largest < np.inf, out
 
 
 @jit
@@ -150,28 +156,35 @@ def combine(states: Float, covs: Float, pedigree: Rows, correlation: float) -> t
     if k == 1:
         return True, states[0].copy(), covs[0].copy()
     first = kin(pedigree)
-    info, y = np.zeros((6, 6)), np.zeros(6)
-    groups = 0
+    info, y, groups, sound = np.zeros((6, 6)), np.zeros(6), 0, True
     for head in range(k):
         if first[head] != head:
             continue
-        members = np.flatnonzero(first == head)
-        sound, _, x, p = intersect(states[members], covs[members])
-        if len(members) == k:
-            return sound, x, p
+        x, p = states[head], covs[head]
+        if (first == head).sum() > 1:
+            members = np.flatnonzero(first == head)
+            sound, _, x, p = intersect(states[members], covs[members])
+            if len(members) == k:
+                return sound, x, p
         fine, one = inverse(p)
-        if not (sound and fine):
+        sound = sound and fine
+        if not sound:
             break
         groups += 1
         for r in range(6):
             for c in range(6):
                 info[r, c] += one[r, c]
                 y[r] += one[r, c] * (x[c] - states[0, c])
-    else:
-        fine, p = inverse(info)
-        x = states[0] + p @ y
-        if fine and np.isfinite(x).all():
-            return True, x, (1.0 + (groups - 1.0) * correlation) * p
+    if sound:
+        sound, p = inverse(info)
+        wider = 1.0 + (groups - 1.0) * correlation
+        x = states[0].copy()
+        for r in range(6):
+            for c in range(6):
+                x[r] += p[r, c] * y[c]
+                p[r, c] *= wider
+        if sound and np.isfinite(x.sum()):
+            return True, x, p
     best = 0
     for i in range(1, k):
         if covs[i, 0, 0] + covs[i, 1, 1] + covs[i, 2, 2] < covs[best, 0, 0] + covs[best, 1, 1] + covs[best, 2, 2]:
@@ -202,17 +215,18 @@ def fuse_many(
     lost_m_s2: float,
     stale_ns: int,
     bias_var: Float,
+    column: int,
 ) -> tuple[Rows, Rows, Float, Float, Float, Float]:
-    """Estimates of m objects from their members' latest reports: (valid, newest (m,), state, cov, phase, off (m, 3)).
+    """Estimates of m objects from their members' latest reports: (valid, newest (m,), state, cov, phase, off (m,)).
 
     `members` (m, 3) are rows of the report tables, -1 for none. The estimate holds at the newest member's time or at `at_ns` if
     that is later; past the newest report the spread grows with `lost_m_s2` too. Members `stale_ns` behind are left out. `off` is
-    how far each member is from the nearest other one (d2, NaN where there is none to compare with).
+    how far the member in `column` is from the nearest other one (d2; NaN where there is none to compare with, or no such column).
     """
     m = members.shape[0]
     out_valid, out_newest = np.zeros(m, np.int64), np.zeros(m, np.int64)
     out_state, out_cov, out_phase = np.zeros((m, 6)), np.zeros((m, 6, 6)), np.zeros((m, 3))
-    out_off = np.full((m, 3), np.nan)
+    out_off = np.full(m, np.nan)
     xs, ps, bits = np.empty((3, 6)), np.empty((3, 6, 6)), np.zeros(3, np.int64)
     for i in range(m):
         newest = np.int64(-1)
@@ -241,10 +255,10 @@ def fuse_many(
             out_phase[i] /= total
         _, x, p = combine(xs[:k], ps[:k], bits[:k], correlation_of(out_phase[i], correlations))
         for u in range(k):
-            for w in range(u):
-                d2, _ = distance(xs[u], ps[u], xs[w], ps[w], bias_var)
-                for c in (used[u], used[w]):
-                    if not out_off[i, c] <= d2:
-                        out_off[i, c] = d2
+            for w in range(k):
+                if used[u] == column and u != w:
+                    d2, _ = distance(xs[u], ps[u], xs[w], ps[w], bias_var)
+                    if not out_off[i] <= d2:
+                        out_off[i] = d2
         out_valid[i], out_newest[i], out_state[i], out_cov[i] = at, newest, x, p
     return out_valid, out_newest, out_state, out_cov, out_phase, out_off

@@ -40,10 +40,11 @@ def estimate_into(
     stale_ns: int,
     silent_ns: int,
     boost_most: float,
+    column: int,
 ) -> Float:
     """Estimate the rows `systems` (m,) of the table of system tracks at `at_ns`, or at their newest member if that is later.
 
-    How far each member is from the others, d2 (m, 3): `fuse_many`'s. A track is due `silent_ns` after its oldest member.
+    How far the member in `column` is from the others, d2 (m,): `fuse_many`'s. A track is due `silent_ns` after its oldest member.
     """
     m = len(systems)
     of = members[systems]
@@ -61,6 +62,7 @@ def estimate_into(
         lost_m_s2,
         stale_ns,
         bias_var,
+        column,
     )
     for i in range(m):
         row = systems[i]

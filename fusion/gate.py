@@ -27,50 +27,37 @@ _SWEEP_FROM = 20_000  # pairs; below, scanning is cheaper than sorting
 
 
 @jit
-def cholesky(a: Float) -> tuple[bool, Float]:
-    """Lower factor (n, n) of a symmetric matrix, and whether it is positive definite and finite."""
-    n = a.shape[0]
-    low = np.zeros((n, n))
-    for i in range(n):
-        for j in range(i + 1):
-            total = a[i, j]
-            for k in range(j):
-                total -= low[i, k] * low[j, k]
-            if i == j:
-                if not (total > 0.0 and np.isfinite(total)):
-                    return False, low
-                low[i, i] = math.sqrt(total)
-            else:
-                low[i, j] = total / low[j, j]
-    return True, low
-
-
-@jit
 def distance(x1: Float, p1: Float, x2: Float, p2: Float, bias_var: Float) -> tuple[float, float]:
     """Mahalanobis d2 of two estimates (6,) at one time, and log det(2 pi S). Infinite where S has no factor.
 
     `bias_var` is the variance (2,) of position and velocity that is added on each axis.
     """
-    s = p1 + p2
-    for i in range(3):
-        s[i, i] += bias_var[0]
-        s[3 + i, 3 + i] += bias_var[1]
-    sound, low = cholesky(s)
-    if not sound:
-        return np.inf, np.inf
-    d2 = 0.0
-    log_det = 0.0
-    y = np.zeros(6)
+    low, y = np.empty((6, 6)), np.empty(6)
+    d2, log_det, pivots = 0.0, _LOG_2PI_6, 1.0
     for i in range(6):
-        total = x1[i] - x2[i]
-        for k in range(i):
-            total -= low[i, k] * y[k]
-        y[i] = total / low[i, i]
+        off = x1[i] - x2[i]
+        for j in range(i + 1):
+            total = p1[i, j] + p2[i, j]
+            if i == j:
+                total += bias_var[i // 3]
+            for k in range(j):
+                total -= low[i, k] * low[j, k]
+            if j < i:
+                low[i, j] = total * low[j, j]  # the diagonal is kept inverted
+                off -= low[i, j] * y[j]
+            elif total > 0.0 and np.isfinite(total):
+                low[i, i] = 1.0 / math.sqrt(total)
+                pivots *= total
+            else:
+                return np.inf, np.inf
+        y[i] = off * low[i, i]
         d2 += y[i] * y[i]
-        log_det += 2.0 * math.log(low[i, i])
+        if i % 3 == 2:  # a logarithm for three pivots
+            log_det += math.log(pivots)
+            pivots = 1.0
     if not np.isfinite(d2):
         return np.inf, np.inf
-    return d2, log_det + _LOG_2PI_6
+    return d2, log_det
 
 
 @jit

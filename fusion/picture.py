@@ -13,15 +13,16 @@ from typing import Final
 import numpy as np
 
 from bus.columns import Reports
-from bus.messages import AlertTimes, TrackDropped, TrackFrame
+from bus.messages import TrackDropped, TrackFrame
 from fusion.alert import Event
 from fusion.assess import boosting
 from fusion.associate import Associator
-from fusion.casebook import Casebook, stage_times
+from fusion.casebook import Casebook
 from fusion.clusters import Clusters
 from fusion.estimate import estimate_into
 from fusion.lineage import COLUMN_OF
 from fusion.settings import FusionSettings
+from fusion.tables import NONE, Rows
 
 _S: Final = 1_000_000_000
 _IMPACTS_A_MESSAGE: Final = 3  # each takes some 0.3 ms; the rest follow with the next messages or the tick
@@ -51,33 +52,42 @@ class Picture:
         if not self._in_session(column, frame.session, now_ns):
             return {"late": len(block)} if len(block) else {}
         moved, fresh, refused = self.clusters.take(column, block, now_ns)
-        if not (moved or fresh):
+        if not (len(moved) or fresh):
             return refused
         held = self.clusters.reports
         homes = self._associator.place(self.clusters, fresh, column) if fresh else {}
-        systems: dict[int, int] = {}  # changed system track -> the report that changed it
-        for row in moved:
-            systems[int(held.system[row])] = row
-        for row in fresh:
-            home = homes.get(row)
-            if home is None:
-                home = self.clusters.found(row)
-                self.book.open(home, row, stage_times(frame, held, row, received_ns))
-            else:
-                self.clusters.join(row, home)
-            systems[home] = row
-        off = self._estimate(list(systems))
-        for (system, row), apart in zip(systems.items(), off[:, column].tolist(), strict=True):
-            self.book.cases[system].times = stage_times(frame, held, row, received_ns)
-            self._newest_ns = max(self._newest_ns, int(held.valid_ns[row]))
-            held.off[row] = held.off[row] + 1 if apart > self._settings.association.split_chi2 else 0
-        for system, row in systems.items():
-            if held.off[row] >= self._settings.association.split_after:
-                self._split(system, row, stage_times(frame, held, row, received_ns), now_ns)
+        joined = [self._house(row, homes.get(row)) for row in fresh]
+        rows = np.concatenate([moved, np.array(fresh, np.int64)])
+        systems = np.concatenate([held.system[moved], np.array(joined, np.int64)])  # each once: one member a nation
+        self._stamp(systems, rows, frame, received_ns)
+        off = self._estimate(systems, column=column)
+        held.off[rows] = np.where(off > self._settings.association.split_chi2, held.off[rows] + 1, 0)
+        self._newest_ns = max(self._newest_ns, int(held.valid_ns[rows].max()))
+        for i in np.flatnonzero(held.off[rows] >= self._settings.association.split_after).tolist():
+            self._split(int(systems[i]), int(rows[i]), now_ns)
+        for system in systems[~self.clusters.systems.settled[systems]].tolist():
             self.book.judge(system, now_ns)
         self._look(now_ns, _WAITING_A_MESSAGE)
-        self._predict([system for system in systems if system in self.book.cases], _IMPACTS_A_MESSAGE)
+        self._predict(systems[self.clusters.systems.number[systems] != 0], _IMPACTS_A_MESSAGE)
         return refused
+
+    def _house(self, row: int, home: int | None) -> int:
+        """The system track of a new report: the one it surely belongs to, or its own."""
+        if home is None:
+            home = self.clusters.found(row)
+            self.book.open(home, row)
+        else:
+            self.clusters.join(row, home)
+        return home
+
+    def _stamp(self, systems: Rows, rows: Rows, frame: TrackFrame, received_ns: int) -> None:
+        """Note for each system track the report that touched it, its stage times and its kind of sensor."""
+        table, held = self.clusters.systems, self.clusters.reports
+        table.kinds[systems] |= held.phenomenology[rows]
+        table.times[systems, 0] = held.valid_ns[rows]
+        table.times[systems, 1] = held.detected_ns[rows]
+        table.times[systems, 2] = held.tracked_ns[rows]
+        table.times[systems, 3:] = frame.released_ns, frame.due_ns, frame.sent_ns, received_ns
 
     def take_drop(self, message: TrackDropped, now_ns: int) -> None:
         """End national tracks; what becomes of a system track left without any depends on the reason."""
@@ -98,11 +108,14 @@ class Picture:
         rules = self._settings.assessment
         due = (table.number != 0) & (table.valid_ns - table.impact_ns >= int(rules.impact_every_s * _S))
         due &= table.newest_ns - table.coast_ns >= int(rules.coast_for_s * _S)
-        self._predict(np.flatnonzero(due).tolist(), _IMPACTS_A_TICK)
+        self._predict(np.flatnonzero(due), _IMPACTS_A_TICK)
 
-    def _estimate(self, systems: list[int], at_ns: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        """Estimate anew from the members' latest reports; how far each member is from the others (m, 3), d2."""
+    def _estimate(
+        self, systems: list[int] | Rows, at_ns: int = 0, column: int = NONE
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        """Estimate anew from the members' latest reports; how far the member in `column` is from the others (m,), d2."""
         table, held, rules = self.clusters.systems, self.clusters.reports, self._settings
+        chosen = np.asarray(systems, np.int64)
         off = estimate_into(
             table.members,
             table.valid_ns,
@@ -112,7 +125,7 @@ class Picture:
             table.phase,
             table.due_ns,
             table.coast_ns,
-            np.array(systems, np.int64),
+            chosen,
             at_ns,
             held.valid_ns,
             held.state,
@@ -126,23 +139,21 @@ class Picture:
             int(rules.timing.stale_s * _S),
             int(rules.timing.silent_s * _S),
             rules.assessment.boost_most,
+            column,
         )
-        self.touched.update(dict.fromkeys(systems))
+        self.touched.update(dict.fromkeys(chosen.tolist()))
         return off
 
-    def _predict(self, systems: list[int], most: int) -> None:
+    def _predict(self, systems: Rows, most: int) -> None:
         """Impact predictions that are due, the longest overdue first; a system track that boosts again loses its."""
         table, rules = self.clusters.systems, self._settings.assessment
-        every_ns, coast_ns = int(rules.impact_every_s * _S), int(rules.coast_for_s * _S)
-        due: list[tuple[int, int, int]] = []
-        for system in systems:
-            if boosting(table.phase[system]):
-                self.book.cases[system].impact = None
-            elif table.valid_ns[system] - table.impact_ns[system] >= every_ns and (
-                table.newest_ns[system] - table.coast_ns[system] >= coast_ns
-            ):
-                due.append((int(table.impact_ns[system]), int(table.number[system]), system))
-        for _, _, system in sorted(due)[:most]:
+        boosts = boosting(table.phase[systems])
+        for system in systems[boosts & table.predicted[systems]].tolist():
+            self.book.forget_impact(system)
+        due = ~boosts & (table.valid_ns[systems] - table.impact_ns[systems] >= int(rules.impact_every_s * _S))
+        due &= table.newest_ns[systems] - table.coast_ns[systems] >= int(rules.coast_for_s * _S)
+        ripe = systems[due]
+        for system in ripe[np.lexsort((table.number[ripe], table.impact_ns[ripe]))][:most].tolist():
             self.book.predict(system)
             self._expect_landing(system)
 
@@ -162,15 +173,15 @@ class Picture:
         self._estimate([kept])
         self.book.judge(kept, now_ns)
 
-    def _split(self, system: int, row: int, times: AlertTimes, now_ns: int) -> None:
+    def _split(self, system: int, row: int, now_ns: int) -> None:
         """A member that has been elsewhere for too long gets a system track of its own."""
         table = self.clusters.systems
         if len(self.clusters.members(system)) < 2:
             return
         self.clusters.leave(row)
         table.seen[system] = table.mask[system]
-        own = self.clusters.found(row)
-        self.book.open(own, row, times)
+        own = self._house(row, None)
+        table.times[own] = table.times[system]
         self._estimate([system, own])
         self.book.judge(own, now_ns)
 

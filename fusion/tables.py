@@ -17,6 +17,7 @@ Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 NONE: Final = -1
+TIMES: Final = ("valid_ns", "detected_ns", "tracked_ns", "released_ns", "due_ns", "sent_ns", "received_ns")
 _NS_A_MS: Final = 1_000_000
 
 
@@ -91,7 +92,9 @@ class SystemTable(Table):
 
     `mask` has a bit a nation that reports it now, 0 while all members have been dropped and only a prediction is left; `seen` a
     bit a nation that ever did. Times: `first_ns` of the founding report, `coast_ns` since when nothing hinted at boost,
-    `impact_ns` of the estimate behind the last impact prediction, `due_ns` when the clock's tick has to look again.
+    `impact_ns` of the estimate behind the last impact prediction, `due_ns` when the clock's tick has to look again; `times` are
+    the stage times, in the order of TIMES, of the report that touched it last. `kinds`: the phenomenologies that ever saw it;
+    `settled`: its alert is confirmed; `predicted`: it has an impact prediction.
     """
 
     FIELDS = {  # noqa: RUF012 (a table, never changed)
@@ -108,6 +111,10 @@ class SystemTable(Table):
         "coast_ns": (np.int64, ()),
         "impact_ns": (np.int64, ()),
         "due_ns": (np.int64, ()),
+        "times": (np.int64, (len(TIMES),)),
+        "kinds": (np.int64, ()),
+        "settled": (np.bool_, ()),
+        "predicted": (np.bool_, ()),
     }
     number: Rows
     members: Rows
@@ -122,6 +129,10 @@ class SystemTable(Table):
     coast_ns: Rows
     impact_ns: Rows
     due_ns: Rows
+    times: Rows
+    kinds: Rows
+    settled: NDArray[np.bool_]
+    predicted: NDArray[np.bool_]
 
     def give_back(self, row: int) -> None:
         """Free a row; it no longer counts as a track."""

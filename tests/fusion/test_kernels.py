@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fusion.align import align_one
+from fusion.align import SHORT_S, align_one
 from fusion.assign import assign
 from fusion.combine import intersect, inverse
 from fusion.gate import distance, pairs_within
@@ -29,7 +29,7 @@ def test_aligned_report_agrees_with_small_steps_and_finite_differences(dt_s: flo
     cov = random_cov(np.random.default_rng(1))
     x, p = align_one(STATE, cov, dt_s, 40.0)
     x_slow, p_slow = oracle.align(STATE, cov, dt_s, 40.0)
-    np.testing.assert_allclose(x, x_slow, atol=0.05)
+    np.testing.assert_allclose(x, x_slow, atol=2e-3 if abs(dt_s) <= SHORT_S else 0.05)
     scale = np.sqrt(np.outer(np.diag(p_slow), np.diag(p_slow)))
     np.testing.assert_allclose(p / scale, p_slow / scale, atol=2e-4)
 
@@ -51,6 +51,28 @@ def test_distance_agrees_with_a_general_solver() -> None:
         p1, p2 = random_cov(rng), random_cov(rng, 0.3)
         other = STATE + rng.normal(size=6) * 100.0
         np.testing.assert_allclose(distance(STATE, p1, other, p2, BIAS), oracle.distance(STATE, p1, other, p2, BIAS), rtol=1e-8)
+
+
+def test_distance_of_absurd_spreads_neither_overflows_nor_vanishes() -> None:
+    for scale in (1e-40, 1e40):
+        d2, log_det = distance(STATE, scale * np.eye(6), STATE, scale * np.eye(6), np.zeros(2))
+        assert d2 == 0.0
+        assert log_det == pytest.approx(6.0 * np.log(2.0 * np.pi * 2.0 * scale))
+    assert distance(STATE, -np.eye(6), STATE, np.zeros((6, 6)), np.zeros(2)) == (np.inf, np.inf)
+    assert distance(STATE, np.full((6, 6), np.nan), STATE, np.eye(6), BIAS) == (np.inf, np.inf)
+
+
+@pytest.mark.parametrize("n", [1, 3, 6])
+def test_inverse_agrees_with_a_general_solver(n: int) -> None:
+    rng = np.random.default_rng(12)
+    for _ in range(20):
+        cov = random_cov(rng)[:n, :n]
+        before = cov.copy()
+        sound, found = inverse(cov)
+        assert sound
+        np.testing.assert_allclose(found @ cov, np.eye(n), atol=1e-6)
+        np.testing.assert_array_equal(found, found.T)
+        np.testing.assert_array_equal(cov, before)
 
 
 def test_inverse_of_a_matrix_that_has_none_says_so() -> None:

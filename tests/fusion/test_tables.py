@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from bus.columns import unpack_cov
+from bus.columns import Reports, unpack_cov
 from bus.messages import TrackFrame, decode, encode, reports_of
 from bus.release import EVERYONE
 from bus.topics import feed_tracks, parse_topic
@@ -25,7 +27,7 @@ def test_held_reports_are_the_frames_rows(as_received: bool) -> None:
     clusters = Clusters(Timing())
     now_ns = int(block.valid_ns.max())
     moved, fresh, refused = clusters.take(1, block, now_ns)
-    assert (moved, len(fresh), refused) == ([], 70, {})
+    assert (len(moved), len(fresh), refused) == (0, 70, {})
     held = clusters.reports
     for i, row in enumerate(fresh):
         assert held.track[row] == block.track[i]
@@ -39,3 +41,30 @@ def test_held_reports_are_the_frames_rows(as_received: bool) -> None:
         assert held.detected_ns[row] == max(int(block.valid_ns[i]) - int(block.detected_age_ms[i]) * 1_000_000, 0)
         assert held.tracked_ns[row] == max(int(block.valid_ns[i]) - int(block.tracked_age_ms[i]) * 1_000_000, 0)
         assert (held.nation[row], held.mask[row]) == (1, 2)
+
+
+NOW_NS = 10**15
+ROWS = st.lists(st.tuples(st.integers(1, 6), st.integers(-40, 12)), max_size=8)  # track number, seconds from now
+
+
+def numbered(rows: list[tuple[int, int]]) -> Reports:
+    block = reports(len(rows)) if rows else reports(1).take(np.array([], np.int64))
+    fields = {name: getattr(block, name) for name in Reports.COLUMNS}
+    fields["track"] = np.array([number for number, _ in rows], np.uint32)
+    fields["valid_ns"] = np.array([NOW_NS + seconds * 10**9 for _, seconds in rows], np.int64)
+    return Reports(**fields)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(ROWS, min_size=1, max_size=5))
+def test_a_frame_taken_at_once_leaves_what_one_row_after_the_other_leaves(frames: list[list[tuple[int, int]]]) -> None:
+    """Repeated, late, old and new rows, in any mixture: both ways hold the same and refuse the same."""
+    quick, slow = Clusters(Timing()), Clusters(Timing())
+    for rows in frames:
+        block = numbered(rows)
+        moved, fresh, refused = quick.take(0, block, NOW_NS)
+        moved_slow, fresh_slow, refused_slow = slow._take_one_by_one(0, block, NOW_NS)
+        assert (sorted(moved.tolist()), fresh, refused) == (sorted(moved_slow.tolist()), fresh_slow, refused_slow)
+        np.testing.assert_array_equal(quick.reports.valid_ns, slow.reports.valid_ns)
+        np.testing.assert_array_equal(quick.reports.state, slow.reports.state)
+        np.testing.assert_array_equal(quick.reports.track, slow.reports.track)
