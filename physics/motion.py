@@ -28,33 +28,44 @@ _NO_AIR_RADIUS_M = EARTH_A_M + _NO_AIR_ABOVE_M
 @jit
 def ballistic_acceleration(state: Float) -> Float:
     """Acceleration (3,) m/s2 of free flight without air."""
+    out = np.empty(3)
+    out[0], out[1], out[2] = free_fall(state)
+    return out
+
+
+@jit
+def free_fall(state: Float) -> tuple[float, float, float]:
+    """`ballistic_acceleration` as numbers: inner loops make no array of it."""
     x, y, z = state[0], state[1], state[2]
     r2 = x * x + y * y + z * z
     r = math.sqrt(r2)
     g = -EARTH_GM_M3_S2 / (r2 * r)
     j = _J2_FACTOR / r2
     s = 5.0 * z * z / r2
-    out = np.empty(3)
-    out[0] = g * x * (1.0 + j * (1.0 - s)) + _W2 * x + 2.0 * _W * state[4]
-    out[1] = g * y * (1.0 + j * (1.0 - s)) + _W2 * y - 2.0 * _W * state[3]
-    out[2] = g * z * (1.0 + j * (3.0 - s))
-    return out
+    level = g * (1.0 + j * (1.0 - s)) + _W2
+    return level * x + 2.0 * _W * state[4], level * y - 2.0 * _W * state[3], g * z * (1.0 + j * (3.0 - s))
 
 
 @jit
 def drag_acceleration(state: Float, beta_kg_m2: float) -> Float:
     """Acceleration (3,) m/s2 of drag for a ballistic coefficient m/(Cd A) in kg/m2; none where infinite or not positive."""
-    out = np.zeros(3)
+    out = np.empty(3)
+    rate = drag_rate(state, beta_kg_m2)
+    for i in range(3):
+        out[i] = rate * state[3 + i]
+    return out
+
+
+@jit
+def drag_rate(state: Float, beta_kg_m2: float) -> float:
+    """`drag_acceleration` as a share of the velocity, 1/s: never above 0."""
     r2 = state[0] * state[0] + state[1] * state[1] + state[2] * state[2]
     if not (0.0 < beta_kg_m2 < np.inf) or r2 > _NO_AIR_RADIUS_M * _NO_AIR_RADIUS_M:
-        return out
+        return 0.0
     density, _ = air(quick_altitude_m(state[:3]))
     speed = math.sqrt(state[3] * state[3] + state[4] * state[4] + state[5] * state[5])
-    factor = -0.5 * density * speed / beta_kg_m2
-    out[0] = factor * state[3]
-    out[1] = factor * state[4]
-    out[2] = factor * state[5]
-    return out
+    rate: float = -0.5 * density * speed / beta_kg_m2
+    return rate
 
 
 @jit

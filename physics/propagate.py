@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from physics.compile import jit
 from physics.constants import EARTH_OMEGA_RAD_S
-from physics.motion import ballistic_acceleration, ballistic_gradient, drag_acceleration
+from physics.motion import ballistic_gradient, drag_rate, free_fall
 
 Float = NDArray[np.float64]
 
@@ -22,24 +22,28 @@ MAX_SPAN_S = 86_400.0
 
 
 @jit
-def _rate(state: Float, beta_kg_m2: float) -> Float:
-    out = np.empty(6)
-    a = ballistic_acceleration(state)
-    d = drag_acceleration(state, beta_kg_m2)
+def _rate_into(k: Float, state: Float, beta_kg_m2: float) -> None:
+    k[3], k[4], k[5] = free_fall(state)
+    drag = drag_rate(state, beta_kg_m2)
     for i in range(3):
-        out[i] = state[3 + i]
-        out[3 + i] = a[i] + d[i]
-    return out
+        k[i] = state[3 + i]
+        k[3 + i] += drag * state[3 + i]
 
 
 @jit
 def rk4(state: Float, h_s: float, beta_kg_m2: float) -> Float:
     """State (6,) after one step of `h_s` seconds, with drag for a ballistic coefficient as of `drag_acceleration`."""
-    k1 = _rate(state, beta_kg_m2)
-    k2 = _rate(state + 0.5 * h_s * k1, beta_kg_m2)
-    k3 = _rate(state + 0.5 * h_s * k2, beta_kg_m2)
-    k4 = _rate(state + h_s * k3, beta_kg_m2)
-    return state + h_s / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
+    out, k, total = state.copy(), np.empty(6), np.zeros(6)
+    for stage in range(4):
+        _rate_into(k, out, beta_kg_m2)
+        weight = 2.0 if 0 < stage < 3 else 1.0
+        step_s = h_s if stage == 2 else 0.5 * h_s
+        for i in range(6):
+            total[i] += weight * k[i]
+            out[i] = state[i] + step_s * k[i]
+    for i in range(6):
+        out[i] = state[i] + h_s / 6.0 * total[i]
+    return out
 
 
 @jit
