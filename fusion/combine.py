@@ -20,13 +20,15 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.align import acceleration_sigma, align_one
+from fusion.align import SHORT_S, acceleration_sigma, align_one
 from fusion.gate import distance
+from fusion.lanes import distance_lanes_into, fly_lanes_into, invert_lanes_into, widen_lanes_into
 from physics.compile import jit
 
 Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
+_LANES = 64  # objects at once: with fewer the loops' beginnings cost more than their work, with more they leave the cache
 _ROUNDS = 60
 _ENOUGH = 0.005  # stop where no member's gradient is more than this share above the optimum's
 _FRESH_NS = 2_000_000_000  # phases are taken from reports no older than this beside the newest
@@ -224,41 +226,141 @@ def fuse_many(
     how far the member in `column` is from the nearest other one (d2; NaN where there is none to compare with, or no such column).
     """
     m = members.shape[0]
-    out_valid, out_newest = np.zeros(m, np.int64), np.zeros(m, np.int64)
-    out_state, out_cov, out_phase = np.zeros((m, 6)), np.zeros((m, 6, 6)), np.zeros((m, 3))
-    out_off = np.full(m, np.nan)
-    xs, ps, bits = np.empty((3, 6)), np.empty((3, 6, 6)), np.zeros(3, np.int64)
+    valid, newest = np.zeros(m, np.int64), np.zeros(m, np.int64)
+    out_state, out_cov, out_phase, off = np.empty((m, 6)), np.empty((m, 6, 6)), np.zeros((m, 3)), np.full(m, np.nan)
+    used, age_s, sigma = np.zeros((m, 3), np.bool_), np.zeros((m, 3)), np.zeros((m, 3))
+    alike = np.zeros(m, np.bool_)  # computed in lanes: short flights, two or three members, no sensor in common
     for i in range(m):
-        newest = np.int64(-1)
         for c in range(3):
             if members[i, c] >= 0:
-                newest = max(newest, valid_ns[members[i, c]])
-        at = max(newest, at_ns[i])
-        extra = lost_m_s2 if at > newest else 0.0
-        used = np.full(3, -1, np.int64)
-        k = 0
+                newest[i] = max(newest[i], valid_ns[members[i, c]])
+        valid[i] = max(newest[i], at_ns[i])
+        extra = lost_m_s2 if valid[i] > newest[i] else 0.0
+        count, bits, alike[i] = 0, 0, True
         for c in range(3):
             r = members[i, c]
-            if r < 0 or newest - valid_ns[r] > stale_ns:
+            if r < 0 or newest[i] - valid_ns[r] > stale_ns:
                 continue
-            sigma = math.hypot(acceleration_sigma(phase[r, 0], phase[r, 1], phase[r, 2], sigmas_m_s2), extra)
-            x, p = align_one(state[r], cov[r], (at - valid_ns[r]) * 1e-9, sigma)
-            xs[k] = x
-            ps[k] = p
-            bits[k] = pedigree[r]
-            used[k] = c
-            k += 1
-            if newest - valid_ns[r] <= _FRESH_NS:
+            used[i, c] = True
+            age_s[i, c] = (valid[i] - valid_ns[r]) * 1e-9
+            sigma[i, c] = math.hypot(acceleration_sigma(phase[r, 0], phase[r, 1], phase[r, 2], sigmas_m_s2), extra)
+            alike[i] &= pedigree[r] != 0 and bits & pedigree[r] == 0 and age_s[i, c] <= SHORT_S
+            bits |= pedigree[r]
+            count += 1
+            if newest[i] - valid_ns[r] <= _FRESH_NS:
                 out_phase[i] += phase[r]
+        alike[i] &= count > 1
         total = out_phase[i].sum()
         if total > 0.0:
             out_phase[i] /= total
-        _, x, p = combine(xs[:k], ps[:k], bits[:k], correlation_of(out_phase[i], correlations))
-        for u in range(k):
-            for w in range(k):
-                if used[u] == column and u != w:
-                    d2, _ = distance(xs[u], ps[u], xs[w], ps[w], bias_var)
-                    if not out_off[i] <= d2:
-                        out_off[i] = d2
-        out_valid[i], out_newest[i], out_state[i], out_cov[i] = at, newest, x, p
-    return out_valid, out_newest, out_state, out_cov, out_phase, out_off
+    rows = np.flatnonzero(alike)
+    for start in range(0, len(rows), _LANES):
+        some = rows[start : start + _LANES]
+        _fuse_lanes_into(
+            out_state, out_cov, off, some, members, used, age_s, sigma, state, cov, out_phase, correlations, bias_var, column
+        )
+    for i in range(m):
+        if not (alike[i] and np.isfinite(out_cov[i].sum())):
+            r = correlation_of(out_phase[i], correlations)
+            out_state[i], out_cov[i], off[i] = _fuse_one(
+                members[i], used[i], age_s[i], sigma[i], state, cov, pedigree, r, bias_var, column
+            )
+    return valid, newest, out_state, out_cov, out_phase, off
+
+
+@jit
+def _fuse_one(
+    members: Rows,
+    used: NDArray[np.bool_],
+    age_s: Float,
+    sigma: Float,
+    state: Float,
+    cov: Float,
+    pedigree: Rows,
+    correlation: float,
+    bias_var: Float,
+    column: int,
+) -> tuple[Float, Float, float]:
+    """One object's state (6,), covariance (6, 6) and how far its member in `column` is off."""
+    xs, ps, bits, own, k = np.empty((3, 6)), np.empty((3, 6, 6)), np.zeros(3, np.int64), -1, 0
+    for c in range(3):
+        if used[c]:
+            xs[k], ps[k] = align_one(state[members[c]], cov[members[c]], age_s[c], sigma[c])
+            bits[k] = pedigree[members[c]]
+            own = k if c == column else own
+            k += 1
+    off = np.nan
+    for u in range(k):
+        if own >= 0 and u != own:
+            d2, _ = distance(xs[own], ps[own], xs[u], ps[u], bias_var)
+            off = off if off <= d2 else d2
+    _, x, p = combine(xs[:k], ps[:k], bits[:k], correlation)
+    return x, p, off
+
+
+@jit
+def _fuse_lanes_into(
+    out_state: Float,
+    out_cov: Float,
+    out_off: Float,
+    rows: Rows,
+    members: Rows,
+    used: NDArray[np.bool_],
+    age_s: Float,
+    sigma: Float,
+    state: Float,
+    cov: Float,
+    phase: Float,
+    correlations: Float,
+    bias_var: Float,
+    column: int,
+) -> None:
+    """`_fuse_one` for the objects `rows` (L,), two or three members each, without a sensor in common; not finite if not sound."""
+    lanes = len(rows)
+    xs, ps, t, s = np.empty((3, 6, lanes)), np.empty((3, 6, 6, lanes)), np.zeros((3, lanes)), np.zeros((3, lanes))
+    there = np.zeros((3, lanes), np.bool_)
+    for lane in range(lanes):
+        i = rows[lane]
+        first = members[i, 0] if used[i, 0] else members[i, 1]
+        for c in range(3):
+            there[c, lane] = used[i, c]
+            r = members[i, c] if used[i, c] else first  # a lane without this member computes another's, to no effect
+            t[c, lane], s[c, lane] = age_s[i, c], sigma[i, c]
+            for a in range(6):
+                xs[c, a, lane] = state[r, a]
+                for b in range(6):
+                    ps[c, a, b, lane] = cov[r, a, b]
+    gradient, half, scale = np.empty((3, 3, lanes)), np.empty((6, 6, lanes)), np.empty((6, lanes))
+    info, total, y = np.empty((6, 6, lanes)), np.zeros((6, 6, lanes)), np.zeros((6, lanes))
+    for c in range(3):
+        if t[c].any():
+            fly_lanes_into(xs[c], ps[c], t[c], gradient, half)
+            widen_lanes_into(ps[c], t[c], s[c])
+    for c in range(3):
+        invert_lanes_into(info, ps[c], scale)
+        for a in range(6):
+            for b in range(6):
+                for lane in range(lanes):
+                    if there[c, lane]:
+                        total[a, b, lane] += info[a, b, lane]
+                        y[a, lane] += info[a, b, lane] * (xs[c, b, lane] - xs[2, b, lane])
+    invert_lanes_into(info, total, scale)
+    for lane in range(lanes):
+        i = rows[lane]
+        wider = 1.0 + (there[:, lane].sum() - 1.0) * correlation_of(phase[i], correlations)
+        for a in range(6):
+            moved = 0.0
+            for b in range(6):
+                moved += info[a, b, lane] * y[b, lane]
+                out_cov[i, a, b] = info[a, b, lane] * wider
+            out_state[i, a] = xs[2, a, lane] + moved
+    if column < 0:
+        return
+    d2 = np.empty(lanes)
+    for c in range(3):
+        if c != column:
+            distance_lanes_into(d2, xs[column], ps[column], xs[c], ps[c], bias_var, half, scale)
+            for lane in range(lanes):
+                if there[column, lane] and there[c, lane]:
+                    d = d2[lane] if np.isfinite(d2[lane]) else np.inf
+                    out_off[rows[lane]] = d if not out_off[rows[lane]] <= d else out_off[rows[lane]]

@@ -71,6 +71,17 @@ def drag_rate(state: Float, beta_kg_m2: float) -> float:
 @jit
 def ballistic_gradient(r_ecef_m: Float) -> Float:
     """Gradient (3, 3) 1/s2 of the ballistic acceleration with position: point mass, J2 and centrifugal."""
+    xx, xy, xz, yy, yz, zz = gradient(r_ecef_m)
+    out = np.empty((3, 3))
+    out[0, 0], out[0, 1], out[0, 2] = xx, xy, xz
+    out[1, 0], out[1, 1], out[1, 2] = xy, yy, yz
+    out[2, 0], out[2, 1], out[2, 2] = xz, yz, zz
+    return out
+
+
+@jit
+def gradient(r_ecef_m: Float) -> tuple[float, float, float, float, float, float]:
+    """`ballistic_gradient` as numbers, its upper triangle by rows."""
     x, y, z = r_ecef_m[0], r_ecef_m[1], r_ecef_m[2]
     r2 = x * x + y * y + z * z
     r = math.sqrt(r2)
@@ -78,14 +89,11 @@ def ballistic_gradient(r_ecef_m: Float) -> Float:
     mu_r5 = mu_r3 / r2
     j = _J2_FACTOR * mu_r5
     s = z * z / r2
-    out = np.empty((3, 3))
-    out[0, 0] = -mu_r3 + 3.0 * mu_r5 * x * x + j * (-1.0 + 5.0 * (x * x + z * z) / r2 - 35.0 * x * x * s / r2) + _W2
-    out[1, 1] = -mu_r3 + 3.0 * mu_r5 * y * y + j * (-1.0 + 5.0 * (y * y + z * z) / r2 - 35.0 * y * y * s / r2) + _W2
-    out[2, 2] = -mu_r3 + 3.0 * mu_r5 * z * z + j * (-3.0 + 30.0 * s - 35.0 * s * s)
-    out[0, 1] = 3.0 * mu_r5 * x * y + j * (5.0 * x * y / r2) * (1.0 - 7.0 * s)
-    out[0, 2] = 3.0 * mu_r5 * x * z + j * (5.0 * x * z / r2) * (3.0 - 7.0 * s)
-    out[1, 2] = 3.0 * mu_r5 * y * z + j * (5.0 * y * z / r2) * (3.0 - 7.0 * s)
-    out[1, 0] = out[0, 1]
-    out[2, 0] = out[0, 2]
-    out[2, 1] = out[1, 2]
-    return out
+    return (
+        -mu_r3 + 3.0 * mu_r5 * x * x + j * (-1.0 + 5.0 * (x * x + z * z) / r2 - 35.0 * x * x * s / r2) + _W2,
+        3.0 * mu_r5 * x * y + j * (5.0 * x * y / r2) * (1.0 - 7.0 * s),
+        3.0 * mu_r5 * x * z + j * (5.0 * x * z / r2) * (3.0 - 7.0 * s),
+        -mu_r3 + 3.0 * mu_r5 * y * y + j * (-1.0 + 5.0 * (y * y + z * z) / r2 - 35.0 * y * y * s / r2) + _W2,
+        3.0 * mu_r5 * y * z + j * (5.0 * y * z / r2) * (3.0 - 7.0 * s),
+        -mu_r3 + 3.0 * mu_r5 * z * z + j * (-3.0 + 30.0 * s - 35.0 * s * s),
+    )

@@ -1,0 +1,130 @@
+"""Kernels on many objects at once against those on one, and that no lane depends on another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from fusion.align import align_one
+from fusion.combine import _fuse_one, correlation_of, fuse_many, inverse
+from fusion.gate import distance
+from fusion.lanes import distance_lanes_into, fly_lanes_into, invert_lanes_into, widen_lanes_into
+from tests.fusion.test_kernels import BIAS, SIGMAS, STATE, random_cov
+
+Float = NDArray[np.float64]
+SCALE = np.repeat([1e4, 100.0], 3)
+CORRELATIONS = np.array([0.1, 0.0, 0.2])
+NOW_NS = 10**15
+
+
+def lanes(seed: int, n: int) -> tuple[Float, Float]:
+    """States (6, n) and covariances (6, 6, n)."""
+    rng = np.random.default_rng(seed)
+    states = STATE + rng.normal(size=(n, 6)) * SCALE
+    return states.T.copy(), np.array([random_cov(rng, scale) for scale in rng.uniform(0.2, 2.0, n)]).transpose(1, 2, 0).copy()
+
+
+@pytest.mark.parametrize("n", [1, 3, 64])
+def test_a_flight_in_lanes_is_the_flight_of_one(n: int) -> None:
+    x, p = lanes(1, n)
+    t, sigma = np.random.default_rng(2).uniform(-3.0, 3.0, n), np.linspace(0.0, 40.0, n)
+    flown, spread = x.copy(), p.copy()
+    fly_lanes_into(flown, spread, t, np.empty((3, 3, n)), np.empty((6, 6, n)))
+    widen_lanes_into(spread, t, sigma)
+    for i in range(n):
+        x_one, p_one = align_one(x[:, i].copy(), p[:, :, i].copy(), t[i], sigma[i])
+        np.testing.assert_allclose(flown[:, i], x_one, rtol=1e-12)
+        np.testing.assert_allclose(spread[:, :, i], p_one, rtol=1e-9, atol=1e-9 * p_one.max())
+
+
+@pytest.mark.parametrize("n", [1, 3, 64])
+def test_inverses_and_distances_in_lanes_are_those_of_one(n: int) -> None:
+    (x, p), (y, q) = lanes(3, n), lanes(4, n)
+    found, d2 = np.empty((6, 6, n)), np.empty(n)
+    invert_lanes_into(found, p, np.empty((6, n)))
+    distance_lanes_into(d2, x, p, y, q, BIAS, np.empty((6, 6, n)), np.empty((6, n)))
+    for i in range(n):
+        np.testing.assert_allclose(found[:, :, i], inverse(p[:, :, i].copy())[1], rtol=1e-9, atol=0.0)
+        one, _ = distance(x[:, i].copy(), p[:, :, i].copy(), y[:, i].copy(), q[:, :, i].copy(), BIAS)
+        assert d2[i] == pytest.approx(one, rel=1e-9)
+
+
+def test_a_lane_without_an_inverse_says_so_and_spoils_no_other() -> None:
+    _, p = lanes(5, 3)
+    alone = np.empty((6, 6, 3))
+    invert_lanes_into(alone, p, np.empty((6, 3)))
+    p[:, :, 1] = 1.0
+    found = np.empty((6, 6, 3))
+    invert_lanes_into(found, p, np.empty((6, 3)))
+    assert not np.isfinite(found[:, :, 1]).all()
+    np.testing.assert_array_equal(found[:, :, [0, 2]], alone[:, :, [0, 2]])
+
+
+class Reported:
+    """`m` objects with up to three members, of any age, phase and pedigree, as the tables hold them."""
+
+    def __init__(self, seed: int, m: int) -> None:
+        rng = np.random.default_rng(seed)
+        n = 3 * m
+        self.members = np.where(rng.random((m, 3)) < 0.8, np.arange(n).reshape(m, 3), -1)
+        empty = (self.members < 0).all(axis=1)
+        self.members[empty, 0] = 3 * np.flatnonzero(empty)
+        self.at_ns = np.where(rng.random(m) < 0.1, NOW_NS + 10**9, 0)
+        self.valid_ns = NOW_NS - rng.choice([0, 3 * 10**8, 2 * 10**9, 5 * 10**9], n, p=[0.4, 0.4, 0.15, 0.05])
+        self.state = STATE + rng.normal(size=(n, 6)) * np.repeat([300.0, 10.0], 3)
+        self.cov = np.array([random_cov(rng, scale) for scale in rng.uniform(0.2, 2.0, n)])
+        self.cov[rng.random(n) < 0.02] *= -1.0  # without an inverse
+        self.phase = rng.choice([0.0, 255.0], (n, 3))
+        self.pedigree = rng.choice([0, 1, 2, 4, 8, 3], n)
+
+    def fused(self, rows: NDArray[np.int64], column: int) -> tuple[NDArray[np.generic], ...]:
+        return fuse_many(
+            self.members[rows],
+            self.at_ns[rows],
+            self.valid_ns,
+            self.state,
+            self.cov,
+            self.phase,
+            self.pedigree,
+            SIGMAS,
+            CORRELATIONS,
+            0.05,
+            4 * 10**9,
+            BIAS,
+            column,
+        )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(-1, 2))
+def test_an_estimate_does_not_depend_on_what_else_is_estimated(seed: int, column: int) -> None:
+    """To the bit: what one recipient receives must not tell of what another's frames held."""
+    reported, rng = Reported(seed, 40), np.random.default_rng(seed)
+    every = reported.fused(np.arange(40), column)
+    some = rng.permutation(40)[: rng.integers(1, 40)]
+    for whole, part in zip(every, reported.fused(some, column), strict=True):
+        np.testing.assert_array_equal(whole[some], part)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(-1, 2))
+def test_an_estimate_in_lanes_is_the_estimate_of_one(seed: int, column: int) -> None:
+    reported = Reported(seed, 20)
+    valid, newest, state, cov, phase, off = reported.fused(np.arange(20), column)
+    for i, members in enumerate(reported.members):
+        held = members >= 0
+        ages = np.where(held, (valid[i] - reported.valid_ns[members]) * 1e-9, 0.0)
+        used = held & (newest[i] - reported.valid_ns[members] <= 4 * 10**9)
+        shares = reported.phase[members]
+        total = shares.sum(axis=1)
+        mean2 = np.where(total > 0.0, (shares * SIGMAS**2).sum(axis=1) / np.maximum(total, 1.0), SIGMAS[0] ** 2)
+        sigma = np.hypot(np.sqrt(mean2), 0.05 if valid[i] > newest[i] else 0.0)
+        bound = correlation_of(phase[i], CORRELATIONS)
+        x, p, d2 = _fuse_one(members, used, ages, sigma, reported.state, reported.cov, reported.pedigree, bound, BIAS, column)
+        scale = np.sqrt(np.abs(np.diag(p)))
+        np.testing.assert_allclose((state[i] - x) / scale, 0.0, atol=1e-6)
+        np.testing.assert_allclose(cov[i] / np.outer(scale, scale), p / np.outer(scale, scale), atol=1e-6)
+        assert off[i] == pytest.approx(d2, rel=1e-6, nan_ok=True)
