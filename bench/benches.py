@@ -14,8 +14,9 @@ from bench.busload import BusLoad, broker_or_own, machine, measure_bus
 from bench.feeds import measure_feeds
 from bench.feedtables import feed_tables
 from bench.latency import RATES_HZ, Latency, measure
+from bench.order import measure_order, order_rows
 from bench.settings import Settings
-from bench.throughput import Throughput, measure_throughput, throughput_rows
+from bench.throughput import measure_throughput, throughput_rows
 
 
 def _tell(line: str) -> None:
@@ -67,13 +68,21 @@ def run_throughput(sizes: tuple[int, ...], seconds: float, *, as_json: bool) -> 
     if as_json:
         click.echo(msgspec.json.encode(result))
     else:
-        Console().print(throughput_table(result))
+        Console().print(plain_table("Full fusion cycles on one core", *throughput_rows(result)))
 
 
-def throughput_table(result: Throughput) -> Table:
-    """A row a size."""
-    table = Table(title="Full fusion cycles on one core", header_style="bold")
-    headings, rows = throughput_rows(result)
+def run_order(scenario: str, runs: int, *, as_json: bool) -> None:
+    """Measure and print."""
+    result = measure_order(scenario, runs, _tell)
+    if as_json:
+        click.echo(msgspec.json.encode(result))
+    else:
+        Console().print(plain_table(f"Reports out of order against in order: {result.scenario}", *order_rows(result)))
+
+
+def plain_table(title: str, headings: tuple[str, ...], rows: list[list[str]]) -> Table:
+    """A table of cells as they are."""
+    table = Table(title=title, header_style="bold")
     for heading in headings:
         table.add_column(heading, justify="right")
     for row in rows:

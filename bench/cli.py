@@ -259,3 +259,14 @@ def throughput(seconds: float, sizes: tuple[int, ...], as_json: bool) -> None:
     from bench.throughput import SIZES
 
     run_throughput(sizes or SIZES, seconds, as_json=as_json)
+
+
+@bench.command()
+@click.option("--runs", default=10, show_default=True, type=click.IntRange(1, 1000), help="Seeded runs.")
+@click.option("--scenario", default="salvo-2024-05-30", show_default=True, help="A shipped scenario, or a file.")
+@_json_option
+def order(runs: int, scenario: str, as_json: bool) -> None:
+    """Whether the picture depends on the order of arrival: under delay, repetition and loss, against the same in order."""
+    from bench.benches import run_order
+
+    run_order(scenario, runs, as_json=as_json)

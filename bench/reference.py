@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from bench.order import Order, order_rows
 from bench.report import markdown_table
 from bench.settings import Settings
 from bench.throughput import Throughput, throughput_rows
@@ -125,9 +126,19 @@ def _settings(kind: type[msgspec.Struct], prefix: str) -> Iterable[list[str]]:
 
 def throughput_bench() -> str:
     """The committed output of `triwarn bench throughput --json`."""
-    text = (DOCS / "benchmarks" / "throughput.json").read_bytes()
-    headings, rows = throughput_rows(msgspec.json.decode(text, type=Throughput))
-    return markdown_table(headings, rows)
+    return markdown_table(*throughput_rows(_measured("throughput", Throughput)))
+
+
+def order_bench() -> str:
+    """The committed output of `triwarn bench order --json`."""
+    return markdown_table(*order_rows(_measured("order", Order)))
+
+
+Measured = TypeVar("Measured")
+
+
+def _measured(name: str, kind: type[Measured]) -> Measured:
+    return msgspec.json.decode((DOCS / "benchmarks" / f"{name}.json").read_bytes(), type=kind)
 
 
 TABLES: Final[dict[str, Callable[[], str]]] = {
@@ -137,6 +148,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "metrics": metric_table,
     "settings": settings_table,
     "throughput": throughput_bench,
+    "order": order_bench,
 }
 _MARKED: Final = re.compile(r"(<!-- made from the code: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
