@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bus.columns import Reports, pack_cov
-from bus.messages import MAX_FRAME_ROWS, TrackFrame, decode, encode
+from bus.messages import MAX_FRAME_ROWS, TrackFrame, decode, encode, reports_of
 from bus.release import EVERYONE, Nation
 from bus.topics import feed_tracks, parse_topic
 from fusion.engine import Inbound
@@ -115,6 +115,25 @@ class Sky:
             assert isinstance(message, TrackFrame)
             inbound.append(Inbound(message, EVERYONE))
         return inbound
+
+
+def launches(sky: Sky, count: int) -> Iterator[tuple[list[tuple[int, Inbound]], tuple[int, Inbound]]]:
+    """Cycles of which the last frame has a new launch among its rows: (time, frame) of all before it, and of that one."""
+    feed = FEEDS[-1]
+    random = np.random.default_rng(sky.seed)
+    for k in range(count):
+        *before, (at_ns, last) = [(at_ns, inbound) for at_ns, frames in sky.cycle() for inbound in frames]
+        known = last.message
+        assert isinstance(known, TrackFrame)
+        block, _ = reports_of(known)
+        fresh = block.take(np.zeros(1, np.int64))
+        lat, lon = np.radians(np.array(_MIDDLE_DEG) + random.uniform(-4.0, 4.0, 2))
+        up = geodetic_to_ecef(lat, lon, 40e3)
+        fresh.state[0, :3], fresh.state[0, 3:] = up, 1200.0 * up / np.linalg.norm(up)
+        fresh.track[0], fresh.phase[0] = sky.n + 1 + k, (255, 0, 0)
+        rows = Reports.join([block.take(np.arange(min(len(block), MAX_FRAME_ROWS - 1))), fresh])
+        frame = TrackFrame(session=1, seq=1, nation=feed.nation, released_ns=at_ns, n=len(rows), columns=rows.to_wire())
+        yield before, (at_ns, Inbound(frame, EVERYONE))
 
 
 def _objects(n: int, random: np.random.Generator) -> Float:

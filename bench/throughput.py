@@ -2,7 +2,8 @@
 
 A cycle is one second of a sky (`bench.sky`): every feed reports all of its tracks, in frames of at most 256, and the engine takes
 each decoded frame to system tracks and alerts, with the pictures drawn once a feed. One process, one core. The first cycle, in
-which every track is new, is told apart; the others count. Each size runs in a process of its own, so that memory is its own.
+which every track is new, is told apart; the others count. Then come cycles with a new launch in their last frame, and the clock
+runs from that frame to its alerts. Each size runs in a process of its own, so that memory is its own.
 
 Shares of the steps come from cycles of their own with a clock around each step, which costs some time; they are of that time.
 """
@@ -23,7 +24,7 @@ from msgspec import Struct
 
 import fusion.engine
 from bench.busload import machine
-from bench.sky import Sky
+from bench.sky import Sky, launches
 from bus.messages import PictureFrame, system_tracks_of
 from bus.release import NATIONS
 from fusion.associate import Associator
@@ -37,6 +38,7 @@ SIZES: Final = (18, 100, 1000, 10_000, 100_000)
 SECONDS: Final = 10.0
 _LEAST_CYCLES, _MOST_CYCLES = 5, 100
 _CLOCKED_CYCLES: Final = 3
+_LAUNCHES: Final = 20
 
 # What is timed, by the name of the step: where each function is looked up when it is called.
 _STEPS: Final[tuple[tuple[str, Any, str], ...]] = (
@@ -65,6 +67,8 @@ class ThroughputRow(Struct, frozen=True, kw_only=True):
     cycle_p50_ms: float
     cycle_p99_ms: float
     cycles: int
+    launch_p50_ms: float
+    launch_p99_ms: float
     rss_mb: float
     system_tracks: int
     joined_share: float
@@ -91,11 +95,13 @@ def measure_throughput(sizes: tuple[int, ...], seconds: float, tell: Callable[[s
 
 def throughput_rows(result: Throughput) -> tuple[tuple[str, ...], list[list[str]]]:
     """Headings and cells of its table; of the steps those that take a hundredth or more."""
-    headings = ("tracks", "reports/s", "first ms", "p50 ms", "p99 ms", "RSS MB", "joined", "where the time goes, percent")
+    headings = ("tracks", "reports/s", "first ms", "p50 ms", "p99 ms", "launch p50 ms", "RSS MB", "joined", "time, percent")
     rows = []
     for row in result.rows:
         shares = sorted(row.shares.items(), key=lambda share: -share[1])
-        times = (f"{value:,.1f}" for value in (row.first_cycle_ms, row.cycle_p50_ms, row.cycle_p99_ms, row.rss_mb))
+        times = (
+            f"{value:,.1f}" for value in (row.first_cycle_ms, row.cycle_p50_ms, row.cycle_p99_ms, row.launch_p50_ms, row.rss_mb)
+        )
         where = ", ".join(f"{step} {100.0 * share:.0f}" for step, share in shares if share >= 0.01)
         rows.append([f"3 x {row.tracks_per_feed:,}", f"{row.reports_per_s:,.0f}", *times, f"{row.joined_share:.3f}", where])
     return headings, rows
@@ -114,6 +120,7 @@ def measure_size(size: int, seconds: float) -> ThroughputRow:
     shares = {step: spent_s / clocked_s for step, spent_s in clock.items()}
     picture: dict[int, tuple[int, ...]] = {}
     _cycle(sky, engine, picture)
+    to_alert = _to_alert(sky, engine)
     reports, p50_s = sum(len(seen) for seen in sky.seen.values()), float(np.median(spent))
     return ThroughputRow(
         tracks_per_feed=size,
@@ -122,6 +129,8 @@ def measure_size(size: int, seconds: float) -> ThroughputRow:
         cycle_p50_ms=round(p50_s * 1e3, 3),
         cycle_p99_ms=round(float(np.quantile(spent, 0.99)) * 1e3, 3),
         cycles=len(spent),
+        launch_p50_ms=round(float(np.median(to_alert)) * 1e3, 3),
+        launch_p99_ms=round(float(np.quantile(to_alert, 0.99)) * 1e3, 3),
         rss_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0, 1),
         system_tracks=len(picture),
         joined_share=round(joined_share(sky, picture), 4),
@@ -140,6 +149,20 @@ def _cycle(sky: Sky, engine: FusionEngine, picture: dict[int, tuple[int, ...]] |
         spent += time.perf_counter() - begun
         if picture is not None:
             _show(picture, drawn)
+    return spent
+
+
+def _to_alert(sky: Sky, engine: FusionEngine) -> list[float]:
+    """Wall seconds from a frame with a new launch to its alerts, for some launches."""
+    spent = []
+    for before, (at_ns, inbound) in launches(sky, _LAUNCHES):
+        for earlier_ns, frame in before:
+            outputs = engine.step([frame], earlier_ns)
+        assert outputs.pictures
+        begun = time.perf_counter()
+        alerts = engine.step([inbound], at_ns).alerts
+        spent.append(time.perf_counter() - begun)
+        assert len(alerts) >= len(NATIONS)
     return spent
 
 

@@ -27,10 +27,10 @@ BOOSTING: Final = 0.5  # an object is held to boost from this probability on
 _MOST_S: Final = 1e6
 
 
-def boosting(phase: Float) -> NDArray[np.bool_]:
-    """Whether objects of these phases (..., 3) have to be taken to boost; also where nothing is known of a phase."""
-    boosts: NDArray[np.bool_] = (phase[..., 0] >= BOOSTING) | (phase.sum(axis=-1) <= 0.0)
-    return boosts
+def boosting(phase: Float) -> bool:
+    """Whether an object of this phase (3,) has to be taken to boost; also where nothing is known of it."""
+    boost, coast, reentry = phase.tolist()
+    return bool(boost >= BOOSTING or boost + coast + reentry <= 0.0)
 
 
 def apogee_of(state: Float, phase: Float, before_m: float | None) -> float:

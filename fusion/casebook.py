@@ -56,7 +56,7 @@ class Casebook:
         if case.state is None:
             speed_m_s = math.hypot(*table.state[system, 3:].tolist())
             quality = max(int(held.quality[row]) for row in self._clusters.members(system))
-            if plausible(bool(boosting(table.phase[system])), speed_m_s, quality, self._settings.alerting):
+            if plausible(boosting(table.phase[system]), speed_m_s, quality, self._settings.alerting):
                 case.raised_ns = now_ns
                 self._anchors[case.anchor] = None
                 if len(self._anchors) > _KEEP_ANCHORS:

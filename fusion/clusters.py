@@ -17,6 +17,7 @@ from bus.columns import Reports
 from bus.release import NATIONS
 from fusion.settings import Timing
 from fusion.tables import NONE, ReportTable, Rows, SystemTable, hold_into
+from fusion.upkeep import next_of_each
 
 MAX_NUMBER: Final = 2**32 - 1
 
@@ -59,8 +60,8 @@ class Clusters:
         oldest, youngest = now_ns - self._lag_ns, now_ns + self._ahead_ns
         known = list(map(self._row_of[column].get, block.track.tolist()))
         if None not in known and len(set(known)) == len(known):  # almost every frame: the next report of each of its tracks
-            rows, valid_ns = np.array(known, np.int64), block.valid_ns
-            if ((valid_ns >= oldest) & (valid_ns <= youngest) & (valid_ns > self.reports.valid_ns[rows])).all():
+            rows = np.array(known, np.int64)
+            if next_of_each(rows, block.valid_ns, self.reports.valid_ns, oldest, youngest):
                 self._write(column, block, rows, np.arange(len(rows)), [])
                 return rows, [], {}
         return self._take_one_by_one(column, block, now_ns)

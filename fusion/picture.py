@@ -15,7 +15,6 @@ import numpy as np
 from bus.columns import Reports
 from bus.messages import TrackDropped, TrackFrame
 from fusion.alert import Event
-from fusion.assess import boosting
 from fusion.associate import Associator
 from fusion.casebook import Casebook
 from fusion.clusters import Clusters
@@ -23,6 +22,7 @@ from fusion.estimate import estimate_into
 from fusion.lineage import COLUMN_OF
 from fusion.settings import FusionSettings
 from fusion.tables import NONE, Rows
+from fusion.upkeep import count_off_into, due, stamp_into, unsettled
 
 _S: Final = 1_000_000_000
 _IMPACTS_A_MESSAGE: Final = 3  # each takes some 0.3 ms; the rest follow with the next messages or the tick
@@ -57,18 +57,19 @@ class Picture:
         held = self.clusters.reports
         homes = self._associator.place(self.clusters, fresh, column) if fresh else {}
         joined = [self._house(row, homes.get(row)) for row in fresh]
-        rows = np.concatenate([moved, np.array(fresh, np.int64)])
-        systems = np.concatenate([held.system[moved], np.array(joined, np.int64)])  # each once: one member a nation
-        self._stamp(systems, rows, frame, received_ns)
-        off = self._estimate(systems, column=column)
-        held.off[rows] = np.where(off > self._settings.association.split_chi2, held.off[rows] + 1, 0)
-        self._newest_ns = max(self._newest_ns, int(held.valid_ns[rows].max()))
-        for i in np.flatnonzero(held.off[rows] >= self._settings.association.split_after).tolist():
+        rows, systems = moved, held.system[moved]  # each system track once: it has one member a nation
+        if fresh:
+            rows = np.array(moved.tolist() + fresh, np.int64)
+            systems = np.array(systems.tolist() + joined, np.int64)
+        newest_ns = self._stamp(systems, rows, frame, received_ns)
+        self._newest_ns = max(self._newest_ns, newest_ns)
+        off, rules, table = self._estimate(systems, column=column), self._settings.association, self.clusters.systems
+        for i in count_off_into(held.off, rows, off, rules.split_chi2, rules.split_after).tolist():
             self._split(int(systems[i]), int(rows[i]), now_ns)
-        for system in systems[~self.clusters.systems.settled[systems]].tolist():
+        for system in unsettled(systems, table.settled).tolist():
             self.book.judge(system, now_ns)
         self._look(now_ns, _WAITING_A_MESSAGE)
-        self._predict(systems[self.clusters.systems.number[systems] != 0], _IMPACTS_A_MESSAGE)
+        self._predict(systems, _IMPACTS_A_MESSAGE)
         return refused
 
     def _house(self, row: int, home: int | None) -> int:
@@ -80,14 +81,22 @@ class Picture:
             self.clusters.join(row, home)
         return home
 
-    def _stamp(self, systems: Rows, rows: Rows, frame: TrackFrame, received_ns: int) -> None:
-        """Note for each system track the report that touched it, its stage times and its kind of sensor."""
+    def _stamp(self, systems: Rows, rows: Rows, frame: TrackFrame, received_ns: int) -> int:
         table, held = self.clusters.systems, self.clusters.reports
-        table.kinds[systems] |= held.phenomenology[rows]
-        table.times[systems, 0] = held.valid_ns[rows]
-        table.times[systems, 1] = held.detected_ns[rows]
-        table.times[systems, 2] = held.tracked_ns[rows]
-        table.times[systems, 3:] = frame.released_ns, frame.due_ns, frame.sent_ns, received_ns
+        return stamp_into(
+            table.times,
+            table.kinds,
+            systems,
+            rows,
+            held.valid_ns,
+            held.detected_ns,
+            held.tracked_ns,
+            held.phenomenology,
+            frame.released_ns,
+            frame.due_ns,
+            frame.sent_ns,
+            received_ns,
+        )
 
     def take_drop(self, message: TrackDropped, now_ns: int) -> None:
         """End national tracks; what becomes of a system track left without any depends on the reason."""
@@ -105,10 +114,7 @@ class Picture:
             if table.number[system] and table.due_ns[system] <= now_ns:
                 self._age(system, now_ns)
         self._look(now_ns, _WAITING_A_TICK)
-        rules = self._settings.assessment
-        due = (table.number != 0) & (table.valid_ns - table.impact_ns >= int(rules.impact_every_s * _S))
-        due &= table.newest_ns - table.coast_ns >= int(rules.coast_for_s * _S)
-        self._predict(np.flatnonzero(due), _IMPACTS_A_TICK)
+        self._predict(np.flatnonzero(table.number), _IMPACTS_A_TICK)
 
     def _estimate(
         self, systems: list[int] | Rows, at_ns: int = 0, column: int = NONE
@@ -147,13 +153,21 @@ class Picture:
     def _predict(self, systems: Rows, most: int) -> None:
         """Impact predictions that are due, the longest overdue first; a system track that boosts again loses its."""
         table, rules = self.clusters.systems, self._settings.assessment
-        boosts = boosting(table.phase[systems])
-        for system in systems[boosts & table.predicted[systems]].tolist():
+        void, ripe = due(
+            systems,
+            table.number,
+            table.phase,
+            table.predicted,
+            table.valid_ns,
+            table.newest_ns,
+            table.impact_ns,
+            table.coast_ns,
+            int(rules.impact_every_s * _S),
+            int(rules.coast_for_s * _S),
+        )
+        for system in void.tolist():
             self.book.forget_impact(system)
-        due = ~boosts & (table.valid_ns[systems] - table.impact_ns[systems] >= int(rules.impact_every_s * _S))
-        due &= table.newest_ns[systems] - table.coast_ns[systems] >= int(rules.coast_for_s * _S)
-        ripe = systems[due]
-        for system in ripe[np.lexsort((table.number[ripe], table.impact_ns[ripe]))][:most].tolist():
+        for system in ripe[:most].tolist():
             self.book.predict(system)
             self._expect_landing(system)
 

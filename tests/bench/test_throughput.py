@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench.cli import main
-from bench.sky import FEEDS, SALVO, START_NS, Sky
+from bench.sky import FEEDS, SALVO, START_NS, Sky, launches
 from bench.throughput import joined_share, measure_size
 from bus.columns import unpack_cov
 from bus.messages import MAX_FRAME_ROWS, TrackFrame, reports_of
@@ -59,12 +59,25 @@ def test_a_size_is_measured_and_its_objects_are_joined() -> None:
     row = measure_size(100, 0.05)
     assert row.reports_per_s == pytest.approx(285 / row.cycle_p50_ms * 1e3, rel=1e-3)
     assert row.first_cycle_ms > 0.0
+    assert 0.0 < row.launch_p50_ms <= row.launch_p99_ms
     assert row.cycle_p99_ms >= row.cycle_p50_ms
     assert sum(row.shares.values()) == pytest.approx(1.0, abs=1e-3)
     assert min(row.shares.values()) >= 0.0
     assert {"check", "hold", "estimate", "draw"} <= set(row.shares)
     assert row.joined_share > 0.5
     assert Picture._estimate.__name__ == "_estimate"  # the clocks are gone
+
+
+def test_a_launch_comes_in_the_last_frame_of_a_cycle_among_known_tracks() -> None:
+    sky = Sky(600)
+    for before, (at_ns, inbound) in launches(sky, 3):
+        assert len(before) == 8
+        assert before[-1][0] == at_ns
+        assert isinstance(inbound.message, TrackFrame)
+        block, left_out = reports_of(inbound.message)
+        assert not left_out
+        assert (block.track > 600).sum() == 1
+        assert block.phase[block.track > 600].tolist() == [[255, 0, 0]]
 
 
 def test_joined_is_what_has_all_of_an_objects_tracks_and_no_other() -> None:

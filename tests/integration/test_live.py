@@ -52,7 +52,7 @@ def triwarn(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def finished(process: subprocess.Popen[str], within_s: float = 150.0) -> tuple[int, str, str]:
+def finished(process: subprocess.Popen[str], within_s: float = 240.0) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=within_s)
     return process.returncode, out, err
 

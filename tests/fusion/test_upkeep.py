@@ -1,0 +1,55 @@
+"""Upkeep of the tables in kernels, against doing it row by row."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fusion.assess import boosting
+from fusion.tables import TIMES
+from fusion.upkeep import count_off_into, due, stamp_into, unsettled
+
+
+def test_a_stamp_notes_each_report_with_its_system_track() -> None:
+    times, kinds = np.zeros((5, len(TIMES)), np.int64), np.array([0, 1, 0, 2, 0])
+    valid, detected, tracked = np.array([[30, 31, 32], [20, 21, 22], [25, 26, 27]])
+    newest = stamp_into(
+        times, kinds, np.array([3, 1]), np.array([2, 0]), valid, detected, tracked, np.array([2, 0, 1]), 4, 5, 6, 7
+    )
+    assert newest == 32
+    assert kinds.tolist() == [0, 3, 0, 3, 0]
+    assert times[3].tolist() == [32, 22, 27, 4, 5, 6, 7]
+    assert times[1].tolist() == [30, 20, 25, 4, 5, 6, 7]
+    assert not times[[0, 2, 4]].any()
+
+
+def test_inconsistent_reports_count_only_in_a_row() -> None:
+    off, rows = np.zeros(3, np.int64), np.array([2, 0])
+    far, none = np.array([99.0, 1.0]), np.array([np.nan, 99.0])
+    assert count_off_into(off, rows, far, 38.0, 2).tolist() == []
+    assert off.tolist() == [0, 0, 1]
+    assert count_off_into(off, rows, far, 38.0, 2).tolist() == [0]
+    assert count_off_into(off, rows, none, 38.0, 2).tolist() == []
+    assert off.tolist() == [1, 0, 0]
+
+
+def test_the_unsettled_are_those_whose_alert_is_open() -> None:
+    assert unsettled(np.array([3, 0, 2]), np.array([True, False, False, False])).tolist() == [3, 2]
+
+
+@settings(deadline=None)  # the first example compiles
+@given(st.integers(0, 2**32 - 1))
+def test_predictions_are_due_by_age_and_void_where_a_track_boosts(seed: int) -> None:
+    rng, n = np.random.default_rng(seed), 12
+    systems = rng.permutation(n)[: rng.integers(0, n + 1)]
+    number, predicted = rng.integers(0, 9, n), rng.random(n) < 0.5
+    phase = rng.choice([0.0, 0.3, 0.6], (n, 3))
+    valid, newest, impact, coast = rng.integers(0, 6, (4, n))
+    void, ripe = due(systems, number, phase, predicted, valid, newest, impact, coast, 2, 1)
+    held = [system for system in systems if number[system]]
+    assert void.tolist() == [system for system in held if boosting(phase[system]) and predicted[system]]
+    old = [i for i in held if not boosting(phase[i]) and valid[i] - impact[i] >= 2 and newest[i] - coast[i] >= 1]
+    assert sorted(ripe.tolist()) == sorted(old)
+    keys = [(impact[system], number[system]) for system in ripe]
+    assert keys == sorted(keys)
