@@ -15,6 +15,7 @@ import numpy as np
 from bus.columns import Reports
 from bus.messages import TrackDropped, TrackFrame
 from fusion.alert import Event
+from fusion.assess import BOOSTING
 from fusion.associate import Associator
 from fusion.casebook import Casebook
 from fusion.clusters import Clusters
@@ -164,6 +165,7 @@ class Picture:
             table.coast_ns,
             int(rules.impact_every_s * _S),
             int(rules.coast_for_s * _S),
+            BOOSTING,
         )
         for system in void.tolist():
             self.book.forget_impact(system)

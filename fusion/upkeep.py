@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.assess import BOOSTING
 from physics.compile import jit
 
 Float = NDArray[np.float64]
@@ -81,14 +80,18 @@ def due(
     coast_ns: Rows,
     every_ns: int,
     coast_for_ns: int,
+    boosting: float,
 ) -> tuple[Rows, Rows]:
-    """System tracks whose prediction does not hold any more, for they boost; and those whose prediction is due, by its age."""
+    """System tracks whose prediction does not hold any more, for they boost; and those whose prediction is due, by its age.
+
+    A probability of boost from `boosting` on is taken for boost; so is no phase at all.
+    """
     void, ripe = [0 for _ in range(0)], [0 for _ in range(0)]
     for system in systems:
         if number[system] == 0:
             continue
         boost, total = phase[system, 0], phase[system].sum()
-        if boost >= BOOSTING or total <= 0.0:
+        if boost >= boosting or total <= 0.0:
             if predicted[system]:
                 void.append(system)
         elif valid_ns[system] - impact_ns[system] >= every_ns and newest_ns[system] - coast_ns[system] >= coast_for_ns:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusion.assess import boosting
+from fusion.assess import BOOSTING, boosting
 from fusion.tables import TIMES
 from fusion.upkeep import count_off_into, due, stamp_into, unsettled
 
@@ -46,7 +46,7 @@ def test_predictions_are_due_by_age_and_void_where_a_track_boosts(seed: int) -> 
     number, predicted = rng.integers(0, 9, n), rng.random(n) < 0.5
     phase = rng.choice([0.0, 0.3, 0.6], (n, 3))
     valid, newest, impact, coast = rng.integers(0, 6, (4, n))
-    void, ripe = due(systems, number, phase, predicted, valid, newest, impact, coast, 2, 1)
+    void, ripe = due(systems, number, phase, predicted, valid, newest, impact, coast, 2, 1, BOOSTING)
     held = [system for system in systems if number[system]]
     assert void.tolist() == [system for system in held if boosting(phase[system]) and predicted[system]]
     old = [i for i in held if not boosting(phase[i]) and valid[i] - impact[i] >= 2 and newest[i] - coast[i] >= 1]
