@@ -135,7 +135,7 @@ def _ellipse(range_km: float, apogee_km: float | None) -> Ellipse:
         return minimum_energy(range_km * 1e3) if apogee_km is None else over(apogee_km * 1e3, range_km * 1e3)
     except ValueError:
         raise BadInput(
-            _SOURCE, "--apogee-km, --range-km", "not a flight over the Earth", "above 0, and a range below 20000"
+            _SOURCE, "--apogee-km, --range-km", "not a flight over the Earth", "0.1 to 20000, and a range below 20000"
         ) from None
 
 

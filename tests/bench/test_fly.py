@@ -54,9 +54,9 @@ def test_without_an_apogee_the_path_is_of_minimum_energy() -> None:
         (("--type", "scud-b", "--site", "Hodo", "--range-km", "3000"), "cannot fly"),
         (("--type", "kn-99", "--site", "Hodo", "--range-km", "300"), "no missile type 'kn-99'"),
         (("--type", "kn-25", "--site", "Atlantis", "--range-km", "300"), "no launch site 'Atlantis'"),
-        (("--type", "kn-25", "--site", "Hodo", "--range-km", "-1"), "above 0"),
-        (("--type", "kn-25", "--site", "Hodo", "--range-km", "nan"), "above 0"),
-        (("--type", "kn-25", "--site", "Hodo", "--range-km", "300", "--apogee-km", "0"), "above 0"),
+        (("--type", "kn-25", "--site", "Hodo", "--range-km", "-1"), "0.1 to 20000"),
+        (("--type", "kn-25", "--site", "Hodo", "--range-km", "nan"), "0.1 to 20000"),
+        (("--type", "kn-25", "--site", "Hodo", "--range-km", "300", "--apogee-km", "0"), "0.1 to 20000"),
         (("--type", "kn-25", "--site", "Hodo", "--range-km", "300", "--czml", "/nowhere/x.czml"), "/nowhere/x.czml: cannot be"),
     ],
 )
@@ -75,6 +75,14 @@ def test_a_number_that_no_flight_has_is_refused_by_its_option(option: str, numbe
     assert result.exit_code == 2
     assert re.fullmatch(rf"triwarn: fly: {option}: expected .* \(allowed: .*\d\)\n", result.stderr)
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("option", ["--range-km", "--apogee-km"])
+def test_a_distance_too_small_for_a_flight_is_refused(option: str) -> None:
+    result = fly(*LOFTED, option, "1e-300")
+    assert result.exit_code == 2
+    assert f"triwarn: fly: {option}: " in result.stderr
+    assert "0.1 to 20000" in result.stderr
 
 
 def test_the_exported_paths_begin_at_the_site_and_end_at_the_impact(tmp_path: Path) -> None:

@@ -104,11 +104,11 @@ def test_a_site_that_cannot_be_is_refused_by_file_site_and_column(old: str, new:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        (",550,500,", ",high,500,", r"mine.csv: 2017-02-12 Pukguksong-2.apogee_km: .*got 'high' .*above 0, at most 20000"),
-        (",550,500,", ",0,500,", r"mine.csv: 2017-02-12 Pukguksong-2.apogee_km: .*above 0"),
-        (",550,500,", ",550,-500,", r"mine.csv: 2017-02-12 Pukguksong-2.range_km: .*above 0"),
-        (",550,500,", ",550,nan,", r"mine.csv: 2017-02-12 Pukguksong-2.range_km: .*above 0"),
-        (",550,500,", ",inf,500,", r"mine.csv: 2017-02-12 Pukguksong-2.apogee_km: .*at most 20000"),
+        (",550,500,", ",high,500,", r"mine.csv: 2017-02-12 Pukguksong-2.apogee_km: .*got 'high' .*0.1 to 20000"),
+        (",550,500,", ",0,500,", r"mine.csv: 2017-02-12 Pukguksong-2.apogee_km: .*0.1 to 20000"),
+        (",550,500,", ",550,-500,", r"mine.csv: 2017-02-12 Pukguksong-2.range_km: .*0.1 to 20000"),
+        (",550,500,", ",550,nan,", r"mine.csv: 2017-02-12 Pukguksong-2.range_km: .*0.1 to 20000"),
+        (",550,500,", ",inf,500,", r"mine.csv: 2017-02-12 Pukguksong-2.apogee_km: .*0.1 to 20000"),
         (",Pukguksong-2,", ",Pukguksong-9,", r"mine.csv: 2017-02-12 Pukguksong-9.type: no missile type .*pukguksong-2"),
         (",Kusong,", ",Atlantis,", r"mine.csv: 2017-02-12 Pukguksong-2.site: no launch site 'Atlantis' .*Sohae"),
         ("2017-02-12", "12.2.2017", r"mine.csv: 12.2.2017 Pukguksong-2.date_jst: .*a date like 2017-02-12"),

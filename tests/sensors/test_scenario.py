@@ -22,10 +22,10 @@ LAUNCH = '[[launch]]\ntype = "KN-25"\nsite = "sunan"\nat_s = 1.0\nrange_km = 350
         (HEAD.replace("+09:00", "") + LAUNCH, "start", "no time zone"),
         (HEAD.replace("2024", "9999") + LAUNCH, "start", "1970 to 2199"),
         (HEAD.replace("2024", "0001") + LAUNCH, "start", "1970 to 2199"),
-        (HEAD + LAUNCH.replace("350.0", "nan"), "launch[0].range_km", "above 0"),
+        (HEAD + LAUNCH.replace("350.0", "nan"), "launch[0].range_km", "0.1 to 20000"),
         (HEAD + LAUNCH.replace("KN-25", "KN-99"), "launch[0].type", "hwasong-17"),
         (HEAD + LAUNCH.replace("sunan", "Atlantis"), "launch[0].site", "Sohae"),
-        (HEAD + LAUNCH.replace("350.0", "-1"), "launch[0].range_km", "above 0"),
+        (HEAD + LAUNCH.replace("350.0", "-1"), "launch[0].range_km", "0.1 to 20000"),
         (HEAD + LAUNCH.replace("at_s", "when"), "launch[0].when", "azimuth_deg"),
         (HEAD + "duration_s = 10.0\n" + LAUNCH.replace("1.0", "11.0"), "launch[0].at_s", "after the end"),
         (HEAD + LAUNCH + "[nations.fra]\nbias = 1.0\n", "nations", "fra"),
@@ -56,7 +56,7 @@ def test_a_scenario_is_not_blamed_for_the_catalogues_nations(monkeypatch: pytest
 
 
 def test_limits_of_optional_fields_are_told_too() -> None:
-    with pytest.raises(BadInput, match=r"launch\[0\].apogee_km: .*kilometres, above 0, at most 20000"):
+    with pytest.raises(BadInput, match=r"launch\[0\].apogee_km: .*kilometres, 0.1 to 20000"):
         parse_scenario(HEAD + LAUNCH + "apogee_km = -1.0\n", "my.toml")
     with pytest.raises(BadInput, match=r"nations.kor.release_delay_s: .*seconds, 0 to 600"):
         parse_scenario(HEAD + LAUNCH + "[nations.jpn]\n[nations.kor]\nrelease_delay_s = -5.0\n", "my.toml")
