@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from physics.compile import jit
 from sensors.motion import BOOST, COAST, GLIDE, MODELS, REENTRY, STAGING, air_share, move, usual_drag
+from sensors.products import inverse3, kept, square_root, through, times_root
 
 Float = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -102,50 +103,12 @@ def predict(x: Float, cov: Float, cross: Float, mu: Float, dt_s: float) -> tuple
                     for b in range(9):
                         mixed_cov[a, b] += share[i] * (begun[i, a] - mixed[a]) * (begun[i, b] - mixed[b])
         moved, f, q = move(mixed, dt_s, j)
-        spread = _through(f, _through(f, mixed_cov).T)
+        spread = through(f, through(f, mixed_cov).T)
         out[j] = moved
         out_cov[j] = 0.5 * (spread + spread.T) + q
-        out_cross[j] = _through(f, mixed_cross)
+        out_cross[j] = through(f, mixed_cross)
         out_cross[j, :, -3:] *= math.exp(-dt_s / _OFFSET_S)
     return out, out_cov, out_cross, ahead / ahead.sum()
-
-
-@jit
-def _through(f: Float, a: Float) -> Float:
-    """A transition matrix (9, 9), of which much is zero, times a matrix (9, n)."""
-    n = a.shape[1]
-    out = np.zeros((9, n))
-    for i in range(9):
-        for k in range(9):
-            if f[i, k] != 0.0:
-                for j in range(n):
-                    out[i, j] += f[i, k] * a[k, j]
-    return out
-
-
-@jit
-def square_root(information: Float) -> Float:
-    """L (3, 3) with L L^T the information matrix (3, 3), which may be singular."""
-    values, vectors = np.linalg.eigh(information)
-    root = np.zeros((3, 3))
-    for i in range(3):
-        root[:, i] = vectors[:, i] * math.sqrt(max(values[i], 0.0))
-    return root
-
-
-@jit
-def _inverse3(s: Float) -> tuple[Float, float]:
-    """Inverse and determinant of a symmetric positive definite matrix (3, 3), by cofactors."""
-    out = np.empty((3, 3))
-    out[0, 0] = s[1, 1] * s[2, 2] - s[1, 2] * s[2, 1]
-    out[0, 1] = s[0, 2] * s[2, 1] - s[0, 1] * s[2, 2]
-    out[0, 2] = s[0, 1] * s[1, 2] - s[0, 2] * s[1, 1]
-    out[1, 1] = s[0, 0] * s[2, 2] - s[0, 2] * s[2, 0]
-    out[1, 2] = s[0, 2] * s[1, 0] - s[0, 0] * s[1, 2]
-    out[2, 2] = s[0, 0] * s[1, 1] - s[0, 1] * s[1, 0]
-    out[1, 0], out[2, 0], out[2, 1] = out[0, 1], out[0, 2], out[1, 2]
-    det = s[0, 0] * out[0, 0] + s[0, 1] * out[1, 0] + s[0, 2] * out[2, 0]
-    return out / det, det
 
 
 @jit
@@ -177,7 +140,7 @@ def innovation(x: Float, spread: Float, position: Float, root: Float) -> tuple[f
             for b in range(3):
                 for j in range(3):
                     s[a, b] += root[i, a] * spread[i, j] * root[j, b]
-    inverse, det = _inverse3(s)
+    inverse, det = inverse3(s)
     distance2 = 0.0
     for a in range(3):
         for b in range(3):
@@ -208,7 +171,7 @@ def _corrected(
             biased[a, k] = root[0, a] * bias[0, k] + root[1, a] * bias[1, k] + root[2, a] * bias[2, k]
         for i in range(9):
             shared[i, k] = cross[i, columns[k]]
-    seen = _times_root(cov, root)  # (9, 3): what each number of the state has to do with the whitened detection
+    seen = times_root(cov, root)  # (9, 3): what each number of the state has to do with the whitened detection
     spread = np.eye(3)
     for a in range(3):
         for b in range(3):
@@ -222,16 +185,16 @@ def _corrected(
         for a in range(3):
             for k in range(m):
                 seen[i, a] += shared[i, k] * biased[a, k]
-    inverse, det = _inverse3(spread)
+    inverse, det = inverse3(spread)
     gain, change = np.zeros((9, 3)), np.zeros((9, m))
     for i in range(9):
         for a in range(3):
             gain[i, a] = seen[i, 0] * inverse[0, a] + seen[i, 1] * inverse[1, a] + seen[i, 2] * inverse[2, a]
         for k in range(m):
             change[i, k] = gain[i, 0] * biased[0, k] + gain[i, 1] * biased[1, k] + gain[i, 2] * biased[2, k]
-    kept_shared, after_cross = _kept(shared, gain, root), _kept(cross, gain, root)
-    half = _kept(cov, gain, root)
-    after = half - _times_root(half, root) @ gain.T  # Joseph form: both sides are kept alike
+    kept_shared, after_cross = kept(shared, gain, root), kept(cross, gain, root)
+    half = kept(cov, gain, root)
+    after = half - times_root(half, root) @ gain.T  # Joseph form: both sides are kept alike
     for i in range(9):
         for j in range(9):
             for a in range(3):
@@ -250,31 +213,6 @@ def _corrected(
         for b in range(3):
             distance2 += d[a] * inverse[a, b] * d[b]
     return moved, 0.5 * (after + after.T), after_cross, -0.5 * (distance2 + math.log(max(det, _SMALL)))
-
-
-@jit
-def _times_root(a: Float, root: Float) -> Float:
-    """The first three columns of a matrix (n, 9) times a square root (3, 3)."""
-    n = a.shape[0]
-    out = np.empty((n, 3))
-    for i in range(n):
-        for j in range(3):
-            out[i, j] = a[i, 0] * root[0, j] + a[i, 1] * root[1, j] + a[i, 2] * root[2, j]
-    return out
-
-
-@jit
-def _kept(a: Float, gain: Float, root: Float) -> Float:
-    """(I - gain root^T H) a for a matrix (9, n), H taking the position: what a detection leaves of it."""
-    n = a.shape[1]
-    out = np.empty((9, n))
-    for j in range(n):
-        by_0 = root[0, 0] * a[0, j] + root[1, 0] * a[1, j] + root[2, 0] * a[2, j]
-        by_1 = root[0, 1] * a[0, j] + root[1, 1] * a[1, j] + root[2, 1] * a[2, j]
-        by_2 = root[0, 2] * a[0, j] + root[1, 2] * a[1, j] + root[2, 2] * a[2, j]
-        for i in range(9):
-            out[i, j] = a[i, j] - gain[i, 0] * by_0 - gain[i, 1] * by_1 - gain[i, 2] * by_2
-    return out
 
 
 @jit

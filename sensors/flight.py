@@ -113,15 +113,17 @@ def solve(missile: MissileType, lat_deg: float, lon_deg: float, apogee_m: float,
     Raises Unreachable, with the nearest that was found, where the miss stays over 0.1 percent.
     """
     aim = _Aim(missile, math.radians(lat_deg), math.radians(lon_deg), apogee_m, range_m, math.radians(azimuth_deg))
-    best = np.array([0.0, 0.0, 1.0])
+    best, nearest = np.inf, np.array([0.0, 0.0, 1.0])
     for guess in aim.guesses():
         found = least_squares(
             aim.miss, guess, jac=aim.slopes, bounds=_BOUNDS, x_scale=[0.05, 0.05, 0.05], xtol=1e-10, max_nfev=60
         )
-        best = min((best, guess, found.x), key=aim.worst)
-        if aim.worst(best) < _REACHED:
-            return Steering(*(float(value) for value in best))
-    flight = aim.flown(best)
+        worst = float(np.abs(found.fun).max())
+        if worst < best:
+            best, nearest = worst, found.x
+        if best < _REACHED:
+            return Steering(*(float(value) for value in nearest))
+    flight = aim.flown(nearest)
     raise Unreachable(
         f"{missile.title} cannot fly apogee {apogee_m / 1e3:.1f} km and range {range_m / 1e3:.1f} km from here; "
         f"the nearest found is {flight.apogee_m / 1e3:.1f} km and {flight.range_m / 1e3:.1f} km"
@@ -154,9 +156,6 @@ class _Aim:
         return np.array(
             [(flight.apogee_m - self.apogee_m) / self.apogee_m, (along - self.range_m) / self.range_m, across / self.range_m]
         )
-
-    def worst(self, x: Float) -> float:
-        return float(np.abs(self.miss(x)).max())
 
     def slopes(self, x: Float) -> Float:
         """Gradient (3, 3) of the misses, a column a coordinate of the steering."""

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sensors.filter import columns_of, combined, gate_all, innovation, predict, spread_of, square_root, update
+from sensors.filter import columns_of, combined, gate_all, innovation, predict, spread_of, update
 from sensors.motion import BOOST, COAST, MODELS, REENTRY
+from sensors.products import square_root
 from tests.oracles_sensors import across, schmidt_update
 
 Float = NDArray[np.float64]
