@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from physics.compile import jit
 from physics.constants import EARTH_OMEGA_RAD_S
-from physics.motion import ballistic_acceleration, ballistic_gradient
-from physics.propagate import propagate_cov_one
+from physics.motion import ballistic_acceleration
+from physics.propagate import propagate_cov_one, short_transition
 
 Float = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ def align_one(state: Float, cov: Float, dt_s: float, sigma_m_s2: float) -> tuple
     if dt_s == 0.0:
         return state.copy(), cov.copy()
     if abs(dt_s) <= SHORT_S:
-        x, p = _short_flight(state, cov, dt_s)
+        x, p = short_flight(state, cov, dt_s)
     else:
         x, p = propagate_cov_one(state, cov, dt_s, 0.0)
     along = sigma_m_s2 * dt_s * dt_s * 0.5
@@ -60,29 +60,18 @@ def align_one(state: Float, cov: Float, dt_s: float, sigma_m_s2: float) -> tuple
 
 
 @jit
-def _short_flight(state: Float, cov: Float, t: float) -> tuple[Float, Float]:
-    """State and covariance after a short flight: by the Taylor series to the third order in t, within a millimetre over SHORT_S.
-
-    Its transition is that series' own, to the second order: the gravity gradient and the Coriolis term.
+def short_flight(state: Float, cov: Float, t: float) -> tuple[Float, Float]:
+    """State and covariance after a short flight of t s, not 0: by the Taylor series to the third order, within a millimetre over
+    SHORT_S. Its transition is of the second order.
     """
-    a, g = ballistic_acceleration(state), ballistic_gradient(state)
-    h = 0.5 * t * t
+    a, phi, h = ballistic_acceleration(state), short_transition(state, t), 0.5 * t * t
     turn = 2.0 * EARTH_OMEGA_RAD_S
-    x, phi = np.empty(6), np.zeros((6, 6))
+    x = np.empty(6)
     for i in range(3):
-        jerk = g[i, 0] * state[3] + g[i, 1] * state[4] + g[i, 2] * state[5]
+        jerk = (phi[3 + i, 0] * state[3] + phi[3 + i, 1] * state[4] + phi[3 + i, 2] * state[5]) / t
         jerk += turn * a[1] if i == 0 else -turn * a[0] if i == 1 else 0.0
         x[i] = state[i] + t * state[3 + i] + h * a[i] + h * t / 3.0 * jerk
         x[3 + i] = state[3 + i] + t * a[i] + h * jerk
-        for j in range(3):
-            phi[i, j] = phi[3 + i, 3 + j] = g[i, j] * h
-            phi[3 + i, j] = g[i, j] * t
-        phi[i, i] += 1.0
-        phi[3 + i, 3 + i] += 1.0
-        phi[i, 3 + i] = t
-    phi[0, 4], phi[1, 3] = turn * h, -turn * h
-    phi[3, 4] += turn * t
-    phi[4, 3] -= turn * t
     half, p = np.zeros((6, 6)), np.empty((6, 6))
     for i in range(6):
         for k in range(6):
