@@ -6,8 +6,6 @@ Members are held as one row number a nation (column order: `bus.release.NATIONS`
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import reduce
-from operator import or_
 from typing import Final
 
 from bus.release import NATIONS, Nation
@@ -16,11 +14,6 @@ RADAR: Final = 1
 INFRARED: Final = 2
 COLUMN_OF: Final[dict[str, int]] = {nation: column for column, nation in enumerate(NATIONS)}
 _NAMES: Final = {0: "no sensor", RADAR: "radar", INFRARED: "infrared", RADAR | INFRARED: "radar and infrared"}
-
-
-def union(bits: Iterable[int]) -> int:
-    """All bits that any member has."""
-    return reduce(or_, bits, 0)
 
 
 def phenomenologies(bits: int) -> int:

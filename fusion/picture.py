@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bus.columns import Reports
 from bus.messages import TrackDropped, TrackFrame
@@ -22,8 +23,8 @@ from fusion.clusters import Clusters
 from fusion.estimate import estimate_into
 from fusion.lineage import COLUMN_OF
 from fusion.settings import FusionSettings
-from fusion.tables import NONE, Rows
-from fusion.upkeep import count_off_into, due, stamp_into, unsettled
+from fusion.tables import NONE, Float, Rows
+from fusion.upkeep import due, tend_into
 
 _S: Final = 1_000_000_000
 _IMPACTS_A_MESSAGE: Final = 3  # each takes some 0.3 ms; the rest follow with the next messages or the tick
@@ -62,15 +63,34 @@ class Picture:
         if fresh:
             rows = np.array(moved.tolist() + fresh, np.int64)
             systems = np.array(systems.tolist() + joined, np.int64)
-        newest_ns = self._stamp(systems, rows, frame, received_ns)
+        off, rules, table = self._estimate(systems, column=column), self._settings, self.clusters.systems
+        newest_ns, odd, doubtful, void, ripe = tend_into(
+            table.times,
+            table.kinds,
+            held.off,
+            systems,
+            rows,
+            off,
+            held.valid_ns,
+            held.detected_ns,
+            held.tracked_ns,
+            held.phenomenology,
+            frame.released_ns,
+            frame.due_ns,
+            frame.sent_ns,
+            received_ns,
+            rules.association.split_chi2,
+            rules.association.split_after,
+            table.settled,
+            *self._due_by(),
+        )
         self._newest_ns = max(self._newest_ns, newest_ns)
-        off, rules, table = self._estimate(systems, column=column), self._settings.association, self.clusters.systems
-        for i in count_off_into(held.off, rows, off, rules.split_chi2, rules.split_after).tolist():
+        for i in odd.tolist():
             self._split(int(systems[i]), int(rows[i]), now_ns)
-        for system in unsettled(systems, table.settled).tolist():
+        for system in doubtful.tolist():
             self.book.judge(system, now_ns)
         self._look(now_ns, _WAITING_A_MESSAGE)
-        self._predict(systems, _IMPACTS_A_MESSAGE)
+        self._predict(void, ripe, _IMPACTS_A_MESSAGE)
         return refused
 
     def _house(self, row: int, home: int | None) -> int:
@@ -81,23 +101,6 @@ class Picture:
         else:
             self.clusters.join(row, home)
         return home
-
-    def _stamp(self, systems: Rows, rows: Rows, frame: TrackFrame, received_ns: int) -> int:
-        table, held = self.clusters.systems, self.clusters.reports
-        return stamp_into(
-            table.times,
-            table.kinds,
-            systems,
-            rows,
-            held.valid_ns,
-            held.detected_ns,
-            held.tracked_ns,
-            held.phenomenology,
-            frame.released_ns,
-            frame.due_ns,
-            frame.sent_ns,
-            received_ns,
-        )
 
     def take_drop(self, message: TrackDropped, now_ns: int) -> None:
         """End national tracks; what becomes of a system track left without any depends on the reason."""
@@ -115,7 +118,7 @@ class Picture:
             if table.number[system] and table.due_ns[system] <= now_ns:
                 self._age(system, now_ns)
         self._look(now_ns, _WAITING_A_TICK)
-        self._predict(np.flatnonzero(table.number), _IMPACTS_A_TICK)
+        self._predict(*due(np.flatnonzero(table.number), *self._due_by()), _IMPACTS_A_TICK)
 
     def _estimate(
         self, systems: list[int] | Rows, at_ns: int = 0, column: int = NONE
@@ -151,27 +154,22 @@ class Picture:
         self.touched.update(dict.fromkeys(chosen.tolist()))
         return off
 
-    def _predict(self, systems: Rows, most: int) -> None:
-        """Impact predictions that are due, the longest overdue first; a system track that boosts again loses its."""
+    def _due_by(self) -> tuple[Rows, Float, NDArray[np.bool_], Rows, Rows, Rows, Rows, int, int, float]:
+        """What `fusion.upkeep.due` goes by."""
         table, rules = self.clusters.systems, self._settings.assessment
-        void, ripe = due(
-            systems,
-            table.number,
-            table.phase,
-            table.predicted,
-            table.valid_ns,
-            table.newest_ns,
-            table.impact_ns,
-            table.coast_ns,
-            int(rules.impact_every_s * _S),
-            int(rules.coast_for_s * _S),
-            BOOSTING,
-        )
+        tables = (table.number, table.phase, table.predicted, table.valid_ns, table.newest_ns, table.impact_ns, table.coast_ns)
+        return (*tables, int(rules.impact_every_s * _S), int(rules.coast_for_s * _S), BOOSTING)
+
+    def _predict(self, void: Rows, ripe: Rows, most: int) -> None:
+        """Forget and make impact predictions, of those that have not ended meanwhile; the longest overdue come first."""
+        number = self.clusters.systems.number
         for system in void.tolist():
-            self.book.forget_impact(system)
+            if number[system]:
+                self.book.forget_impact(system)
         for system in ripe[:most].tolist():
-            self.book.predict(system)
-            self._expect_landing(system)
+            if number[system]:
+                self.book.predict(system)
+                self._expect_landing(system)
 
     def _expect_landing(self, system: int) -> None:
         landing_ns, table = self.book.landing_ns(system), self.clusters.systems

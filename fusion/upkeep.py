@@ -100,3 +100,58 @@ def due(
     order = np.argsort(number[chosen])
     chosen = chosen[order]
     return np.array(void, np.int64), chosen[np.argsort(impact_ns[chosen], kind="mergesort")]
+
+
+@jit
+def tend_into(
+    times: Rows,
+    kinds: Rows,
+    off: Rows,
+    systems: Rows,
+    rows: Rows,
+    d2: Float,
+    held_valid_ns: Rows,
+    detected_ns: Rows,
+    tracked_ns: Rows,
+    phenomenology: Rows,
+    released_ns: int,
+    due_ns: int,
+    sent_ns: int,
+    received_ns: int,
+    split_chi2: float,
+    split_after: int,
+    settled: Flags,
+    number: Rows,
+    phase: Float,
+    predicted: Flags,
+    valid_ns: Rows,
+    newest_ns: Rows,
+    impact_ns: Rows,
+    coast_ns: Rows,
+    every_ns: int,
+    coast_for_ns: int,
+    boosting: float,
+) -> tuple[int, Rows, Rows, Rows, Rows]:
+    """All of it for one frame, in one call: an idle worker finds every kernel cold.
+
+    The newest valid time, members to split off (indices), alerts to judge, predictions to forget and to make.
+    """
+    newest = stamp_into(
+        times,
+        kinds,
+        systems,
+        rows,
+        held_valid_ns,
+        detected_ns,
+        tracked_ns,
+        phenomenology,
+        released_ns,
+        due_ns,
+        sent_ns,
+        received_ns,
+    )
+    too_long = count_off_into(off, rows, d2, split_chi2, split_after)
+    void, ripe = due(
+        systems, number, phase, predicted, valid_ns, newest_ns, impact_ns, coast_ns, every_ns, coast_for_ns, boosting
+    )
+    return newest, too_long, unsettled(systems, settled), void, ripe
