@@ -68,3 +68,12 @@ def test_a_frame_taken_at_once_leaves_what_one_row_after_the_other_leaves(frames
         np.testing.assert_array_equal(quick.reports.valid_ns, slow.reports.valid_ns)
         np.testing.assert_array_equal(quick.reports.state, slow.reports.state)
         np.testing.assert_array_equal(quick.reports.track, slow.reports.track)
+
+
+def test_a_track_that_stands_twice_in_a_frame_is_held_once_with_its_newer_report() -> None:
+    clusters = Clusters(Timing())
+    clusters.take(0, numbered([(1, -9), (2, -9)]), NOW_NS)
+    moved, fresh, refused = clusters.take(0, numbered([(1, -2), (2, -3), (1, -4)]), NOW_NS)
+    assert (len(moved), fresh, refused) == (2, [], {})
+    held = clusters.reports
+    assert {int(held.track[row]): (int(held.valid_ns[row]) - NOW_NS) // 10**9 for row in moved} == {1: -2, 2: -3}
