@@ -39,6 +39,7 @@ NONE_COST: Final = {RADAR: 16.0, INFRARED: 9.0}
 UNANNOUNCED: Final = 3.0  # the less, of a track that radars alone have seen
 DARK: Final = {RADAR: 0.0, INFRARED: math.log(1e-3)}  # log-likelihood that what does not burn is detected
 STRUNG_M_S: Final = 1000.0  # how wrong a velocity from lines of sight of several missiles is, each axis
+SWAPPED_M_S: Final = 300.0  # how wrong a velocity is that came of taking one missile for another, each axis
 DOUBT: Final = 0.05  # probability that a detection given to another track was this one's, from which on it matters
 RADAR_HITS: Final = 4  # hits that confirm a track seen by radar
 INFRARED_HITS: Final = 2  # and by infrared alone, where clutter is rare: two sights of one rising plume
@@ -97,6 +98,15 @@ class Track:
         else:
             self.cov[:, 3:6, 3:6] += (1.0 - self.sights) * STRUNG_M_S**2 * np.eye(3)
 
+    def doubt_choice(self, phenomenology: int, belief: float) -> None:
+        """After a radar's detection that may as well have been a neighbour's: the next ones will be the neighbour's too, and what
+        the jump between the two made of the velocity is no one's. Doubt after doubt does not add up.
+        """
+        if phenomenology == RADAR and belief < 1.0 - DOUBT:
+            known = np.trace(self.cov[:, 3:6, 3:6], axis1=1, axis2=2) / 3.0
+            missing = np.maximum((1.0 - belief) * SWAPPED_M_S**2 - known, 0.0)
+            self.cov[:, 3:6, 3:6] += missing[:, None, None] * np.eye(3)
+
     def take(self, scan: Scan, k: int) -> None:
         """Note that detection `k` of a scan was this track's."""
         self.seen_ns = scan.at_ns
@@ -108,9 +118,13 @@ class Track:
         self.latest.append(_SEVERAL if scan.merged[k] else int(scan.origin[k]))
 
     def follows(self) -> int:
-        """For the scorer: the launch that most of the latest detections came from; -1 for none, also where they were merged."""
+        """For the scorer: the launch that its latest detections came from; -1 where they were merged or disagree.
+
+        With radar all of them: two radars that see two missiles by turns leave the track where it was. In infrared most of them.
+        """
         index, count = Counter(self.latest).most_common(1)[0]
-        return index if index >= 0 and count * 2 > len(self.latest) else -1
+        agree = count == len(self.latest) if self.phenomenology & RADAR else count * 2 > len(self.latest)
+        return index if index >= 0 and agree else -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +213,7 @@ class NationalTracker:
                     DARK[scan.phenomenology],
                 )
             if k >= 0:
+                track.doubt_choice(scan.phenomenology, belief[k])
                 track.hits += 1
                 track.take(scan, k)
             else:
@@ -285,7 +300,7 @@ def _begin(scan: Scan, k: int, slot: int, slots: int) -> Track:
     else:
         cov[:3, :3] = np.linalg.inv(scan.information[k])
         x[3:6] = 400.0 * up
-        cov[3:6, 3:6] = min(800.0 + 0.02 * max(altitude_m(position), 0.0), 3000.0) ** 2 * np.eye(3)  # the higher, the faster
+        cov[3:6, 3:6] = min(600.0 + 0.007 * max(altitude_m(position), 0.0), 3000.0) ** 2 * np.eye(3)  # the higher, the faster
         cov[6:, 6:] = 50.0**2 * np.eye(3)
     cov[:3, :3] += scan.bias[k] @ scan.bias[k].T
     cross = np.zeros((9, 3 * slots + 3))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from physics.frames import geodetic_to_ecef
 from sensors.detect import Scan
 from sensors.filter import combined
 from sensors.instruments import INFRARED, RADAR
-from sensors.tracker import RADAR_HITS, TENTATIVE_MISSES, NationalTracker
+from sensors.tracker import DOUBT, RADAR_HITS, SWAPPED_M_S, TENTATIVE_MISSES, NationalTracker
 
 Float = NDArray[np.float64]
 
@@ -117,6 +118,32 @@ def test_lines_of_sight_that_may_be_of_several_missiles_give_the_first_radar_hit
         _, cov = combined(track.x, track.cov, track.mu)
         sigmas.append(math.sqrt(np.trace(cov[3:, 3:])))
     assert sigmas[1] > sigmas[0] + 300.0
+
+
+def test_a_doubtful_choice_leaves_the_velocity_no_surer_than_the_doubt() -> None:
+    """A track that went over to its neighbour was turned by 1.5 km/s, and sure of it to 0.2."""
+    tracker = pair(1500.0, 20)
+    first, _ = tracker.live()
+    known = np.trace(first.cov[0, 3:6, 3:6]) / 3.0
+    first.doubt_choice(RADAR, 1.0 - 0.5 * DOUBT)  # hardly a doubt
+    first.doubt_choice(INFRARED, 0.3)  # has a doubt of its own
+    assert np.trace(first.cov[0, 3:6, 3:6]) / 3.0 == known
+    for _ in range(3):
+        first.doubt_choice(RADAR, 0.4)
+    assert np.trace(first.cov[0, 3:6, 3:6]) / 3.0 == pytest.approx(0.6 * SWAPPED_M_S**2)
+
+
+def test_a_track_that_two_radars_feed_from_two_missiles_follows_neither() -> None:
+    tracker = pair(3000.0, 12)
+    track, _ = tracker.live()
+    track.latest.extend([7, 7, 7])
+    assert track.follows() == 7
+    track.latest.extend([7, 8])
+    assert track.follows() == -1
+    track.phenomenology = INFRARED
+    assert track.follows() == 7
+    track.latest.extend([9, 7])
+    assert track.follows() == -1
 
 
 def test_each_doubtful_line_of_sight_adds_to_the_doubt() -> None:
