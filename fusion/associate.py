@@ -78,12 +78,16 @@ class Associator:
         sure = self.settings.association.sure
         return {fresh[row]: int(lacking[other]) for row, other, regret in matches if regret >= sure}
 
+    def due(self, at_ns: int) -> bool:
+        """Whether it is time for another look, by the newest report's time."""
+        return at_ns - self.looked_ns >= self.settings.association.look_every_s * 1e9
+
     def look(self, clusters: Clusters, at_ns: int, most_waiting: int) -> list[tuple[int, int]]:
         """Pairs of system tracks (rows) now held to be one object, each track in one pair at most.
 
         With more than `most_waiting` tracks that lack a nation there is no look: its cost grows faster than their number.
         """
-        if at_ns - self.looked_ns < self.settings.association.look_every_s * 1e9:
+        if not self.due(at_ns):
             return []
         systems = clusters.systems
         waiting = (systems.mask != 0) & (systems.mask != (1 << len(NATIONS)) - 1)

@@ -16,7 +16,7 @@ import numpy as np
 from bus.columns import Reports
 from bus.release import NATIONS
 from fusion.settings import Timing
-from fusion.tables import NONE, ReportTable, Rows, SystemTable, hold_into
+from fusion.tables import NONE, Float, ReportTable, Rows, SystemTable, hold_into, shift_into
 from fusion.upkeep import next_of_each
 
 MAX_NUMBER: Final = 2**32 - 1
@@ -33,6 +33,7 @@ class Clusters:
         self._session: dict[int, int] = {}
         self._past: dict[int, dict[int, None]] = {}
         self._next = 1
+        self._offsets = np.zeros((len(NATIONS), 4))
 
     def __len__(self) -> int:
         return len(self.systems)
@@ -121,9 +122,22 @@ class Clusters:
             block.tracked_age_ms,
             block.track,
         )
+        held.shift[rows] = 0.0
+        if self._offsets[column].any():
+            shift_into(held.state, held.shift, rows, self._offsets[column])
         for row in fresh:
             held.nation[row], held.mask[row] = column, 1 << column
             held.system[row], held.off[row], held.dropped[row] = NONE, 0, False
+
+    def rows_of(self, column: int) -> Rows:
+        """Rows of all reports held of a nation, by when it began to report them."""
+        return np.array(list(self._row_of[column].values()), np.int64)
+
+    def correct(self, offsets: Float) -> None:
+        """Take these offsets (3, 4), m and s by nation, off what is held and what will be."""
+        for column in np.flatnonzero((offsets != self._offsets).any(axis=1)).tolist():
+            shift_into(self.reports.state, self.reports.shift, self.rows_of(column), offsets[column])
+        self._offsets = offsets.copy()
 
     def found(self, row: int) -> int:
         """A new system track with this report as its only member."""

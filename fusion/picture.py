@@ -22,6 +22,7 @@ from fusion.casebook import Casebook
 from fusion.clusters import Clusters
 from fusion.estimate import estimate_into
 from fusion.lineage import COLUMN_OF
+from fusion.registration import Registration
 from fusion.settings import FusionSettings
 from fusion.tables import NONE, Float, Rows
 from fusion.upkeep import due, tend_into
@@ -42,6 +43,7 @@ class Picture:
         self.book = Casebook(settings, self.clusters)
         self._associator = Associator(settings)
         self._sigmas, self._bias = self._associator.sigmas_m_s2, self._associator.bias_var
+        self.registration = Registration(settings, self._associator.miss, self._sigmas, self._bias)
         shared = settings.combination
         self._correlations = np.array([shared.boost, shared.coast, shared.reentry])
         self._newest_ns = 0
@@ -177,6 +179,12 @@ class Picture:
             table.due_ns[system] = min(int(table.due_ns[system]), landing_ns)
 
     def _look(self, now_ns: int, most_waiting: int) -> None:
+        if not self._associator.due(self._newest_ns):
+            return
+        if self.registration.review(self.clusters, self._newest_ns):
+            self.clusters.correct(self.registration.offsets)
+            table = self.clusters.systems
+            self._estimate(np.flatnonzero((table.number != 0) & (table.mask != 0)))
         for one, other in self._associator.look(self.clusters, self._newest_ns, most_waiting):
             self._merge(*self.book.elder(one, other), now_ns)
 

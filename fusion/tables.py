@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physics.compile import jit
+from physics.motion import ballistic_acceleration
 
 Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -51,7 +52,9 @@ class Table:
 
 
 class ReportTable(Table):
-    """The newest report of each national track. `system` is the row of the system track that it is a member of."""
+    """The newest report of each national track. `system` is the row of the system track that it is a member of; `shift` is what
+    was taken off its state because its feed is displaced.
+    """
 
     FIELDS = {  # noqa: RUF012 (a table, never changed)
         "track": (np.uint32, ()),
@@ -59,6 +62,7 @@ class ReportTable(Table):
         "mask": (np.int64, ()),
         "valid_ns": (np.int64, ()),
         "state": (np.float64, (6,)),
+        "shift": (np.float64, (6,)),
         "cov": (np.float64, (6, 6)),
         "phase": (np.float64, (3,)),
         "quality": (np.int64, ()),
@@ -75,6 +79,7 @@ class ReportTable(Table):
     mask: Rows
     valid_ns: Rows
     state: Float
+    shift: Float
     cov: Float
     phase: Float
     quality: Rows
@@ -183,3 +188,20 @@ def hold_into(
         detected_ns[row] = max(new_valid_ns[i] - np.int64(new_detected_age_ms[i]) * _NS_A_MS, 0)
         tracked_ns[row] = max(new_valid_ns[i] - np.int64(new_tracked_age_ms[i]) * _NS_A_MS, 0)
         track[row] = new_track[i]
+
+
+@jit
+def shift_into(state: Float, shift: Float, rows: Rows, offset: Float) -> None:
+    """Take an offset (4,), m and s, off the reports in `rows` in place of what was taken off them before.
+
+    A clock that is slow by t has the object where it will be t seconds later: it is ahead by its velocity, and that by its fall.
+    """
+    for row in rows:
+        for i in range(6):
+            state[row, i] += shift[row, i]
+        pull = ballistic_acceleration(state[row])
+        for i in range(3):
+            shift[row, i] = offset[i] + offset[3] * state[row, 3 + i]
+            shift[row, 3 + i] = offset[3] * pull[i]
+        for i in range(6):
+            state[row, i] -= shift[row, i]

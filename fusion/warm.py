@@ -20,8 +20,8 @@ _S: Final = 1_000_000_000
 
 
 def warm_up() -> None:
-    """Push boosting and coasting tracks of three nations through an engine, lose them, and let them age."""
-    engine = FusionEngine()
+    """Push boosting and coasting tracks of three nations through an engine, lose them, let them age; and a displaced feed's."""
+    engine, apart = FusionEngine(), FusionEngine()
     for second in (0, 1, 2, 3, 9):
         for nation in NATIONS:
             now_ns = _START_NS + second * _S
@@ -33,6 +33,11 @@ def warm_up() -> None:
     for second in (30, 31):  # rows left out of a frame make copies of the others, which the kernels take as another type
         now_ns = _START_NS + second * _S
         _drawn(engine.step([Inbound(_frame("jpn", now_ns, boost=False, unsound=True), EVERYONE)], now_ns))
+    for second in range(3):  # a feed that is displaced
+        for nation in NATIONS[:2]:
+            now_ns = _START_NS + (60 + second) * _S
+            off_m = 8e3 if nation == NATIONS[0] else 0.0
+            _drawn(apart.step([Inbound(_frame(nation, now_ns, boost=False, n=4, off_m=off_m), EVERYONE)], now_ns))
     for second in (40, 50, 300):
         _drawn(engine.step((), _START_NS + second * _S))
 
@@ -42,13 +47,13 @@ def _drawn(outputs: Outputs) -> None:
     assert isinstance(outputs.pictures, list)
 
 
-def _frame(nation: Nation, now_ns: int, *, boost: bool, unsound: bool = False) -> TrackFrame:
+def _frame(nation: Nation, now_ns: int, *, boost: bool, unsound: bool = False, n: int = 2, off_m: float = 0.0) -> TrackFrame:
     up = _SITE_ECEF_M / np.linalg.norm(_SITE_ECEF_M)
     age_s = (now_ns - _START_NS) / _S
-    n = 2
     valid_ns = now_ns - NATIONS.index(nation) * 100_000_000
     state = np.hstack([_SITE_ECEF_M + up * (60e3 + 1500.0 * age_s), 1500.0 * up])
     states = state + np.arange(n)[:, None] * np.array([5e4, 0.0, 0.0, 0.0, 0.0, 0.0])
+    states[:, 0] += off_m
     if unsound:
         states[-1] = np.nan
     cov = np.diag([1e5, 1e5, 1e5, 100.0, 100.0, 100.0])

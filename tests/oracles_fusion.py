@@ -88,3 +88,25 @@ def assignments(costs: dict[tuple[int, int], float], rows: int, miss: float) -> 
             pairs = frozenset((row, column) for row, column in enumerate(way) if column is not None)
             ways.append((sum(costs[pair] for pair in pairs) + miss * (rows - len(pairs)), pairs))
     return sorted(ways, key=lambda way: (way[0], sorted(way[1])))
+
+
+def pattern(
+    states_a: Float, covs_a: Float, states_b: Float, covs_b: Float, prior_var_m2: float, bias_var: Float, miss: float
+) -> tuple[float, Float, frozenset[tuple[int, int]]]:
+    """Of every way to pair two feeds, each with the offset that least squares gives: the cheapest, its offset and its pairs."""
+    bias, to = np.diag(np.repeat(bias_var, 3)), np.vstack([np.eye(3), np.zeros((3, 3))])
+    best: tuple[float, Float, frozenset[tuple[int, int]]] | None = None
+    every = {(i, j): 0.0 for i in range(len(states_a)) for j in range(len(states_b))}
+    for _, pairs in assignments(every, len(states_a), 0.0):
+        weight, value = np.eye(3) / prior_var_m2, np.zeros(3)
+        for i, j in pairs:
+            info = np.linalg.inv(covs_a[i] + covs_b[j] + bias)
+            weight, value = weight + to.T @ info @ to, value + to.T @ info @ (states_a[i] - states_b[j])
+        offset = np.linalg.solve(weight, value)
+        cost = float(offset @ offset) / prior_var_m2 + miss * (len(states_a) - len(pairs))
+        for i, j in pairs:
+            cost += sum(distance(states_a[i] - to @ offset, covs_a[i], states_b[j], covs_b[j], bias_var))
+        if best is None or cost < best[0]:
+            best = cost, np.asarray(offset, np.float64), pairs
+    assert best is not None
+    return best

@@ -1,0 +1,218 @@
+"""Registration: by how much a feed's reports are displaced against the others', in position and in time, and what is taken off.
+
+Objects that two feeds see tell the relative offset of the two: least squares over the differences of their latest reports,
+position and time together. Where offsets are so large that no pair would be held one object, pairs and offset are sought
+together (`fusion.pattern`).
+
+Rules:
+- Within what they claim, feeds are taken as they are. An offset counts where the mean difference is beyond the reports' own
+  covariance, their errors taken to be wholly the same; it stops counting where it is well within.
+- Differences do not tell whose the offset is. A feed's prior is in proportion to its own errors: the less sure one is moved more.
+- It is a function of the latest reports, smoothed over time. It keeps no sum over looks: errors persist from look to look. What
+  feeds no longer tell, for want of objects in common, fades.
+- What comes of it is taken off a nation's reports as they are held (`Clusters.correct`), before anything compares them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bus.release import NATIONS
+from fusion.align import acceleration_sigma, align_one
+from fusion.clusters import Clusters
+from fusion.pattern import find_pattern
+from fusion.settings import FusionSettings
+from fusion.tables import NONE
+from physics.compile import jit
+from physics.motion import ballistic_acceleration
+
+Float = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+PAIRS: Final = tuple(itertools.combinations(range(len(NATIONS)), 2))
+WIDTH: Final = 4  # of an offset: three axes ECEF, m, and time, s
+_MOST: Final = 48  # objects a look goes by: more tell no more of what is common to all
+_TOGETHER_NS: Final = 5_000_000_000  # reports further apart in time tell more of flight than of offsets
+
+
+class Offset(NamedTuple):
+    """One feed against another: what is taken off between them, m (3,) and s, and one sigma of its length and of the time."""
+
+    position_m: Float
+    time_s: float
+    sigma_m: float
+    sigma_s: float
+
+
+class _Told(NamedTuple):
+    """Of two feeds' offset: its information (4, 4), that times the offset (4,), and the squared distance of the mean difference
+    of positions from none, had all objects the same error.
+    """
+
+    information: Float
+    weighed: Float
+    chi2: float
+
+
+class Registration:
+    """The offsets of the nations' feeds. `offsets` (3, 4) are what their reports are off by: m on three axes ECEF, and s."""
+
+    def __init__(self, settings: FusionSettings, miss: float, sigmas_m_s2: Float, bias_var: Float) -> None:
+        self._settings, self._miss, self._sigmas, self._bias = settings, miss, sigmas_m_s2, bias_var
+        self.offsets = np.zeros((len(NATIONS), WIDTH))
+        self._cov = np.zeros((len(NATIONS) * WIDTH, len(NATIONS) * WIDTH))
+        self._counts: dict[tuple[int, int], _Told] = {}
+        self._at_ns = 0
+
+    def between(self, one: int, other: int) -> Offset | None:
+        """What is taken off between two nations, by their columns; None where nothing is."""
+        if not self._counts:
+            return None
+        at, to = one * WIDTH, other * WIDTH
+        shift = self.offsets[one] - self.offsets[other]
+        both = np.hstack([np.arange(at, at + WIDTH), np.arange(to, to + WIDTH)])
+        less = np.hstack([np.eye(WIDTH), -np.eye(WIDTH)])
+        cov = less @ self._cov[np.ix_(both, both)] @ less.T
+        return Offset(shift[:3], float(shift[3]), math.sqrt(np.trace(cov[:3, :3])), math.sqrt(cov[3, 3]))
+
+    def review(self, clusters: Clusters, at_ns: int) -> bool:
+        """Look at what the feeds say of the same objects; whether `offsets` changed."""
+        rules = self._settings.registration
+        for pair in PAIRS:
+            found = self._measure(clusters, *pair)
+            enough = rules.counts_chi2 * (rules.still_share if pair in self._counts else 1.0)
+            if found is not None and found.chi2 > enough:
+                self._counts[pair] = found
+            else:
+                self._counts.pop(pair, None)
+        before = self.offsets
+        wanted = self._solve(clusters) if self._counts else np.zeros_like(before)
+        passed_s = max(at_ns - self._at_ns, 0) / 1e9
+        share = 1.0 if not before.any() else 1.0 - math.exp(-passed_s / rules.smooth_s)
+        self.offsets = np.array(before + share * (wanted - before), np.float64)
+        if not self._counts and np.abs(self.offsets[:, :3]).max() < rules.least_m:
+            self.offsets = np.zeros_like(self.offsets)
+        self._at_ns = at_ns
+        return bool((self.offsets != before).any())
+
+    def _measure(self, clusters: Clusters, one: int, other: int) -> _Told | None:
+        """What two feeds say of the offset of the first against the second; None where they see too few objects in common."""
+        rows = self._joined(clusters, one, other)
+        if len(rows) < self._settings.registration.least_objects:
+            rows = np.vstack([rows, self._matched(clusters, one, other)])
+        if len(rows) < self._settings.registration.least_objects:
+            return None
+        held = clusters.reports
+        apart, spread, velocity, pull = differences(
+            rows[:, 0], rows[:, 1], held.valid_ns, held.state, held.shift, held.cov, held.phase, self._sigmas
+        )
+        mean, common = apart[:, :3].mean(axis=0), spread[:, :3, :3].mean(axis=0)
+        chi2 = float(mean @ np.linalg.solve(common, mean))
+        moves = np.zeros((len(rows), 6, WIDTH))
+        moves[:, :3, :3], moves[:, :3, 3], moves[:, 3:, 3] = np.eye(3), velocity, pull
+        weighed = np.linalg.solve(spread, moves)
+        return _Told(np.einsum("kia,kib->ab", moves, weighed), np.einsum("kia,ki->a", weighed, apart), chi2)
+
+    def _solve(self, clusters: Clusters) -> Float:
+        """The likeliest offsets (3, 4) by what pairs of feeds say, and how unsure they are."""
+        rules, n = self._settings.registration, len(NATIONS)
+        information, sum_ = np.zeros((n * WIDTH, n * WIDTH)), np.zeros(n * WIDTH)
+        for column in range(n):
+            at = column * WIDTH
+            information[at : at + 3, at : at + 3] = np.eye(3) / self._prior_var(clusters, column)
+            information[at + 3, at + 3] = 1.0 / rules.clock_s**2
+        for (one, other), (weight, value, _) in self._counts.items():
+            a, b = slice(one * WIDTH, (one + 1) * WIDTH), slice(other * WIDTH, (other + 1) * WIDTH)
+            information[a, a] += weight
+            information[b, b] += weight
+            information[a, b] -= weight
+            information[b, a] -= weight
+            sum_[a] += value
+            sum_[b] -= value
+        self._cov = np.asarray(np.linalg.inv(information), np.float64)
+        return np.array((self._cov @ sum_).reshape(n, WIDTH), np.float64)
+
+    def _prior_var(self, clusters: Clusters, column: int) -> float:
+        """Variance of a feed's offset on each axis, m2: by its own errors."""
+        held = clusters.reports
+        rows = clusters.rows_of(column)
+        if not len(rows):
+            return self._settings.association.bias_m**2
+        own = np.trace(held.cov[rows, :3, :3], axis1=1, axis2=2) / 3.0
+        return float(self._settings.registration.sigmas**2 * max(np.median(own), 1.0))
+
+    def _joined(self, clusters: Clusters, one: int, other: int) -> Rows:
+        """Rows of reports (k, 2) of the two nations that are members of one system track: of many, a selection of all."""
+        table, valid_ns = clusters.systems, clusters.reports.valid_ns
+        both = (1 << one) | (1 << other)
+        systems = np.flatnonzero((table.number != 0) & (table.mask & both == both))
+        rows = table.members[systems[:: 1 + len(systems) // _MOST]][:, [one, other]]
+        return np.ascontiguousarray(rows[np.abs(valid_ns[rows[:, 0]] - valid_ns[rows[:, 1]]) <= _TOGETHER_NS])
+
+    def _matched(self, clusters: Clusters, one: int, other: int) -> Rows:
+        """Rows of reports (k, 2) of the two nations that a common offset makes the same objects; none where that is not sure."""
+        rules, none = self._settings.registration, np.empty((0, 2), np.int64)
+        sides = [self._alone(clusters, column) for column in (one, other)]
+        if min(map(len, sides)) < rules.least_objects:
+            return none
+        held = clusters.reports
+        at_ns = int(held.valid_ns[np.hstack(sides)].max())
+        (xa, pa), (xb, pb) = (
+            brought(rows, at_ns, held.valid_ns, held.state, held.shift, held.cov, held.phase, self._sigmas) for rows in sides
+        )
+        prior = self._prior_var(clusters, one) + self._prior_var(clusters, other)
+        pattern = find_pattern(xa, pa, xb, pb, prior, self._bias, self._miss)
+        if pattern is None or pattern.margin < self._settings.association.sure or len(pattern.pairs) < rules.least_objects:
+            return none
+        return np.stack([sides[0][pattern.pairs[:, 0]], sides[1][pattern.pairs[:, 1]]], axis=1)
+
+    @staticmethod
+    def _alone(clusters: Clusters, column: int) -> Rows:
+        """Rows of a nation's reports that are in a system track without any other's: of the first founded."""
+        table = clusters.systems
+        systems = np.flatnonzero((table.number != 0) & (table.mask == 1 << column))
+        first = systems[np.argsort(table.number[systems], kind="stable")[:_MOST]]
+        rows: Rows = table.members[first, column]
+        return np.array(rows[rows != NONE], np.int64)
+
+
+@jit
+def brought(
+    rows: Rows, at_ns: int, valid_ns: Rows, state: Float, shift: Float, cov: Float, phase: Float, sigmas_m_s2: Float
+) -> tuple[Float, Float]:
+    """States (k, 6) as reported, before any shift, and covariances (k, 6, 6) of rows of a table of reports at one time."""
+    states, covs = np.empty((len(rows), 6)), np.empty((len(rows), 6, 6))
+    for k in range(len(rows)):
+        row = rows[k]
+        sigma = acceleration_sigma(phase[row, 0], phase[row, 1], phase[row, 2], sigmas_m_s2)
+        x, p = align_one(state[row] + shift[row], cov[row], (at_ns - valid_ns[row]) * 1e-9, sigma)
+        states[k] = x
+        covs[k] = p
+    return states, covs
+
+
+@jit
+def differences(
+    ones: Rows, others: Rows, valid_ns: Rows, state: Float, shift: Float, cov: Float, phase: Float, sigmas_m_s2: Float
+) -> tuple[Float, Float, Float, Float]:
+    """Of pairs of reports of one object: their differences (k, 6) at the later one's time, the sum of their covariances
+    (k, 6, 6), and the object's velocity (k, 3), m/s, and acceleration (k, 3), m/s2: what a second between clocks makes of it.
+    """
+    n = len(ones)
+    apart, spread, velocity, pull = np.empty((n, 6)), np.empty((n, 6, 6)), np.empty((n, 3)), np.empty((n, 3))
+    pair = np.empty(2, np.int64)
+    for k in range(n):
+        pair[0], pair[1] = ones[k], others[k]
+        at_ns = max(valid_ns[pair[0]], valid_ns[pair[1]])
+        states, covs = brought(pair, at_ns, valid_ns, state, shift, cov, phase, sigmas_m_s2)
+        apart[k] = states[0] - states[1]
+        spread[k] = covs[0] + covs[1]
+        middle = 0.5 * (states[0] + states[1])
+        velocity[k] = middle[3:]
+        pull[k] = ballistic_acceleration(middle)
+    return apart, spread, velocity, pull

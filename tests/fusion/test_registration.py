@@ -1,0 +1,221 @@
+"""Registration: offsets between feeds are found, taken off and forgotten; within what reports claim, nothing is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bus.messages import TrackFrame, reports_of
+from bus.release import NATIONS, Nation
+from fusion.associate import Associator
+from fusion.clusters import Clusters
+from fusion.engine import FusionEngine, Inbound
+from fusion.registration import Registration, differences
+from fusion.settings import FusionSettings
+from fusion.settings import Registration as Rules
+from fusion.tables import shift_into
+from physics.motion import ballistic_acceleration
+from physics.propagate import propagate_one
+from tests import oracles_fusion as oracle
+from tests.fusion.scenes import JPN, KOR, START_NS, S, Scene, frame_of, report_block
+
+Float = NDArray[np.float64]
+
+_SETTINGS = FusionSettings()
+_SIGMA = np.repeat([100.0, 8.0], 3)
+_JPN, _KOR = NATIONS.index("jpn"), NATIONS.index("kor")
+
+
+def registration(settings: FusionSettings = _SETTINGS) -> Registration:
+    """One with the rules of association that the engine gives it."""
+    rules = Associator(settings)
+    return Registration(settings, rules.miss, rules.sigmas_m_s2, rules.bias_var)
+
+
+def scattered(n: int, seed: int) -> Float:
+    """States (n, 6) over the Sea of Japan, flying every way."""
+    rng = np.random.default_rng(seed)
+    up = np.array([-0.54, 0.53, 0.65])
+    return np.hstack([(6.6e6 * up + rng.normal(size=(n, 3)) * 2e5), rng.normal(size=(n, 3)) * 1500.0])
+
+
+def held(true: Float, seconds: float, *, offset_m: Float, late_s: float, seed: int, joined: bool) -> Clusters:
+    """What jpn and kor report of these objects: kor displaced, and by a clock that is slow by `late_s`."""
+    rng, clusters = np.random.default_rng(seed), Clusters(_SETTINGS.timing)
+    at_ns = START_NS + int(seconds * S)
+    for column, eye in ((_JPN, JPN), (_KOR, KOR)):
+        states = np.array([propagate_one(x, seconds + (late_s if eye is KOR else 0.0)) for x in true])
+        states = states + rng.normal(size=states.shape) * _SIGMA
+        states[:, :3] += offset_m if eye is KOR else 0.0
+        block = report_block(np.arange(1, len(true) + 1), at_ns, states, _SIGMA, np.zeros(len(true), np.bool_), eye)
+        clusters.begin_session(column, 1)
+        clusters.take(column, block, at_ns)
+    rows = [clusters.rows_of(column) for column in (_JPN, _KOR)]
+    for one, other in zip(*(each.tolist() for each in rows), strict=True):
+        system = clusters.found(one)
+        if joined:
+            clusters.join(other, system)
+        else:
+            clusters.found(other)
+    return clusters
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_an_offset_in_position_is_found_within_what_is_claimed_of_it(joined: bool) -> None:
+    offset = np.array([1200.0, -900.0, 700.0])
+    errors = []
+    for seed in range(20):
+        clusters = held(scattered(20, seed), 3.0, offset_m=offset, late_s=0.0, seed=seed, joined=joined)
+        register = registration()
+        assert register.review(clusters, START_NS)
+        between = register.between(_KOR, _JPN)
+        assert between is not None
+        errors.append(np.linalg.norm(between.position_m - offset) / between.sigma_m)
+        assert abs(between.time_s) < 4.0 * between.sigma_s
+    assert 0.6 < np.sqrt(np.mean(np.square(errors))) < 1.4  # 60 degrees of freedom: 0.99 within 0.77 and 1.23
+
+
+def test_a_slow_clock_is_told_from_a_displaced_feed_by_objects_that_fly_every_way() -> None:
+    late_s = 0.4
+    clusters = held(scattered(40, 1), 3.0, offset_m=np.array([2000.0, 0.0, 0.0]), late_s=late_s, seed=2, joined=True)
+    register = registration()
+    assert register.review(clusters, START_NS)
+    between = register.between(_KOR, _JPN)
+    assert between is not None
+    assert between.time_s == pytest.approx(late_s, abs=4.0 * between.sigma_s)
+    assert between.sigma_s < 0.05
+    assert np.linalg.norm(between.position_m - [2000.0, 0.0, 0.0]) < 4.0 * between.sigma_m
+
+
+def test_what_is_taken_off_makes_the_feeds_agree() -> None:
+    offset, late_s = np.array([1500.0, 1500.0, -800.0]), 0.3
+    clusters = held(scattered(30, 3), 3.0, offset_m=offset, late_s=late_s, seed=4, joined=True)
+    register, table = registration(), clusters.reports
+    before = table.state.copy()
+    assert register.review(clusters, START_NS)
+    clusters.correct(register.offsets)
+    one, other = clusters.rows_of(_JPN), clusters.rows_of(_KOR)
+    apart = table.state[one] - table.state[other]
+    chi2 = (apart / (np.sqrt(2.0) * _SIGMA)) ** 2
+    assert 0.7 < chi2.mean() < 1.3
+    np.testing.assert_allclose(table.state + table.shift, before, atol=1e-6)  # and what was reported is not lost
+
+
+def test_the_surer_feed_is_moved_less() -> None:
+    clusters = held(scattered(20, 5), 3.0, offset_m=np.array([1500.0, 0.0, 0.0]), late_s=0.0, seed=6, joined=True)
+    clusters.reports.cov[clusters.rows_of(_JPN)] *= 9.0
+    register = registration()
+    assert register.review(clusters, START_NS)
+    moved = np.linalg.norm(register.offsets[:, :3], axis=1)
+    assert moved[_JPN] == pytest.approx(9.0 * moved[_KOR], rel=0.05)
+    assert moved[NATIONS.index("usa")] < 1.0  # nobody saw anything of it
+
+
+def test_within_what_reports_claim_feeds_are_taken_as_they_are() -> None:
+    """Two sigma, the same for all objects: many objects make it certain, and it is still what the reports allow for."""
+    clusters = held(scattered(40, 7), 3.0, offset_m=np.array([200.0, 0.0, 0.0]), late_s=0.0, seed=8, joined=True)
+    register = registration()
+    assert not register.review(clusters, START_NS)
+    assert not register.offsets.any()
+    assert register.between(_KOR, _JPN) is None
+
+
+def test_two_objects_are_not_enough() -> None:
+    clusters = held(scattered(2, 9), 3.0, offset_m=np.array([1500.0, 0.0, 0.0]), late_s=0.0, seed=1, joined=True)
+    assert not registration().review(clusters, START_NS)
+
+
+def test_an_offset_that_is_no_longer_told_fades() -> None:
+    clusters = held(scattered(20, 5), 3.0, offset_m=np.array([1500.0, 0.0, 0.0]), late_s=0.0, seed=6, joined=True)
+    register, nothing = registration(), Clusters(_SETTINGS.timing)
+    register.review(clusters, START_NS)
+    found = np.linalg.norm(register.offsets)
+    register.review(nothing, START_NS + 10 * S)
+    assert np.linalg.norm(register.offsets) == pytest.approx(found * np.exp(-1.0))
+    for second in range(20, 200, 10):
+        register.review(nothing, START_NS + second * S)
+    assert not register.offsets.any()
+
+
+def test_differences_agree_with_small_steps() -> None:
+    rng, n = np.random.default_rng(1), 6
+    state, cov = scattered(n, 1), np.tile(np.diag(_SIGMA**2), (n, 1, 1))
+    shift, phase = rng.normal(size=(n, 6)) * 10.0, np.tile([0.0, 1.0, 0.0], (n, 1))
+    valid = START_NS + rng.integers(-2 * S, 2 * S, n)
+    ones, others, sigmas = np.arange(3), np.arange(3, 6), np.array([40.0, 0.05, 60.0])
+    apart, spread, velocity, pull = differences(ones, others, valid, state, shift, cov, phase, sigmas)
+    for k in range(3):
+        at_ns = max(valid[k], valid[3 + k])
+        (x, p), (y, q) = (oracle.align(state[i] + shift[i], cov[i], (at_ns - valid[i]) / S, 0.05) for i in (k, 3 + k))
+        np.testing.assert_allclose(apart[k], x - y, atol=0.01)
+        np.testing.assert_allclose(spread[k], p + q, rtol=1e-3, atol=1.0)
+        np.testing.assert_allclose(velocity[k], 0.5 * (x + y)[3:], atol=0.01)
+        np.testing.assert_allclose(pull[k], ballistic_acceleration(0.5 * (x + y)), atol=1e-5)
+
+
+def test_a_shift_replaces_the_one_before() -> None:
+    state, shift = scattered(4, 2), np.zeros((4, 6))
+    reported = state.copy()
+    for offset in (np.array([50.0, 60.0, 70.0, 0.5]), np.array([-500.0, 0.0, 0.0, 0.0]), np.zeros(4)):
+        shift_into(state, shift, np.array([1, 3]), offset)
+        for row in (1, 3):
+            moved = np.hstack([offset[:3] + offset[3] * reported[row, 3:], offset[3] * ballistic_acceleration(reported[row])])
+            np.testing.assert_allclose(state[row], reported[row] - moved, atol=1e-6)
+        assert (state[[0, 2]] == reported[[0, 2]]).all()
+    np.testing.assert_allclose(state, reported, atol=1e-6)
+
+
+def displaced(scene: Scene, sigmas: float, seed: int) -> Iterator[tuple[int, Inbound]]:
+    """The messages of a scene with each nation's positions off by so many of its sigmas, in a direction of its own."""
+    rng = np.random.default_rng(seed)
+    offsets: dict[Nation, Float] = {}
+    for eye in scene.eyes:
+        direction = rng.normal(size=3)
+        offsets[eye.nation] = sigmas * eye.sigma_m * direction / np.linalg.norm(direction)
+    for at_ns, inbound in scene.messages():
+        if isinstance(inbound.message, TrackFrame):
+            block, _ = reports_of(inbound.message)
+            block = block.take(np.arange(len(block)))
+            block.state[:, :3] += offsets[inbound.message.nation]
+            inbound = inbound._replace(message=frame_of(block, inbound.message.nation, inbound.message.released_ns))
+        yield at_ns, inbound
+
+
+def pairs_of(settings: FusionSettings, sigmas: float, seed: int) -> tuple[int, int]:
+    """Pairs of national tracks held together in a salvo of 18 seen by jpn and kor, and those that are of one missile."""
+    scene = Scene(18, eyes=(JPN, KOR), seed=seed)
+    engine = FusionEngine(settings, recipients=("kor",))
+    held_together = right = 0
+    for at_ns, inbound in displaced(scene, sigmas, seed):
+        engine.step([inbound], at_ns)
+        (group,) = engine._groups
+        clusters = group.picture.clusters
+        for system in np.flatnonzero(clusters.systems.mask.astype(np.int64) == (1 << _JPN | 1 << _KOR)).tolist():
+            names = [
+                (NATIONS[int(clusters.reports.nation[row])], int(clusters.reports.track[row])) for row in clusters.members(system)
+            ]
+            held_together += 1
+            right += scene.tracks[names[0]] == scene.tracks[names[1]]
+    return held_together, right
+
+
+def test_a_salvo_seen_by_feeds_that_are_ten_sigma_off_is_associated() -> None:
+    """Without registration hardly a pair is found, and what is found is wrong."""
+    none = FusionSettings(registration=Rules(least_objects=1000))
+    most, _ = pairs_of(none, 0.0, 1)
+    with_it, right = np.sum([pairs_of(_SETTINGS, 10.0, seed) for seed in (1, 2, 3)], axis=0)
+    without, _ = np.sum([pairs_of(none, 10.0, seed) for seed in (1, 2, 3)], axis=0)
+    assert right / with_it > 0.9
+    assert with_it > 0.7 * 3 * most
+    assert without < 0.5 * with_it
+
+
+def test_a_salvo_seen_by_feeds_that_are_as_they_claim_is_left_alone() -> None:
+    scene = Scene(18, seed=4)
+    engine = FusionEngine(recipients=("usa",))
+    for at_ns, inbound in scene.messages():
+        engine.step([inbound], at_ns)
+        assert not engine._groups[0].picture.registration.offsets.any()
