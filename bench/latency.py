@@ -176,8 +176,7 @@ def _one_launch() -> tuple[TrackFrame, Alert]:
         n=1,
         columns=launch_report(1, now_ns).to_wire(),
     )
-    outputs = FusionEngine(recipients=(RECEIVER,)).step([Inbound(frame, EVERYONE, now_ns)], now_ns)
-    (alert,) = outputs.alerts
+    (alert,) = FusionEngine(recipients=(RECEIVER,)).step([Inbound(frame, EVERYONE, now_ns)], now_ns)
     times = msgspec.structs.replace(alert.times, fused_ns=now_ns, alerted_ns=now_ns)
     return frame, msgspec.structs.replace(alert, session=1, seq=1, sent_ns=now_ns, times=times)
 

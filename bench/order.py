@@ -7,7 +7,7 @@ the same: the same national tracks held together, and the same estimates. What i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -110,11 +110,18 @@ def picture_of(messages: list[Message], start_ns: int, end_ns: int) -> dict[Memb
     tick_ns = start_ns
     for at_ns, inbound in [*messages, (end_ns, None)]:
         while tick_ns <= at_ns:
-            _show(held, engine.step((), tick_ns).pictures)
+            _show(held, _after(engine, (), tick_ns))
             tick_ns += _TICK_NS
         if inbound is not None:
-            _show(held, engine.step([inbound], at_ns).pictures)
+            _show(held, _after(engine, [inbound], at_ns))
     return {members: estimate for members, estimate in held.values() if any(members)}
+
+
+def _after(engine: FusionEngine, messages: Sequence[Inbound], now_ns: int) -> list[PictureFrame]:
+    """The pictures that a step leads to."""
+    engine.step(messages, now_ns)
+    engine.catch_up(now_ns)
+    return engine.draw(now_ns)
 
 
 def _show(held: dict[int, tuple[Members, Estimate]], frames: list[PictureFrame]) -> None:

@@ -1,19 +1,23 @@
-"""The engine: `step(messages, now) -> outputs`. Pure: no clock, no I/O, no chance.
+"""The engine: `step(messages, now) -> alerts`, `catch_up(now) -> alerts`, `draw(now) -> pictures`. Pure: no clock, I/O or chance.
+
+A step decides what cannot wait. Whoever steps sends its alerts, and then catches up: looks for pairs and impact predictions,
+which may bring alerts of their own; without it, system tracks stay apart and without predictions. Pictures are drawn whenever
+there is time: what changed since the last drawing, in its newest state, so that a late one loses nothing.
 
 All recipients begin in one group with one picture. A message released to some of a group and not to others clones the picture and
 splits the group; groups never merge again. So each recipient's picture is exactly what an engine of its own, fed with nothing but
 what is released to it, would hold: nothing else can reach it, not by a number, a time, or a byte.
 
-A step with messages touches the groups that they are released to, and no other. A step without messages is the clock's tick.
+A step with messages touches the groups that they are released to, and no other, and so does catching up with it. A step without
+messages is the clock's tick.
 """
 
 from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final, NamedTuple
 
 from bus.columns import Reports
@@ -26,7 +30,7 @@ from fusion.picture import Picture
 from fusion.settings import FusionSettings
 from fusion.soundness import surely_sound
 
-__all__ = ["FusionEngine", "FusionSettings", "Inbound", "Outputs"]
+__all__ = ["FusionEngine", "FusionSettings", "Inbound"]
 
 _LATEST_NS: Final = 2**62
 _DEFAULTS: Final = FusionSettings()
@@ -40,26 +44,13 @@ class Inbound(NamedTuple):
     received_ns: int = 0
 
 
-class Outputs:
-    """What a step has to tell: alerts first, so that pictures are only written once alerts can be on their way.
-
-    Read `pictures` before the next step. Sessions, sequence numbers and machine times are the shell's to stamp.
-    """
-
-    def __init__(self, alerts: list[Alert], draw: Callable[[], list[PictureFrame]]) -> None:
-        self.alerts = alerts
-        self._draw = draw
-
-    @cached_property
-    def pictures(self) -> list[PictureFrame]:
-        """The system tracks that changed, for every recipient."""
-        return self._draw()
-
-
 @dataclass(slots=True)
 class _Group:
+    """`stamp` is of the newest message since the picture was last drawn."""
+
     recipients: tuple[Nation, ...]
     picture: Picture
+    stamp: Stamp | None = None
 
 
 class FusionEngine:
@@ -70,18 +61,33 @@ class FusionEngine:
         self._order = {recipient: place for place, recipient in enumerate(recipients)}
         self.rejected: Counter[str] = Counter()
 
-    def step(self, messages: Sequence[Inbound], now_ns: int) -> Outputs:
-        """Take the messages in their order at scenario time `now_ns`; none: only age."""
-        now_ns = min(max(now_ns, 0), _LATEST_NS)
+    def step(self, messages: Sequence[Inbound], now_ns: int) -> list[Alert]:
+        """Take the messages in their order at scenario time `now_ns`; none: only age. The alerts, not yet numbered or timed."""
+        now_ns = _sane(now_ns)
         if not messages:
             for group in self._groups:
                 group.picture.tick(now_ns)
-            return self._collect([(group, Stamp(now_ns)) for group in self._groups])
-        stamps: dict[Nation, Stamp] = {}
         for inbound in messages:
-            self._take(inbound, now_ns, stamps)
-        told = [(group, stamps[group.recipients[0]]) for group in self._groups if group.recipients[0] in stamps]
-        return self._collect(told)
+            self._take(inbound, now_ns)
+        return self._collect()
+
+    def catch_up(self, now_ns: int) -> list[Alert]:
+        """Look for pairs and predict impacts in what the steps since the last time touched; the alerts that come of it."""
+        for group in self._groups:
+            group.picture.catch_up(_sane(now_ns))
+        return self._collect()
+
+    def draw(self, now_ns: int) -> list[PictureFrame]:
+        """The system tracks that changed or ended since the last time, for every recipient."""
+        pictures: list[PictureFrame] = []
+        for group in self._groups:
+            picture, stamp = group.picture, group.stamp or Stamp(_sane(now_ns))
+            group.stamp = None
+            if picture.touched or picture.ended:
+                pictures += frames_of(picture.clusters, list(picture.touched), picture.ended, group.recipients, stamp)
+                picture.touched.clear()
+                picture.ended.clear()
+        return pictures
 
     def standing_alerts(self) -> list[Alert]:
         """Every alert not closed or retracted, as last sent."""
@@ -104,7 +110,7 @@ class FusionEngine:
             for state, count in sorted(group.picture.book.counts.items())
         }
 
-    def _take(self, inbound: Inbound, now_ns: int, stamps: dict[Nation, Stamp]) -> None:
+    def _take(self, inbound: Inbound, now_ns: int) -> None:
         message = inbound.message
         block: Reports | None = None
         if isinstance(message, TrackFrame):
@@ -121,8 +127,7 @@ class FusionEngine:
             elif isinstance(message, TrackDropped):
                 group.picture.take_drop(message, now_ns)
             stamp = Stamp(message.released_ns, message.due_ns, inbound.received_ns)
-            for recipient in group.recipients:
-                stamps[recipient] = max(stamps.get(recipient, stamp), stamp)
+            group.stamp = max(group.stamp or stamp, stamp)
         self.rejected.update(refused)
 
     def _released(self, to: Release) -> list[_Group]:
@@ -132,27 +137,20 @@ class FusionEngine:
             seeing = tuple(recipient for recipient in group.recipients if recipient in to)
             if seeing and seeing != group.recipients:
                 rest = tuple(recipient for recipient in group.recipients if recipient not in to)
-                groups.append(_Group(rest, copy.deepcopy(group.picture)))
+                groups.append(_Group(rest, copy.deepcopy(group.picture), group.stamp))
                 group.recipients = seeing
             groups.append(group)
         self._groups = sorted(groups, key=lambda group: self._order[group.recipients[0]])
         return [group for group in self._groups if group.recipients[0] in to]
 
-    def _collect(self, told: list[tuple[_Group, Stamp]]) -> Outputs:
+    def _collect(self) -> list[Alert]:
         alerts: list[Alert] = []
-        for group, _ in told:
+        for group in self._groups:
             for sent in group.picture.book.outbox:
                 alerts += [addressed(sent, recipient) for recipient in group.recipients]
             group.picture.book.outbox.clear()
-        return Outputs(alerts, lambda: self._drawn(told))
+        return alerts
 
-    @staticmethod
-    def _drawn(told: list[tuple[_Group, Stamp]]) -> list[PictureFrame]:
-        pictures: list[PictureFrame] = []
-        for group, stamp in told:
-            picture = group.picture
-            if picture.touched or picture.ended:
-                pictures += frames_of(picture.clusters, list(picture.touched), picture.ended, group.recipients, stamp)
-                picture.touched.clear()
-                picture.ended.clear()
-        return pictures
+
+def _sane(now_ns: int) -> int:
+    return min(max(now_ns, 0), _LATEST_NS)

@@ -1,9 +1,10 @@
 """A picture: the state of fusion for a group of recipients who have been released the same reports.
 
 Takes reports and drops in, keeps clusters, estimates and cases, and hands out what changed. A message is fused when it is taken:
-hold, associate, estimate, judge; only then, and within bounds, looks for pairs and impact predictions. The clock's tick is what
-ages: it finds the silent, widens the lost, closes what is over. Nothing else looks at the time but for refusing late reports, so
-that a step which brings a recipient nothing does nothing to its picture.
+hold, associate, estimate, judge. The clock's tick is what ages: it finds the silent, widens the lost, closes what is over. Looks
+for pairs and impact predictions are the upkeep after either, in a call of its own and within bounds, so that no alert waits for
+them. Nothing else looks at the time but for refusing late reports, so that a step which brings a recipient nothing does nothing
+to its picture, and leaves no upkeep.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from fusion.tables import NONE, Float, Rows
 from fusion.upkeep import due, tend_into
 
 _S: Final = 1_000_000_000
-_IMPACTS_A_MESSAGE: Final = 3  # each takes some 0.3 ms; the rest follow with the next messages or the tick
+_IMPACTS_A_MESSAGE: Final = 3  # each takes some 0.3 ms, the longest overdue first; the rest follow with the next ones or the tick
 _IMPACTS_A_TICK: Final = 64
 _WAITING_A_MESSAGE: Final = 64  # tracks that wait for a partner: with more, the look is left to the tick
 _WAITING_A_TICK: Final = 100_000
@@ -47,6 +48,8 @@ class Picture:
         shared = settings.combination
         self._correlations = np.array([shared.boost, shared.coast, shared.reentry])
         self._newest_ns = 0
+        self._fused: list[Rows] = []  # system tracks that messages have changed since the last upkeep
+        self._aged = False  # whether there was a tick since then
         self.touched: dict[int, None] = {}  # system tracks that changed since they were last handed out
         self.ended: list[int] = []  # numbers of those that ended
 
@@ -66,7 +69,7 @@ class Picture:
             rows = np.array(moved.tolist() + fresh, np.int64)
             systems = np.array(systems.tolist() + joined, np.int64)
         off, rules, table = self._estimate(systems, column=column), self._settings, self.clusters.systems
-        newest_ns, odd, doubtful, void, ripe = tend_into(
+        newest_ns, odd, doubtful = tend_into(
             table.times,
             table.kinds,
             held.off,
@@ -84,15 +87,13 @@ class Picture:
             rules.association.split_chi2,
             rules.association.split_after,
             table.settled,
-            *self._due_by(),
         )
         self._newest_ns = max(self._newest_ns, newest_ns)
         for i in odd.tolist():
             self._split(int(systems[i]), int(rows[i]), now_ns)
         for system in doubtful.tolist():
             self.book.judge(system, now_ns)
-        self._look(now_ns, _WAITING_A_MESSAGE)
-        self._predict(void, ripe, _IMPACTS_A_MESSAGE)
+        self._fused.append(systems)
         return refused
 
     def _house(self, row: int, home: int | None) -> int:
@@ -113,14 +114,27 @@ class Picture:
                 self._drop(column, number, message.reason, now_ns)
 
     def tick(self, now_ns: int) -> None:
-        """Age: drop the silent, widen the lost, close what is over, catch up on looks and impact predictions."""
+        """Age: drop the silent, widen the lost, close what is over."""
         table = self.clusters.systems
         self.clusters.forget_stragglers(now_ns)
         for system in np.flatnonzero((table.number != 0) & (table.due_ns <= now_ns)).tolist():
             if table.number[system] and table.due_ns[system] <= now_ns:
                 self._age(system, now_ns)
-        self._look(now_ns, _WAITING_A_TICK)
-        self._predict(*due(np.flatnonzero(table.number), *self._due_by()), _IMPACTS_A_TICK)
+        self._aged = True
+
+    def catch_up(self, now_ns: int) -> None:
+        """The upkeep after messages and ticks: look for pairs, forget and make impact predictions. Without any of them, nothing.
+
+        After messages, of the system tracks that they changed; after a tick, of all.
+        """
+        fused, aged = self._fused, self._aged
+        if not (fused or aged):
+            return
+        self._fused, self._aged = [], False
+        self._look(now_ns, _WAITING_A_TICK if aged else _WAITING_A_MESSAGE)
+        systems = np.flatnonzero(self.clusters.systems.number) if aged else np.unique(np.concatenate(fused))
+        void, ripe = due(systems, *self._due_by())
+        self._predict(void, ripe[: _IMPACTS_A_TICK if aged else _IMPACTS_A_MESSAGE])
 
     def _estimate(
         self, systems: list[int] | Rows, at_ns: int = 0, column: int = NONE
@@ -162,16 +176,13 @@ class Picture:
         tables = (table.number, table.phase, table.predicted, table.valid_ns, table.newest_ns, table.impact_ns, table.coast_ns)
         return (*tables, int(rules.impact_every_s * _S), int(rules.coast_for_s * _S), BOOSTING)
 
-    def _predict(self, void: Rows, ripe: Rows, most: int) -> None:
-        """Forget and make impact predictions, of those that have not ended meanwhile; the longest overdue come first."""
-        number = self.clusters.systems.number
+    def _predict(self, void: Rows, ripe: Rows) -> None:
+        """Forget and make impact predictions."""
         for system in void.tolist():
-            if number[system]:
-                self.book.forget_impact(system)
-        for system in ripe[:most].tolist():
-            if number[system]:
-                self.book.predict(system)
-                self._expect_landing(system)
+            self.book.forget_impact(system)
+        for system in ripe.tolist():
+            self.book.predict(system)
+            self._expect_landing(system)
 
     def _expect_landing(self, system: int) -> None:
         landing_ns, table = self.book.landing_ns(system), self.clusters.systems
@@ -179,8 +190,6 @@ class Picture:
             table.due_ns[system] = min(int(table.due_ns[system]), landing_ns)
 
     def _look(self, now_ns: int, most_waiting: int) -> None:
-        if not self._associator.due(self._newest_ns):
-            return
         if self.registration.review(self.clusters, self._newest_ns):
             self.clusters.correct(self.registration.offsets)
             table = self.clusters.systems

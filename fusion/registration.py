@@ -81,8 +81,10 @@ class Registration:
         return Offset(shift[:3], float(shift[3]), math.sqrt(np.trace(cov[:3, :3])), math.sqrt(cov[3, 3]))
 
     def review(self, clusters: Clusters, at_ns: int) -> bool:
-        """Look at what the feeds say of the same objects; whether `offsets` changed."""
+        """Look at what the feeds say of the same objects, as often as for pairs; whether `offsets` changed."""
         rules = self._settings.registration
+        if at_ns - self._at_ns < self._settings.association.look_every_s * 1e9:
+            return False
         for pair in PAIRS:
             found = self._measure(clusters, *pair)
             enough = rules.counts_chi2 * (rules.still_share if pair in self._counts else 1.0)

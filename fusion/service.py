@@ -1,8 +1,9 @@
 """The fusion worker's shell: frames in from the bus, one engine step each, alerts and pictures out.
 
 A frame is fused inside the handler that delivers it: no queue, no task, no tick stands between a report and its alert. Alerts
-go out first, on the urgent link; the pictures follow on the bulk link, gathered over some milliseconds. A slow clock tick
-only ages tracks and alerts when nothing arrives. It decides nothing itself: all that is in `fusion.engine`.
+go out first, on the urgent link; then the engine catches up, and what alerts that brings go out; the pictures follow on the bulk
+link, gathered over some milliseconds. A slow clock tick only ages tracks and alerts when nothing arrives. It decides nothing
+itself: all that is in `fusion.engine`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from bus.recording import Entry
 from bus.release import NATIONS, Nation
 from bus.topics import ALL_FEED_EVENTS, ALL_FEED_TRACKS, Address, picture_alert, picture_tracks
 from bus.transport import Delivery, LinkState
-from fusion.engine import FusionEngine, Inbound, Outputs
+from fusion.engine import FusionEngine, Inbound
 from fusion.settings import FusionSettings, WorkerSettings
 from fusion.warm import warm_up
 
@@ -42,7 +43,6 @@ class FusionWorker:
         self.party = Party("fusion", worker.name, make, metrics)
         self._metrics, self._worker, self._fusion, self._recipients = metrics, worker, fusion, recipients
         self._reports_in, self._reports_out = (metrics.reports.labels(direction) for direction in ("in", "out"))
-        self._undrawn: list[Outputs] = []
         self._drawing: asyncio.TimerHandle | None = None
         self._write = record
         self._retained: set[str] = set()  # topics of the alerts that the broker holds for us
@@ -71,46 +71,50 @@ class FusionWorker:
     def tick(self) -> None:
         """Age tracks and alerts where nothing arrived."""
         self.party.note_silence()
-        self._emit(self._engine.step((), self.party.clock.now_ns()))
+        now_ns = self.party.clock.now_ns()
+        self._tell(self._engine.step((), now_ns))
+        self._catch_up(now_ns)
         self._export()
 
     def _take(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
         if not isinstance(message, TrackFrame | LaunchDetected | TrackDropped):
             return
         clock = self.party.clock
-        received_ns = clock.wall_ns()
-        outputs = self._engine.step([Inbound(message, address.release, received_ns)], clock.now_ns())
-        fused_ns = self._emit(outputs, received_ns)
+        received_ns, now_ns = clock.wall_ns(), clock.now_ns()
+        fused_ns = self._tell(self._engine.step([Inbound(message, address.release, received_ns)], now_ns), received_ns)
+        self._catch_up(now_ns, received_ns)
         if self._write:
-            self._write(Entry(received_ns, clock.now_ns(), delivery.topic, delivery.payload))
+            self._write(Entry(received_ns, now_ns, delivery.topic, delivery.payload))
         self._metrics.stage("transit", (received_ns - message.sent_ns) / 1e9)
         self._metrics.stage("fuse", (fused_ns - received_ns) / 1e9)
         if address.kind == "tracks" and not isinstance(message, TrackDropped):  # a launch's rows come in a frame too
             self._reports_in.inc(message.n)
 
-    def _emit(self, outputs: Outputs, received_ns: int = 0) -> int:
-        """Send a step's outputs, alerts first; the wall time at which they were decided.
-
-        `received_ns` is the arrival of the report that caused them, 0 for a tick of the clock.
-        """
-        fused_ns = self.party.clock.wall_ns()
-        if outputs.alerts:
-            with self.party.urgent.together():  # one system call for all recipients: it costs as much as all the rest of sending
-                for alert in outputs.alerts:
-                    self._send(alert, fused_ns, by_report=alert.times.received_ns == received_ns)
-        self._undrawn.append(outputs)
+    def _catch_up(self, now_ns: int, received_ns: int = 0) -> None:
+        """What follows a step once its alerts are out: the upkeep, its alerts, the pictures."""
+        self._tell(self._engine.catch_up(now_ns), received_ns)
         if not self._worker.picture_ms:
             self._draw()
         elif self._drawing is None:
             self._drawing = asyncio.get_running_loop().call_later(self._worker.picture_ms / 1e3, self._draw)
+
+    def _tell(self, alerts: list[Alert], received_ns: int = 0) -> int:
+        """Send alerts that have just been decided; the wall time when they were.
+
+        `received_ns` is the arrival of the report before them, 0 for a tick of the clock.
+        """
+        fused_ns = self.party.clock.wall_ns()
+        if alerts:
+            with self.party.urgent.together():  # one system call for all recipients: it costs as much as all the rest of sending
+                for alert in alerts:
+                    self._send(alert, fused_ns, by_report=alert.times.received_ns == received_ns)
         return fused_ns
 
     def _draw(self) -> None:
         """Send what changed in the pictures since the last time: a moment after the alerts, so that these have the machine."""
         self._drawing = None
-        undrawn, self._undrawn = self._undrawn, []
         fused_ns = self.party.clock.wall_ns()
-        for picture in (picture for outputs in undrawn for picture in outputs.pictures):
+        for picture in self._engine.draw(self.party.clock.now_ns()):
             stamped = msgspec.structs.replace(picture, fused_ns=fused_ns)
             self.party.publish(self.party.bulk, picture_tracks(picture.recipient), stamped, kind="picture")
             self._reports_out.inc(picture.n)

@@ -121,20 +121,10 @@ def tend_into(
     split_chi2: float,
     split_after: int,
     settled: Flags,
-    number: Rows,
-    phase: Float,
-    predicted: Flags,
-    valid_ns: Rows,
-    newest_ns: Rows,
-    impact_ns: Rows,
-    coast_ns: Rows,
-    every_ns: int,
-    coast_for_ns: int,
-    boosting: float,
-) -> tuple[int, Rows, Rows, Rows, Rows]:
-    """All of it for one frame, in one call: an idle worker finds every kernel cold.
+) -> tuple[int, Rows, Rows]:
+    """What an alert may wait for, in one call for a frame: an idle worker finds every kernel cold.
 
-    The newest valid time, members to split off (indices), alerts to judge, predictions to forget and to make.
+    The newest valid time, members to split off (indices), and alerts to judge.
     """
     newest = stamp_into(
         times,
@@ -150,8 +140,4 @@ def tend_into(
         sent_ns,
         received_ns,
     )
-    too_long = count_off_into(off, rows, d2, split_chi2, split_after)
-    void, ripe = due(
-        systems, number, phase, predicted, valid_ns, newest_ns, impact_ns, coast_ns, every_ns, coast_for_ns, boosting
-    )
-    return newest, too_long, unsettled(systems, settled), void, ripe
+    return newest, count_off_into(off, rows, d2, split_chi2, split_after), unsettled(systems, settled)

@@ -12,7 +12,7 @@ import numpy as np
 from bus.columns import Reports, pack_cov
 from bus.messages import TrackFrame
 from bus.release import EVERYONE, NATIONS, Nation
-from fusion.engine import FusionEngine, Inbound, Outputs
+from fusion.engine import FusionEngine, Inbound
 
 _SITE_ECEF_M: Final = np.array([-3.05e6, 4.05e6, 3.95e6])
 _START_NS: Final = 1_000_000_000_000
@@ -25,26 +25,27 @@ def warm_up() -> None:
     for second in (0, 1, 2, 3, 9):
         for nation in NATIONS:
             now_ns = _START_NS + second * _S
-            _drawn(engine.step([Inbound(_frame(nation, now_ns, boost=second == 0), EVERYONE)], now_ns))
-        _drawn(engine.step((), now_ns))
+            _through(engine, now_ns, _frame(nation, now_ns, boost=second == 0))
+        _through(engine, now_ns)
     for second, nation in enumerate(NATIONS):  # first seen in coast, at times of their own
         now_ns = _START_NS + (20 + second) * _S
-        _drawn(FusionEngine().step([Inbound(_frame(nation, now_ns, boost=False), EVERYONE)], now_ns))
+        _through(FusionEngine(), now_ns, _frame(nation, now_ns, boost=False))
     for second in (30, 31):  # rows left out of a frame make copies of the others, which the kernels take as another type
         now_ns = _START_NS + second * _S
-        _drawn(engine.step([Inbound(_frame("jpn", now_ns, boost=False, unsound=True), EVERYONE)], now_ns))
+        _through(engine, now_ns, _frame("jpn", now_ns, boost=False, unsound=True))
     for second in range(3):  # a feed that is displaced
         for nation in NATIONS[:2]:
             now_ns = _START_NS + (60 + second) * _S
-            off_m = 8e3 if nation == NATIONS[0] else 0.0
-            _drawn(apart.step([Inbound(_frame(nation, now_ns, boost=False, n=4, off_m=off_m), EVERYONE)], now_ns))
+            _through(apart, now_ns, _frame(nation, now_ns, boost=False, n=4, off_m=8e3 if nation == NATIONS[0] else 0.0))
     for second in (40, 50, 300):
-        _drawn(engine.step((), _START_NS + second * _S))
+        _through(engine, _START_NS + second * _S)
 
 
-def _drawn(outputs: Outputs) -> None:
-    """Read the pictures too: they are drawn only when they are read."""
-    assert isinstance(outputs.pictures, list)
+def _through(engine: FusionEngine, now_ns: int, *frames: TrackFrame) -> None:
+    """A step with all that follows it."""
+    engine.step([Inbound(frame, EVERYONE) for frame in frames], now_ns)
+    engine.catch_up(now_ns)
+    engine.draw(now_ns)
 
 
 def _frame(nation: Nation, now_ns: int, *, boost: bool, unsound: bool = False, n: int = 2, off_m: float = 0.0) -> TrackFrame:

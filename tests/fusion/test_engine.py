@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bus.columns import Reports, SystemTracks, pack_cov
-from bus.messages import Alert, decode, encode, reports_of, system_tracks_of
+from bus.messages import Alert, PictureFrame, decode, encode, reports_of, system_tracks_of
 from bus.release import NATIONS, Nation, release
 from bus.topics import parse_topic, picture_alert, picture_tracks
 from fusion.alert import FINAL, TRANSITIONS
 from fusion.assess import place, sigmas_apart
-from fusion.engine import FusionEngine, Inbound, Outputs
+from fusion.engine import FusionEngine, Inbound
 from fusion.settings import FusionSettings
 from physics.fall import to_ground
 from physics.frames import ecef_to_geodetic
@@ -30,11 +31,17 @@ EYES: tuple[tuple[Nation, Eye], ...] = (("jpn", JPN), ("kor", KOR), ("usa", USA)
 FAR_APART: tuple[tuple[Nation, float, Eye], ...] = (("kor", 0.0, KOR), ("jpn", 4e4, JPN))
 
 
+class Outputs(NamedTuple):
+    """What a step leads to: its alerts, those of catching up, and the pictures after both."""
+
+    alerts: list[Alert]
+    pictures: list[PictureFrame]
+
+
 def step(engine: FusionEngine, messages: Sequence[Inbound], now_ns: int) -> Outputs:
-    """A step whose pictures are drawn at once, as its shell does before the next one."""
-    outputs = engine.step(messages, now_ns)
-    assert outputs.pictures is not None
-    return outputs
+    """A step with all that follows it, as its shell has it on a simulated clock."""
+    alerts = engine.step(messages, now_ns) + engine.catch_up(now_ns)
+    return Outputs(alerts, engine.draw(now_ns))
 
 
 def is_silent(outputs: Outputs) -> bool:
@@ -76,7 +83,7 @@ def wire(outputs: Outputs, recipient: Nation) -> list[bytes]:
 
 def test_new_launch_is_alerted_in_the_step_that_brings_it() -> None:
     message = one("usa", 45.0, sigma_m=2000.0, eye=USA)
-    outputs = FusionEngine().step([message], at(message))
+    outputs = step(FusionEngine(), [message], at(message))
     assert [(alert.recipient, alert.state, alert.revision) for alert in outputs.alerts] == [(n, "quick", 1) for n in NATIONS]
     alert = outputs.alerts[0]
     assert alert.impact is None  # it boosts: nothing honest can be said
@@ -93,7 +100,7 @@ def test_slow_track_of_one_radar_is_no_launch() -> None:
     state = block.state.copy()
     state[:, 3:] *= 0.1
     slow = Reports(**{name: getattr(block, name) for name in Reports.COLUMNS} | {"state": state})
-    outputs = FusionEngine().step([Inbound(frame_of(slow, "kor", at(message)), NATIONS)], at(message))
+    outputs = step(FusionEngine(), [Inbound(frame_of(slow, "kor", at(message)), NATIONS)], at(message))
     assert not outputs.alerts
     assert len(outputs.pictures) == 3
 
@@ -116,7 +123,7 @@ def test_impact_is_predicted_only_of_a_path_that_leaves_the_air(speed_m_s: float
     for second in range(15):
         at_ns = START_NS + second * S
         block = report_block(np.array([1]), at_ns, state[None, :], sigma, np.array([False]), KOR)
-        told += [engine.step([Inbound(frame_of(block, nation, at_ns), NATIONS)], at_ns) for nation in NATIONS]
+        told += [step(engine, [Inbound(frame_of(block, nation, at_ns), NATIONS)], at_ns) for nation in NATIONS]
         state = propagate_one(state, 1.0)
     alerts = [alert for outputs in told for alert in outputs.alerts]
     assert alerts
@@ -148,15 +155,15 @@ def test_fused_estimate_ignores_order_of_arrival_and_repetition() -> None:
     for seed, order in enumerate(itertools.permutations(second)):
         engine = FusionEngine()
         for message in first:
-            engine.step([message], at(message))
+            step(engine, [message], at(message))
         for tick in (81, 82, 83):  # association has settled
             for nation, eye in EYES:
-                engine.step([one(nation, float(tick), eye=eye)], START_NS + tick * S)
+                step(engine, [one(nation, float(tick), eye=eye)], START_NS + tick * S)
         noise = [*order, *first]
         random.Random(seed).shuffle(noise)
         rows = None
         for message in (*order, *noise):
-            told = rows_of(engine.step([message], now_ns))
+            told = rows_of(step(engine, [message], now_ns))
             rows = rows if told is None else told
         assert engine.system_tracks[RECIPIENT] == 1
         assert rows is not None
@@ -167,13 +174,13 @@ def test_fused_estimate_ignores_order_of_arrival_and_repetition() -> None:
 def test_a_repeated_report_changes_nothing() -> None:
     engine, message = FusionEngine(), one("kor", 50.0)
     step(engine, [message], at(message))
-    assert is_silent(engine.step([message], at(message) + S))
+    assert is_silent(step(engine, [message], at(message) + S))
 
 
 def test_late_and_future_reports_are_counted_and_left_out() -> None:
     engine, message = FusionEngine(), one("kor", 50.0)
-    assert is_silent(engine.step([message], at(message) + 31 * S))
-    assert is_silent(engine.step([message], at(message) - 6 * S))
+    assert is_silent(step(engine, [message], at(message) + 31 * S))
+    assert is_silent(step(engine, [message], at(message) - 6 * S))
     assert engine.rejected == {"late": 1, "range": 1}
 
 
@@ -199,9 +206,9 @@ def test_what_is_not_released_to_a_recipient_changes_no_byte_of_what_it_receives
         ticked = step(together, (), now_ns)
         for recipient, alone in apart.items():
             own = [inbound for _, inbound in batch_of if recipient in inbound.to]
-            expected = wire(alone.step(own, now_ns), recipient) if own else []
+            expected = wire(step(alone, own, now_ns), recipient) if own else []
             assert wire(told, recipient) == expected
-            assert wire(ticked, recipient) == wire(alone.step((), now_ns), recipient)
+            assert wire(ticked, recipient) == wire(step(alone, (), now_ns), recipient)
     for recipient, alone in apart.items():
         assert together.system_tracks[recipient] == alone.system_tracks[recipient]
         standing = [encode(alert) for alert in together.standing_alerts() if alert.recipient == recipient]
@@ -243,20 +250,20 @@ def test_feed_that_falls_silent_leaves_no_alert_standing() -> None:
 def test_new_session_of_a_feed_ends_its_old_tracks() -> None:
     engine = FusionEngine()
     message = one("kor", 50.0)
-    engine.step([message], at(message))
+    step(engine, [message], at(message))
     again = one("kor", 51.0, track=9, east_m=4e5)
     block, _ = reports_of(again.message)  # type: ignore[arg-type]
-    engine.step([Inbound(frame_of(block, "kor", at(again), session=2), NATIONS)], at(again))
-    engine.step([message._replace(message=one("kor", 50.5).message)], at(again))  # a straggler of the old session
+    step(engine, [Inbound(frame_of(block, "kor", at(again), session=2), NATIONS)], at(again))
+    step(engine, [message._replace(message=one("kor", 50.5).message)], at(again))  # a straggler of the old session
     assert engine.rejected["late"] == 1
     assert engine.system_tracks[RECIPIENT] == 1
 
 
 def test_straggling_report_does_not_bring_a_dropped_track_back() -> None:
     engine = FusionEngine()
-    engine.step([one("kor", 50.0)], START_NS + 50 * S)
+    step(engine, [one("kor", 50.0)], START_NS + 50 * S)
     step(engine, [Inbound(dropped("kor", [1], "false", START_NS + 52 * S), NATIONS)], START_NS + 52 * S)
-    assert is_silent(engine.step([one("kor", 51.0)], START_NS + 52 * S))
+    assert is_silent(step(engine, [one("kor", 51.0)], START_NS + 52 * S))
     assert engine.system_tracks[RECIPIENT] == 0
 
 
@@ -264,7 +271,7 @@ def test_straggling_report_does_not_bring_a_dropped_track_back() -> None:
 def test_end_of_a_quick_alert(reason: str, state: str) -> None:
     engine = FusionEngine()
     step(engine, [one("kor", 50.0)], START_NS + 50 * S)
-    outputs = engine.step([Inbound(dropped("kor", [1], reason, START_NS + 52 * S), NATIONS)], START_NS + 52 * S)
+    outputs = step(engine, [Inbound(dropped("kor", [1], reason, START_NS + 52 * S), NATIONS)], START_NS + 52 * S)
     assert [(alert.state, alert.revision) for alert in outputs.alerts] == [(state, 2)] * 3
     assert [frame.dropped for frame in outputs.pictures] == [[1]] * 3
     assert engine.alerts_by_state[RECIPIENT, state] == 1
@@ -286,10 +293,10 @@ def test_false_tracks_of_two_nations_far_apart_never_confirm() -> None:
 def test_member_that_is_elsewhere_is_split_off() -> None:
     engine = FusionEngine()
     for t in range(70, 76):
-        engine.step([one("kor", float(t)), one("jpn", float(t), eye=JPN)], START_NS + t * S)
+        step(engine, [one("kor", float(t)), one("jpn", float(t), eye=JPN)], START_NS + t * S)
     assert engine.system_tracks[RECIPIENT] == 1
     for t in range(76, 84):
-        engine.step([one("kor", float(t)), one("jpn", float(t), east_m=3e4, eye=JPN)], START_NS + t * S)
+        step(engine, [one("kor", float(t)), one("jpn", float(t), east_m=3e4, eye=JPN)], START_NS + t * S)
     assert engine.system_tracks[RECIPIENT] == 2
     assert len({alert.id for alert in engine.standing_alerts()}) == 6
 
@@ -343,9 +350,9 @@ def test_no_sound_row_whatever_makes_a_step_raise(blocks: list[tuple[Nation, Rep
     """And every output is sound by the receivers' own checks."""
     engine = FusionEngine()
     for nation, block in blocks:
-        assert_sound(engine.step([Inbound(frame_of(block, nation, START_NS), NATIONS)], START_NS))
+        assert_sound(step(engine, [Inbound(frame_of(block, nation, START_NS), NATIONS)], START_NS))
     for later_s in (1, 20, 40, 60, 200, 9000):
-        assert_sound(engine.step((), START_NS + later_s * S))
+        assert_sound(step(engine, (), START_NS + later_s * S))
 
 
 def test_frame_with_broken_columns_is_counted() -> None:
@@ -355,5 +362,5 @@ def test_frame_with_broken_columns_is_counted() -> None:
     block, _ = reports_of(message.message)  # type: ignore[arg-type]
     broken = frame_of(block, "kor", at(message))
     broken.columns.pop("state")
-    assert is_silent(engine.step([Inbound(broken, NATIONS)], at(message)))
+    assert is_silent(step(engine, [Inbound(broken, NATIONS)], at(message)))
     assert engine.rejected == {"columns": 1}

@@ -191,6 +191,7 @@ def pairs_of(settings: FusionSettings, sigmas: float, seed: int) -> tuple[int, i
     held_together = right = 0
     for at_ns, inbound in displaced(scene, sigmas, seed):
         engine.step([inbound], at_ns)
+        engine.catch_up(at_ns)
         (group,) = engine._groups
         clusters = group.picture.clusters
         for system in np.flatnonzero(clusters.systems.mask.astype(np.int64) == (1 << _JPN | 1 << _KOR)).tolist():
@@ -218,4 +219,5 @@ def test_a_salvo_seen_by_feeds_that_are_as_they_claim_is_left_alone() -> None:
     engine = FusionEngine(recipients=("usa",))
     for at_ns, inbound in scene.messages():
         engine.step([inbound], at_ns)
+        engine.catch_up(at_ns)
         assert not engine._groups[0].picture.registration.offsets.any()

@@ -10,7 +10,7 @@ from bus.messages import PictureFrame, system_tracks_of
 from bus.release import NATIONS
 from fusion.engine import FusionEngine
 from tests.fusion.scenes import Scene
-from tests.fusion.test_engine import play
+from tests.fusion.test_engine import play, step
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -46,7 +46,7 @@ def test_each_launch_of_a_salvo_is_alerted_in_the_frame_that_first_shows_it() ->
     scene, engine = Scene(6), FusionEngine()
     warned: set[int] = set()
     for at_ns, inbound in scene.messages():
-        outputs = engine.step([inbound], at_ns)
+        outputs = step(engine, [inbound], at_ns)
         for alert in outputs.alerts:
             warned |= {scene.tracks[member.nation, member.track] for member in alert.members}
         for frame in outputs.pictures[:1]:
