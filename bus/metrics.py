@@ -25,6 +25,9 @@ from bus.transport import Transport
 Stage = Literal["publish", "transit", "fuse", "alert", "total"]
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 
+Work = Literal["pictures", "looks", "impacts"]
+WORKS: Final[tuple[Work, ...]] = get_args(Work)
+
 Milliseconds = Annotated[float, Meta(gt=0.0, le=60_000.0, description="milliseconds of wall time, above 0, at most 60000")]
 
 _STAGE_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -35,7 +38,8 @@ _LEAD_BUCKETS: Final = (0.0, 30.0, 60.0, 120.0, 180.0, 240.0, 300.0, 600.0, 1200
 class Budgets(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The machine's share of the warning time, by stage, in wall-clock milliseconds.
 
-    The defaults add up to a tenth of the second between two radar updates: the machine may never cost an update.
+    The defaults add up to a tenth of the second between two radar updates: the machine may never cost an update. Those of transit
+    and fuse are deadlines to the fusion worker: over them it sheds picture work.
     """
 
     publish_ms: Milliseconds = 20.0
@@ -97,6 +101,15 @@ class Metrics:
         self.alerts_received = Counter(
             "triwarn_alerts_received", "Alert messages a receiver took, by state", ["recipient", "state"], registry=registry
         )
+        self.shed = Counter(
+            "triwarn_shed",
+            "Times that picture work was put off under load: gathered pictures, looks for pairs, impact predictions",
+            ["work"],
+            registry=registry,
+        )
+        self.shedding = Gauge("triwarn_shedding", "1 while picture work is shed", registry=registry)
+        for work in WORKS:
+            self.shed.labels(work)
         for reason in REJECT_REASONS:  # there from the start, so that a rate over them is a number
             self.rejected.labels(reason)
         for stage in STAGES:

@@ -104,6 +104,14 @@ def is_news(case: Case, settings: Alerting, at_ns: int) -> bool:
     return sigmas_apart(case.told_impact, case.impact) > settings.moved_sigma
 
 
+def needs_impact(case: Case, settings: Alerting, at_ns: int) -> bool:
+    """Whether a standing alert needs a prediction now: it has none, may be told another, or is soon closed by it."""
+    if not case.standing or case.impact is None:
+        return case.standing
+    every_ns = settings.update_every_s * 1e9
+    return at_ns - case.told_ns >= every_ns or case.impact.time_ns - at_ns <= every_ns
+
+
 def move(
     case: Case,
     event: Event,

@@ -12,7 +12,7 @@ from collections import Counter
 
 from bus.messages import Alert, AlertTimes, Member
 from bus.release import NATIONS, Nation
-from fusion.alert import FINAL, Case, Event, anchor_id, is_news, move, plausible
+from fusion.alert import FINAL, Case, Event, anchor_id, is_news, move, needs_impact, plausible
 from fusion.assess import apogee_of, boosting, impact_of, launch_of, may_lift
 from fusion.clusters import Clusters
 from fusion.lineage import describe, phenomenologies
@@ -82,6 +82,10 @@ class Casebook:
         if is_news(case, self._settings.alerting, valid_ns):
             news = "impact predicted" if case.told_impact is None else "impact prediction moved"
             self.send(system, "predicted", news if table.mask[system] else "lost: the impact prediction widens")
+
+    def needs_impact(self, system: int) -> bool:
+        """Whether its alert may be told a fresh impact prediction, or be closed by it."""
+        return needs_impact(self.cases[system], self._settings.alerting, int(self._clusters.systems.valid_ns[system]))
 
     def forget_impact(self, system: int) -> None:
         """No prediction is honest any more."""

@@ -2,7 +2,8 @@
 
 A step decides what cannot wait. Whoever steps sends its alerts, and then catches up: looks for pairs and impact predictions,
 which may bring alerts of their own; without it, system tracks stay apart and without predictions. Pictures are drawn whenever
-there is time: what changed since the last drawing, in its newest state, so that a late one loses nothing.
+there is time: what changed since the last drawing, in its newest state, so that a late one loses nothing. Under load the shell
+has it shed: catching up then leaves what no alert needs to a later time.
 
 All recipients begin in one group with one picture. A message released to some of a group and not to others clones the picture and
 splits the group; groups never merge again. So each recipient's picture is exactly what an engine of its own, fed with nothing but
@@ -23,6 +24,7 @@ from typing import Final, NamedTuple
 from bus.columns import Reports
 from bus.errors import Rejected
 from bus.messages import Alert, LaunchDetected, PictureFrame, TrackDropped, TrackFrame, reports_of
+from bus.metrics import Work
 from bus.release import NATIONS, Nation, Release
 from fusion.alert import addressed
 from fusion.emit import Stamp, frames_of
@@ -54,12 +56,13 @@ class _Group:
 
 
 class FusionEngine:
-    """Fusion for a set of recipients. `rejected` counts rows and frames left out, by reason."""
+    """Fusion for a set of recipients. `rejected` counts rows and frames left out, by reason; `shed` work put off, by kind."""
 
     def __init__(self, settings: FusionSettings = _DEFAULTS, recipients: tuple[Nation, ...] = NATIONS) -> None:
         self._groups = [_Group(tuple(recipients), Picture(settings))]
         self._order = {recipient: place for place, recipient in enumerate(recipients)}
         self.rejected: Counter[str] = Counter()
+        self.shed: Counter[Work] = Counter()
 
     def step(self, messages: Sequence[Inbound], now_ns: int) -> list[Alert]:
         """Take the messages in their order at scenario time `now_ns`; none: only age. The alerts, not yet numbered or timed."""
@@ -71,11 +74,19 @@ class FusionEngine:
             self._take(inbound, now_ns)
         return self._collect()
 
-    def catch_up(self, now_ns: int) -> list[Alert]:
-        """Look for pairs and predict impacts in what the steps since the last time touched; the alerts that come of it."""
+    def catch_up(self, now_ns: int, *, shed: bool = False) -> list[Alert]:
+        """Look for pairs and predict impacts in what the steps since the last time touched; the alerts that come of it.
+
+        Where it is to shed, only as far as an alert may need it.
+        """
         for group in self._groups:
-            group.picture.catch_up(_sane(now_ns))
+            self.shed.update(group.picture.catch_up(_sane(now_ns), shed=shed))
         return self._collect()
+
+    @property
+    def undrawn(self) -> bool:
+        """Whether a picture has changed since it was last drawn."""
+        return any(group.picture.touched or group.picture.ended for group in self._groups)
 
     def draw(self, now_ns: int) -> list[PictureFrame]:
         """The system tracks that changed or ended since the last time, for every recipient."""

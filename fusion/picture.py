@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from bus.columns import Reports
 from bus.messages import TrackDropped, TrackFrame
+from bus.metrics import Work
+from bus.release import NATIONS
 from fusion.alert import Event
 from fusion.assess import BOOSTING
 from fusion.associate import Associator
@@ -122,19 +124,35 @@ class Picture:
                 self._age(system, now_ns)
         self._aged = True
 
-    def catch_up(self, now_ns: int) -> None:
+    def catch_up(self, now_ns: int, *, shed: bool = False) -> dict[Work, int]:
         """The upkeep after messages and ticks: look for pairs, forget and make impact predictions. Without any of them, nothing.
 
-        After messages, of the system tracks that they changed; after a tick, of all.
+        After messages, of the system tracks that they changed; after a tick, of all. Where it is to shed, what no alert needs is
+        put off until it is not, and the counts of that returned: looks where no track that waits has an alert, predictions that
+        could not be told.
         """
+        put_off: dict[Work, int] = {}
         fused, aged = self._fused, self._aged
         if not (fused or aged):
-            return
+            return put_off
         self._fused, self._aged = [], False
-        self._look(now_ns, _WAITING_A_TICK if aged else _WAITING_A_MESSAGE)
+        if shed and self._associator.due(self._newest_ns) and not self._alert_waits():
+            put_off["looks"] = 1
+        else:
+            self._look(now_ns, _WAITING_A_TICK if aged else _WAITING_A_MESSAGE)
         systems = np.flatnonzero(self.clusters.systems.number) if aged else np.unique(np.concatenate(fused))
         void, ripe = due(systems, *self._due_by())
+        if shed and len(ripe):
+            needed = [system for system in ripe.tolist() if self.book.needs_impact(system)]
+            put_off["impacts"], ripe = len(ripe) - len(needed), np.array(needed, np.int64)
         self._predict(void, ripe[: _IMPACTS_A_TICK if aged else _IMPACTS_A_MESSAGE])
+        return put_off
+
+    def _alert_waits(self) -> bool:
+        """Whether a track that waits for a partner has an alert, which that may confirm or retract."""
+        mask = self.clusters.systems.mask
+        waiting = np.flatnonzero((mask != 0) & (mask != (1 << len(NATIONS)) - 1))
+        return any(self.book.cases[system].standing for system in waiting.tolist())
 
     def _estimate(
         self, systems: list[int] | Rows, at_ns: int = 0, column: int = NONE

@@ -2,8 +2,9 @@
 
 A frame is fused inside the handler that delivers it: no queue, no task, no tick stands between a report and its alert. Alerts
 go out first, on the urgent link; then the engine catches up, and what alerts that brings go out; the pictures follow on the bulk
-link, gathered over some milliseconds. A slow clock tick only ages tracks and alerts when nothing arrives. It decides nothing
-itself: all that is in `fusion.engine`.
+link, gathered over some milliseconds. A slow clock tick only ages tracks and alerts when nothing arrives. While messages are
+late, pictures gather for longer, and catching up leaves what no alert needs. It decides nothing itself: what is fused, in
+`fusion.engine`; when work is shed, in `fusion.load`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from collections.abc import Callable
 import msgspec
 
 from bus.messages import Alert, AnyMessage, ExerciseClock, LaunchDetected, TrackDropped, TrackFrame
-from bus.metrics import Metrics
+from bus.metrics import Metrics, Stage
 from bus.party import MakeTransport, Party
 from bus.recording import Entry
 from bus.release import NATIONS, Nation
 from bus.topics import ALL_FEED_EVENTS, ALL_FEED_TRACKS, Address, picture_alert, picture_tracks
 from bus.transport import Delivery, LinkState
 from fusion.engine import FusionEngine, Inbound
+from fusion.load import Load
 from fusion.settings import FusionSettings, WorkerSettings
 from fusion.warm import warm_up
 
@@ -44,6 +46,8 @@ class FusionWorker:
         self._metrics, self._worker, self._fusion, self._recipients = metrics, worker, fusion, recipients
         self._reports_in, self._reports_out = (metrics.reports.labels(direction) for direction in ("in", "out"))
         self._drawing: asyncio.TimerHandle | None = None
+        self._drawn_ns = 0
+        self._load = Load(worker.shedding, {stage: metrics.budgets.seconds(stage) for stage in ("transit", "fuse")})
         self._write = record
         self._retained: set[str] = set()  # topics of the alerts that the broker holds for us
         self._engine = FusionEngine(fusion, recipients)
@@ -73,6 +77,7 @@ class FusionWorker:
         self.party.note_silence()
         now_ns = self.party.clock.now_ns()
         self._tell(self._engine.step((), now_ns))
+        self._note(self._load.rest(self.party.clock.wall_ns()))
         self._catch_up(now_ns)
         self._export()
 
@@ -82,21 +87,29 @@ class FusionWorker:
         clock = self.party.clock
         received_ns, now_ns = clock.wall_ns(), clock.now_ns()
         fused_ns = self._tell(self._engine.step([Inbound(message, address.release, received_ns)], now_ns), received_ns)
+        spent_s: dict[Stage, float] = {"transit": (received_ns - message.sent_ns) / 1e9, "fuse": (fused_ns - received_ns) / 1e9}
+        self._note(self._load.take(fused_ns, spent_s))
         self._catch_up(now_ns, received_ns)
         if self._write:
             self._write(Entry(received_ns, now_ns, delivery.topic, delivery.payload))
-        self._metrics.stage("transit", (received_ns - message.sent_ns) / 1e9)
-        self._metrics.stage("fuse", (fused_ns - received_ns) / 1e9)
+        for stage, seconds in spent_s.items():
+            self._metrics.stage(stage, seconds)
         if address.kind == "tracks" and not isinstance(message, TrackDropped):  # a launch's rows come in a frame too
             self._reports_in.inc(message.n)
 
     def _catch_up(self, now_ns: int, received_ns: int = 0) -> None:
         """What follows a step once its alerts are out: the upkeep, its alerts, the pictures."""
-        self._tell(self._engine.catch_up(now_ns), received_ns)
+        self._tell(self._engine.catch_up(now_ns, shed=self._load.sheds), received_ns)
         if not self._worker.picture_ms:
-            self._draw()
+            self._draw_in_time()
         elif self._drawing is None:
-            self._drawing = asyncio.get_running_loop().call_later(self._worker.picture_ms / 1e3, self._draw)
+            self._drawing = asyncio.get_running_loop().call_later(self._worker.picture_ms / 1e3, self._draw_in_time)
+
+    def _note(self, changed: bool) -> None:
+        """Say when work begins to be shed, and when that is over."""
+        if changed:
+            self._metrics.shedding.set(self._load.sheds)
+            log.warning("late: shedding picture work" if self._load.sheds else "in time again: no work is shed")
 
     def _tell(self, alerts: list[Alert], received_ns: int = 0) -> int:
         """Send alerts that have just been decided; the wall time when they were.
@@ -110,10 +123,18 @@ class FusionWorker:
                     self._send(alert, fused_ns, by_report=alert.times.received_ns == received_ns)
         return fused_ns
 
-    def _draw(self) -> None:
-        """Send what changed in the pictures since the last time: a moment after the alerts, so that these have the machine."""
+    def _draw_in_time(self) -> None:
+        """Draw, a moment after the alerts, so that these have the machine; under load, leave it to one of the next times."""
         self._drawing = None
-        fused_ns = self.party.clock.wall_ns()
+        since_ns = self.party.clock.wall_ns() - self._drawn_ns
+        if self._load.sheds and 0 <= since_ns < self._worker.shedding.picture_ms * 1e6:
+            self._metrics.shed.labels("pictures").inc(self._engine.undrawn)
+        else:
+            self._draw()
+
+    def _draw(self) -> None:
+        """Send what changed in the pictures since the last time."""
+        self._drawn_ns = fused_ns = self.party.clock.wall_ns()
         for picture in self._engine.draw(self.party.clock.now_ns()):
             stamped = msgspec.structs.replace(picture, fused_ns=fused_ns)
             self.party.publish(self.party.bulk, picture_tracks(picture.recipient), stamped, kind="picture")
@@ -146,6 +167,9 @@ class FusionWorker:
         for reason, count in self._engine.rejected.items():
             self.party.reject(reason, count)
         self._engine.rejected.clear()
+        for work, count in self._engine.shed.items():
+            self._metrics.shed.labels(work).inc(count)
+        self._engine.shed.clear()
 
     def _begin_exercise(self, exercise: ExerciseClock) -> None:
         self._draw()

@@ -160,6 +160,21 @@ class FusionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     alerting: Alerting = Alerting()
 
 
+class Shedding(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When the worker, late by the budgets of transit and fuse, sheds picture work, and until when. Alert work is never shed."""
+
+    late_in_a_row: Annotated[
+        int, Meta(ge=1, le=1000, description="messages in a row over a budget before work is shed; one is a hiccup, not a load")
+    ] = 3
+    calm_s: Annotated[
+        float, Meta(gt=0.0, le=600.0, description="wall seconds without such a row before it ends: two updates of every radar")
+    ] = 2.0
+    picture_ms: Annotated[
+        float,
+        Meta(ge=0.0, le=10_000.0, description="wall milliseconds between pictures meanwhile: they miss one radar update at most"),
+    ] = 1000.0
+
+
 class WorkerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the worker runs; what it decides is in FusionSettings."""
 
@@ -168,3 +183,4 @@ class WorkerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         float, Meta(ge=0.0, le=1000.0, description="wall milliseconds that pictures gather, 0 to 1000; alerts never wait")
     ] = 20.0
     tick_s: Annotated[float, Meta(gt=0.0, le=10.0, description="wall seconds between ageing steps, above 0, at most 10")] = 0.25
+    shedding: Shedding = Shedding()
