@@ -15,6 +15,7 @@ from bench.feeds import measure_feeds
 from bench.feedtables import feed_tables
 from bench.latency import RATES_HZ, Latency, measure
 from bench.order import measure_order, order_rows
+from bench.peers import measure_peers, peer_rows
 from bench.settings import Settings
 from bench.throughput import measure_throughput, throughput_rows
 
@@ -78,6 +79,15 @@ def run_order(scenario: str, runs: int, *, as_json: bool) -> None:
         click.echo(msgspec.json.encode(result))
     else:
         Console().print(plain_table(f"Reports out of order against in order: {result.scenario}", *order_rows(result)))
+
+
+def run_peers(sizes: tuple[int, ...], budget_s: float, seed: int, *, as_json: bool) -> None:
+    """Measure and print."""
+    result = measure_peers(sizes, budget_s, seed, _tell)
+    if as_json:
+        click.echo(msgspec.json.encode(result))
+    else:
+        Console().print(plain_table("Two feeds' tracks gated, assigned and fused", *peer_rows(result)))
 
 
 def plain_table(title: str, headings: tuple[str, ...], rows: list[list[str]]) -> Table:

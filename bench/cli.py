@@ -270,3 +270,31 @@ def order(runs: int, scenario: str, as_json: bool) -> None:
     from bench.benches import run_order
 
     run_order(scenario, runs, as_json=as_json)
+
+
+@bench.command()
+@click.option(
+    "--tracks",
+    "sizes",
+    multiple=True,
+    type=click.IntRange(2, 3000),
+    help="Tracks a feed; repeatable.  [default: 10, 30, 100, 300, 1000]",
+)
+@click.option(
+    "--budget-s",
+    default=20.0,
+    show_default=True,
+    type=click.FloatRange(0.01, 3600.0),
+    help="A contender's time at a size; one that cannot do a single run in it is told so.",
+)
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**53), help="Seed of the sky.")
+@_json_option
+def peers(sizes: tuple[int, ...], budget_s: float, seed: int, as_json: bool) -> None:
+    """Two feeds' tracks gated, assigned and fused: beside plain numpy and scipy, and Stone Soup. Needs no broker.
+
+    Stone Soup comes with the extra: pip install .[peers]. Without it the others are measured.
+    """
+    from bench.benches import run_peers
+    from bench.peers import SIZES
+
+    run_peers(sizes or SIZES, budget_s, seed, as_json=as_json)

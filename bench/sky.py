@@ -81,19 +81,26 @@ class Sky:
     def cycle(self) -> Iterator[tuple[int, list[Inbound]]]:
         """One second: for each feed the time of its frames and the frames, decoded from the wire as a worker gets them."""
         for feed in FEEDS:
-            at_ns = START_NS + int((self._seconds + feed.at_s) * 1e9)
-            yield at_ns, self._frames(feed, at_ns)
+            block = self.reports(feed, feed.at_s)
+            yield int(block.valid_ns[0]), _frames(feed, block)
         self._states = propagate_many(self._states, np.ones(self.n))
         self._seconds += 1
 
-    def _frames(self, feed: Feed, at_ns: int) -> list[Inbound]:
+    @property
+    def states(self) -> Float:
+        """The objects (n, 6), ECEF, m and m/s, at the beginning of this second."""
+        return self._states.copy()
+
+    def reports(self, feed: Feed, at_s: float) -> Reports:
+        """What a feed says of all its tracks `at_s` into this second, in the order of `seen`."""
         seen, m = self.seen[feed.nation], len(self.seen[feed.nation])
+        at_ns = START_NS + int((self._seconds + at_s) * 1e9)
         fresh = np.sqrt(1.0 - _REMEMBERED**2) * self._random.standard_normal((m, 6))
         self._errors[feed.nation] = _REMEMBERED * self._errors[feed.nation] + fresh
         sigmas = np.repeat([feed.sigma_m, feed.sigma_m_s], 3)
-        states = propagate_many(self._states[seen], np.full(m, feed.at_s)) + sigmas * self._errors[feed.nation]
+        states = propagate_many(self._states[seen], np.full(m, at_s)) + sigmas * self._errors[feed.nation]
         states[:, :3] += self._bias[feed.nation]
-        block = Reports(
+        return Reports(
             track=np.arange(1, m + 1, dtype=np.uint32),
             valid_ns=np.full(m, at_ns, np.int64),
             state=states,
@@ -105,16 +112,6 @@ class Sky:
             detected_age_ms=np.full(m, 5000, np.uint32),
             tracked_age_ms=np.full(m, 2000, np.uint32),
         )
-        address = parse_topic(feed_tracks(feed.nation, EVERYONE))
-        assert address is not None
-        inbound = []
-        for start in range(0, m, MAX_FRAME_ROWS):
-            rows = block.take(np.arange(start, min(start + MAX_FRAME_ROWS, m)))
-            frame = TrackFrame(session=1, seq=1, nation=feed.nation, released_ns=at_ns, n=len(rows), columns=rows.to_wire())
-            message = decode(address, encode(frame))
-            assert isinstance(message, TrackFrame)
-            inbound.append(Inbound(message, EVERYONE))
-        return inbound
 
 
 def launches(sky: Sky, count: int) -> Iterator[tuple[list[tuple[int, Inbound]], tuple[int, Inbound]]]:
@@ -134,6 +131,20 @@ def launches(sky: Sky, count: int) -> Iterator[tuple[list[tuple[int, Inbound]], 
         rows = Reports.join([block.take(np.arange(min(len(block), MAX_FRAME_ROWS - 1))), fresh])
         frame = TrackFrame(session=1, seq=1, nation=feed.nation, released_ns=at_ns, n=len(rows), columns=rows.to_wire())
         yield before, (at_ns, Inbound(frame, EVERYONE))
+
+
+def _frames(feed: Feed, block: Reports) -> list[Inbound]:
+    """The frames of one report of a feed, decoded from the wire."""
+    address, at_ns = parse_topic(feed_tracks(feed.nation, EVERYONE)), int(block.valid_ns[0])
+    assert address is not None
+    inbound = []
+    for start in range(0, len(block), MAX_FRAME_ROWS):
+        rows = block.take(np.arange(start, min(start + MAX_FRAME_ROWS, len(block))))
+        frame = TrackFrame(session=1, seq=1, nation=feed.nation, released_ns=at_ns, n=len(rows), columns=rows.to_wire())
+        message = decode(address, encode(frame))
+        assert isinstance(message, TrackFrame)
+        inbound.append(Inbound(message, EVERYONE))
+    return inbound
 
 
 def _objects(n: int, random: np.random.Generator) -> Float:
