@@ -1,8 +1,11 @@
 """`triwarn bench peers`: the same job done by this project, by plain numpy and scipy, and by Stone Soup, side by side.
 
 The job and the contenders are in `bench.contenders` and `bench.soup`. All get the same tracks, and all answers are held against
-the truth and against this project's. One process, one core, the median of several runs after a warm-up. A contender that would
-not be done within its budget is not begun: how long a run would take is foretold from how its time grew from size to size.
+the truth and against this project's. One process, the median of several runs after a warm-up. A contender that would not be done
+within its budget is not begun: how long a run would take is foretold from its growth from size to size.
+
+Time is what the processor spends on the process. A run of seconds on a busy machine is interrupted, one of a millisecond hardly
+ever, and by the wall clock the slow contenders would look the slower for it.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from bench.contenders import Answer, Contender, Job, job_of, numpy_scipy, triwar
 
 SIZES: Final = (10, 30, 100, 300, 1000)
 BUDGET_S: Final = 20.0
-NAMES: Final = ("triwarn", "numpy", "stonesoup", "stonesoup tpr-tree", "stonesoup kd-tree")
+NAMES: Final = ("triwarn", "numpy", "stonesoup", "stonesoup-tpr", "stonesoup-kd")
 _WARM_TRACKS: Final = 10
 _LEAST_RUNS, _MOST_RUNS, _ENOUGH_S = 5, 201, 3.0
 _GROWTH: Final = (1.0, 3.0)  # the least and most power of the size that a time may grow with
@@ -34,10 +37,10 @@ _ABSENT: Final = "stonesoup is not installed: pip install .[peers]"
 class PeerRow(Struct, frozen=True, kw_only=True):
     """One contender at one size; null, with the reason, what was not measured.
 
-    `times_triwarn`: its median over this project's. `in_both`: the objects that both feeds see. `right`: of its pairs, the share
-    whose tracks are of one object. `same_pairs`: of the pairs that it or this project made, the share that both made.
-    `position_rms_m`: fused estimates of right pairs against the truth. `apart_m`: the largest distance of a pair's fused position
-    from this project's.
+    `median_ms`: processor time of one run; `times_triwarn`: the same over this project's. `in_both`: the objects that both feeds
+    see. `right`: of its pairs, the share whose tracks are of one object. `same_pairs`: of the pairs that it or this project made,
+    the share that both made. `position_rms_m`: fused estimates of right pairs against the truth. `apart_m`: the largest distance
+    of a pair's fused position from this project's.
     """
 
     contender: str
@@ -122,9 +125,9 @@ def _warmed(contender: Contender, job: Job) -> float:
 
 def _once(contender: Contender, job: Job) -> tuple[float, Answer]:
     prepared = contender(job)
-    begun = time.perf_counter()
+    begun = time.process_time()
     done = prepared.run()
-    return time.perf_counter() - begun, prepared.read(done)
+    return time.process_time() - begun, prepared.read(done)
 
 
 def _runs(contender: Contender, job: Job, budget_s: float) -> tuple[list[float], Answer]:
@@ -187,13 +190,12 @@ def agreement(one: Answer, other: Answer) -> tuple[float, float | None]:
 
 def peer_rows(result: Peers) -> tuple[tuple[str, ...], list[list[str]]]:
     """Headings and cells of its table."""
-    headings = ("tracks", "contender", "median ms", "times triwarn", "pairs", "right", "same pairs", "RMS m")
+    headings = ("tracks a feed", "contender", "median ms", "times triwarn", "pairs", "right", "same pairs", "RMS m")
     rows = []
     for row in result.rows:
-        size = f"{row.tracks_per_feed:,} x {row.tracks_per_feed:,}"
         times = (row.median_ms, "{:,.2f}"), (row.times_triwarn, "{:,.1f}")
         agreed = (row.right, "{:.3f}"), (row.same_pairs, "{:.3f}"), (row.position_rms_m, "{:.1f}")
         before, after = ([form.format(value) if value is not None else "-" for value, form in each] for each in (times, agreed))
         pairs = "-" if row.pairs is None else f"{row.pairs:,} of {row.in_both:,}"
-        rows.append([size, row.contender, *before, pairs, *after])
+        rows.append([f"{row.tracks_per_feed:,}", row.contender, *before, pairs, *after])
     return headings, rows

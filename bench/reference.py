@@ -14,6 +14,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from bench.order import Order, order_rows
+from bench.peers import Peers, peer_rows
 from bench.report import markdown_table
 from bench.settings import Settings
 from bench.throughput import Throughput, throughput_rows
@@ -134,6 +135,11 @@ def order_bench() -> str:
     return markdown_table(*order_rows(_measured("order", Order)))
 
 
+def peers_bench() -> str:
+    """The committed output of `triwarn bench peers --json`."""
+    return markdown_table(*peer_rows(_measured("peers", Peers)))
+
+
 Measured = TypeVar("Measured")
 
 
@@ -149,6 +155,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "settings": settings_table,
     "throughput": throughput_bench,
     "order": order_bench,
+    "peers": peers_bench,
 }
 _MARKED: Final = re.compile(r"(<!-- made from the code: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
