@@ -97,6 +97,25 @@ class Metrics:
         self.system_tracks = Gauge(
             "triwarn_system_tracks", "System tracks in a recipient's picture", ["recipient"], registry=registry
         )
+        feeds = ["recipient", "feed", "other"]
+        self.offset_m = Gauge(
+            "triwarn_feed_offset_metres",
+            "How far a feed's reports are displaced against another's in a recipient's picture, put right; 0 where nothing is",
+            feeds,
+            registry=registry,
+        )
+        self.offset_sigma_m = Gauge(
+            "triwarn_feed_offset_sigma_metres", "One sigma of that offset; 0 where there is none", feeds, registry=registry
+        )
+        self.offset_s = Gauge(
+            "triwarn_feed_clock_offset_seconds",
+            "By how much a feed's clock is slow against another's in a recipient's picture, put right; 0 where nothing is",
+            feeds,
+            registry=registry,
+        )
+        self.offset_sigma_s = Gauge(
+            "triwarn_feed_clock_offset_sigma_seconds", "One sigma of that; 0 where there is none", feeds, registry=registry
+        )
         self.alerts = Gauge("triwarn_alerts", "Alerts by recipient and present state", ["recipient", "state"], registry=registry)
         self.alerts_received = Counter(
             "triwarn_alerts_received", "Alert messages a receiver took, by state", ["recipient", "state"], registry=registry

@@ -29,6 +29,7 @@ from bus.release import NATIONS, Nation, Release
 from fusion.alert import addressed
 from fusion.emit import Stamp, frames_of
 from fusion.picture import Picture
+from fusion.registration import PAIRS, Offset
 from fusion.settings import FusionSettings
 from fusion.soundness import surely_sound
 
@@ -119,6 +120,16 @@ class FusionEngine:
             for group in self._groups
             for to in group.recipients
             for state, count in sorted(group.picture.book.counts.items())
+        }
+
+    @property
+    def offsets(self) -> dict[tuple[Nation, Nation, Nation], Offset]:
+        """What is taken off between two feeds, by recipient: nothing where they are as they claim."""
+        return {
+            (to, NATIONS[one], NATIONS[other]): group.picture.registration.between(one, other)
+            for group in self._groups
+            for to in group.recipients
+            for one, other in PAIRS
         }
 
     def _take(self, inbound: Inbound, now_ns: int) -> None:

@@ -69,10 +69,10 @@ class Registration:
         self._counts: dict[tuple[int, int], _Told] = {}
         self._at_ns = 0
 
-    def between(self, one: int, other: int) -> Offset | None:
-        """What is taken off between two nations, by their columns; None where nothing is."""
-        if not self._counts:
-            return None
+    def between(self, one: int, other: int) -> Offset:
+        """What is taken off between two nations, by their columns: nothing, and sure of it, where they are as they claim."""
+        if not self.offsets.any():
+            return Offset(np.zeros(3), 0.0, 0.0, 0.0)
         at, to = one * WIDTH, other * WIDTH
         shift = self.offsets[one] - self.offsets[other]
         both = np.hstack([np.arange(at, at + WIDTH), np.arange(to, to + WIDTH)])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 
 import msgspec
@@ -164,6 +165,11 @@ class FusionWorker:
             self._metrics.system_tracks.labels(recipient).set(count)
         for (recipient, state), count in self._engine.alerts_by_state.items():
             self._metrics.alerts.labels(recipient, state).set(count)
+        for feeds, offset in self._engine.offsets.items():
+            self._metrics.offset_m.labels(*feeds).set(math.hypot(*offset.position_m.tolist()))
+            self._metrics.offset_sigma_m.labels(*feeds).set(offset.sigma_m)
+            self._metrics.offset_s.labels(*feeds).set(offset.time_s)
+            self._metrics.offset_sigma_s.labels(*feeds).set(offset.sigma_s)
         for reason, count in self._engine.rejected.items():
             self.party.reject(reason, count)
         self._engine.rejected.clear()
