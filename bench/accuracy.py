@@ -18,6 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from bench.world import World
 from bus.columns import SystemTracks, unpack_cov
 from bus.release import NATIONS
+from sensors.truth import Truth
 
 Float = NDArray[np.float64]
 
@@ -36,6 +37,20 @@ def gospa(distances: Float, cutoff: float) -> float:
     localised = matched < cutoff**2
     unmatched = truths + estimates - 2 * int(localised.sum())
     return float(np.sqrt(matched[localised].sum() + unmatched * cutoff**2 / 2.0))
+
+
+def gospa_at(truth: Truth, detected: list[int], held: list[tuple[Float, int]], at_ns: int, cutoff_m: float) -> float | None:
+    """GOSPA, m, of the states (6,) `held`, each with its valid time, ns, against the launches `detected` (indices) that fly at
+    `at_ns`; None where nothing flies and nothing is held. A state is held against truth at its own time.
+    """
+    flying = [i for i in detected if np.isfinite(truth.states_at(at_ns)[i, 0])]
+    if not flying and not held:
+        return None
+    distances = np.full((len(flying), len(held)), np.inf)
+    for column, (state, valid_ns) in enumerate(held):
+        positions = truth.states_at(valid_ns)[flying, :3]
+        distances[:, column] = np.nan_to_num(np.linalg.norm(positions - state[:3], axis=1), nan=np.inf)
+    return gospa(np.minimum(distances, cutoff_m), cutoff_m)
 
 
 @dataclass(slots=True)
@@ -74,15 +89,9 @@ class PictureScore:
 
     def sample(self, detected: Iterable[int], at_ns: int) -> None:
         """One GOSPA sample at `at_ns`: the held tracks against the launches `detected` (indices) that are in flight."""
-        truth = self.world.truth
-        flying = [i for i in detected if np.isfinite(truth.states_at(at_ns)[i, 0])]
-        if not flying and not self._held:
-            return
-        distances = np.full((len(flying), len(self._held)), np.inf)
-        for column, (state, valid_ns) in enumerate(self._held.values()):
-            positions = truth.states_at(valid_ns)[flying, :3]
-            distances[:, column] = np.nan_to_num(np.linalg.norm(positions - state[:3], axis=1), nan=np.inf)
-        self.gospa_m.append(gospa(np.minimum(distances, self.cutoff_m), self.cutoff_m))
+        found = gospa_at(self.world.truth, list(detected), list(self._held.values()), at_ns, self.cutoff_m)
+        if found is not None:
+            self.gospa_m.append(found)
 
     def _error(self, state: Float, valid_ns: int, launch_id: str) -> Float:
         index = self.world.index(launch_id)
