@@ -16,6 +16,8 @@ from bench.feedtables import feed_tables
 from bench.latency import RATES_HZ, Latency, measure
 from bench.order import measure_order, order_rows
 from bench.peers import measure_peers, peer_rows
+from bench.quality import find_cases, measure_quality
+from bench.qualityrows import quality_phase_rows, quality_rows
 from bench.settings import Settings
 from bench.throughput import measure_throughput, throughput_rows
 
@@ -88,6 +90,16 @@ def run_peers(sizes: tuple[int, ...], budget_s: float, seed: int, *, as_json: bo
         click.echo(msgspec.json.encode(result))
     else:
         Console().print(plain_table("Two feeds' tracks gated, assigned and fused", *peer_rows(result)))
+
+
+def run_quality(runs: int, seed: int, names: tuple[str, ...], *, as_json: bool) -> None:
+    """Measure and print."""
+    result = measure_quality(runs, seed, _tell, find_cases(names))
+    if as_json:
+        click.echo(msgspec.json.encode(result))
+    else:
+        Console().print(plain_table("The fused picture against truth", *quality_rows(result)))
+        Console().print(plain_table("Fused estimates by true phase", *quality_phase_rows(result)))
 
 
 def plain_table(title: str, headings: tuple[str, ...], rows: list[list[str]]) -> Table:

@@ -298,3 +298,20 @@ def peers(sizes: tuple[int, ...], budget_s: float, seed: int, as_json: bool) -> 
     from bench.peers import SIZES
 
     run_peers(sizes or SIZES, budget_s, seed, as_json=as_json)
+
+
+@bench.command()
+@click.option("--runs", default=5, show_default=True, type=click.IntRange(1, 1000), help="Seeded runs of each case.")
+@click.option(
+    "--seed", default=1, show_default=True, type=click.IntRange(1, 2**53), help="Seed of the first run; then one more each."
+)
+@click.option("--case", "names", multiple=True, metavar="NAME", help="Measure only this, as the table names it; repeatable.")
+@_json_option
+def quality(runs: int, seed: int, names: tuple[str, ...], as_json: bool) -> None:
+    """The fused picture against truth and a centralised tracker: with biases, duplicates, feedback, and at spacings of launchers.
+
+    ANEES by phase, association, GOSPA, and the ellipses of launch points and impacts. Needs no broker; two minutes a run.
+    """
+    from bench.benches import run_quality
+
+    run_quality(runs, seed, names, as_json=as_json)

@@ -1,0 +1,171 @@
+"""`triwarn bench quality`: how good the fused picture is, over seeded runs, with national reports as they are and distorted.
+
+Each case distorts what the three feeds release (`bench.distort`) and gives it to a fusion engine of its own, in order of time;
+one recipient's picture is held against truth (`bench.fused`). The bound is a centralised tracker on the scans of all sensors
+(`bench.centralised`), which no distortion of reports touches. A run is one sample: standard errors are by runs.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import count
+from typing import Final, Literal
+
+import numpy as np
+from msgspec import Struct
+
+from bench.busload import machine
+from bench.centralised import centralised_gospa_m
+from bench.distort import Arrival, arrivals_of, displaced, fed_back, twice
+from bench.fused import FusedScore, Sums
+from bench.population import flyable
+from bench.qualityrows import Quality, row_of
+from bench.result import GOSPA_CUTOFF_M
+from bench.world import World, play_out
+from bus.clock import SimulatedClock
+from bus.errors import BadInput
+from bus.release import NATIONS, Nation, release
+from fusion.engine import FusionEngine, Inbound
+from sensors.scenario import Scenario, load_scenario, parse_scenario
+from sensors.service import outgoing
+
+SALVO: Final = "salvo-2024-05-30"
+SHIPPED_M: Final = 400.0
+ALONE_A_RUN: Final = 3  # published flights that a run flies, one after the other: five runs fly all fifteen
+FEEDS_BACK: Final[Nation] = NATIONS[0]
+_TICK_NS: Final = 500_000_000
+_S: Final = 1_000_000_000
+
+
+class Case(Struct, frozen=True, kw_only=True):
+    """What is flown, and what becomes of the reports.
+
+    `feedback`: one nation, FEEDS_BACK, also releases what is fused as tracks of its own, which tell their sensors or do not;
+    `blind`: it releases nothing else, for it has no track of its own.
+    """
+
+    name: str
+    flies: Literal["salvo", "alone"] = "salvo"
+    spacing_m: float = SHIPPED_M
+    bias_sigmas: float = 0.0
+    twice: bool = False
+    feedback: Literal["none", "known", "unknown"] = "none"
+    blind: bool = False
+
+
+CASES: Final[tuple[Case, ...]] = (
+    Case(name="salvo"),
+    Case(name="salvo, bias 2 sigma", bias_sigmas=2.0),
+    Case(name="salvo, bias 5 sigma", bias_sigmas=5.0),
+    Case(name="salvo, bias 10 sigma", bias_sigmas=10.0),
+    Case(name="salvo, duplicates", twice=True),
+    Case(name="salvo, fed back, pedigree known", feedback="known"),
+    Case(name="salvo, fed back, pedigree unknown", feedback="unknown"),
+    Case(name="salvo, fed back by the blind, pedigree known", feedback="known", blind=True),
+    Case(name="salvo, fed back by the blind, pedigree unknown", feedback="unknown", blind=True),
+    Case(name="salvo, 50 m apart", spacing_m=50.0),
+    Case(name="salvo, 1 km apart", spacing_m=1000.0),
+    Case(name="salvo, 5 km apart", spacing_m=5000.0),
+    Case(name="alone", flies="alone"),
+    Case(name="alone, duplicates", flies="alone", twice=True),
+    Case(name="alone, fed back, pedigree known", flies="alone", feedback="known"),
+    Case(name="alone, fed back, pedigree unknown", flies="alone", feedback="unknown"),
+    Case(name="alone, fed back by the blind, pedigree known", flies="alone", feedback="known", blind=True),
+    Case(name="alone, fed back by the blind, pedigree unknown", flies="alone", feedback="unknown", blind=True),
+)
+
+
+def find_cases(names: tuple[str, ...]) -> tuple[Case, ...]:
+    """The cases of these names, all without any; BadInput lists what there is."""
+    for name in names:
+        if name not in {case.name for case in CASES}:
+            raise BadInput("bench quality", "--case", f"no such case {name!r}", "; ".join(case.name for case in CASES))
+    return tuple(case for case in CASES if case.name in names or not names)
+
+
+def measure_quality(runs: int, seed: int, tell: Callable[[str], None], cases: tuple[Case, ...] = CASES) -> Quality:
+    """Seeds from `seed`; cases that fly the same share their worlds."""
+    found: dict[str, list[tuple[list[Sums], list[float]]]] = {case.name: [] for case in cases}
+    for run in range(seed, seed + runs):
+        for flies, spacing_m in dict.fromkeys((case.flies, case.spacing_m) for case in cases):
+            tell(f"seed {run}: {f'salvo, {spacing_m:g} m apart' if flies == 'salvo' else 'published flights alone'}")
+            sharing = [case for case in cases if (case.flies, case.spacing_m) == (flies, spacing_m)]
+            sums: dict[str, list[Sums]] = {case.name: [] for case in sharing}
+            bound: list[float] = []
+            for scenario in scenarios_of(flies, spacing_m, run):
+                world = play_out(scenario, run, scored=True)
+                bound += centralised_gospa_m(world, GOSPA_CUTOFF_M)
+                for case in sharing:
+                    sums[case.name].append(fly(world, case))
+            for case in sharing:
+                found[case.name].append((sums[case.name], bound))
+    return Quality(machine=machine(), runs=runs, seed=seed, rows=[row_of(name, each) for name, each in found.items()])
+
+
+def scenarios_of(flies: Literal["salvo", "alone"], spacing_m: float, run: int) -> list[Scenario]:
+    """What a run flies: the salvo, or some published flights in their turn."""
+    if flies == "salvo":
+        return [salvo_of(spacing_m)]
+    flights = flyable(glide=False)
+    return [flights[(ALONE_A_RUN * (run - 1) + k) % len(flights)] for k in range(ALONE_A_RUN)]
+
+
+@cache
+def salvo_of(spacing_m: float) -> Scenario:
+    """The shipped salvo with so many metres between launchers."""
+    text = load_scenario(SALVO).text.replace(f"spacing_m = {SHIPPED_M}", f"spacing_m = {spacing_m}")
+    return parse_scenario(text, f"{SALVO}, {spacing_m:g} m")
+
+
+def fly(world: World, case: Case) -> Sums:
+    """One run of a case: what its seconds add up to."""
+    sums = Sums()
+    for _, score in seconds_of(world, case):
+        sums = score.sums
+    return sums
+
+
+def seconds_of(world: World, case: Case) -> Iterator[tuple[int, FusedScore]]:
+    """A case through an engine: every release as it arrives, and the clock's tick; the score at each whole second, sampled."""
+    random = np.random.default_rng((world.seed, 1))
+    arrivals = [each for each in arrivals_of(world) if not (case.blind and each.nation == FEEDS_BACK)]
+    if case.bias_sigmas:
+        arrivals = displaced(arrivals, case.bias_sigmas, random)
+    if case.twice:
+        arrivals = twice(arrivals, random)
+    engine, score, number = FusionEngine(), FusedScore(world, GOSPA_CUTOFF_M), count()
+    waiting = [(arrival.at_ns, next(number), arrival) for arrival in arrivals]
+    clock, before = SimulatedClock(world.truth.start_ns), set[int]()
+    delay_ns = round(world.scenario.nations[FEEDS_BACK].release_delay_s * _S)
+    for at_ns in range(world.truth.start_ns + _TICK_NS, world.truth.end_ns + _TICK_NS, _TICK_NS):
+        while waiting and waiting[0][0] <= at_ns:
+            due_ns, _, arrival = heapq.heappop(waiting)
+            score.hear(arrival)
+            score.take(engine.step([_inbound(world, arrival, clock)], due_ns))
+        score.take(engine.step((), at_ns))
+        if (at_ns - world.truth.start_ns) % _S == 0:
+            score.sample(at_ns)
+            yield at_ns, score
+            if case.feedback != "none":
+                for arrival in _feedback(score, before, at_ns + delay_ns, pedigree_known=case.feedback == "known"):
+                    heapq.heappush(waiting, (arrival.at_ns, next(number), arrival))
+
+
+def _inbound(world: World, arrival: Arrival, clock: SimulatedClock) -> Inbound:
+    to = release(arrival.nation, *world.scenario.nations[arrival.nation].release_to)
+    return Inbound(outgoing(arrival.release, arrival.nation, clock), to)
+
+
+def _feedback(score: FusedScore, before: set[int], at_ns: int, *, pedigree_known: bool) -> Iterator[Arrival]:
+    """What FEEDS_BACK sends of the picture that it holds; `before` is brought up to date."""
+    picture = score.picture()
+    if picture is None:
+        return
+    follows = [score.follows_now(system) for system in picture.system.tolist()]
+    for sent in fed_back(picture, follows, before, FEEDS_BACK, at_ns, pedigree_known=pedigree_known):
+        if sent.reports is not None:
+            before |= set(sent.reports.track.tolist())
+        before -= set(sent.tracks)
+        yield Arrival(at_ns, FEEDS_BACK, sent)
