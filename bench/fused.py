@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.accuracy import gospa_at
-from bench.distort import Arrival
+from bench.distort import FED_BACK, Arrival
 from bench.world import World
 from bus.columns import SystemTracks, unpack_cov
 from bus.messages import Alert, PictureFrame, Place, system_tracks_of
@@ -93,6 +93,11 @@ class FusedScore:
     def follows_now(self, system: int) -> int:
         """The launch that every member of a system track follows at this time, -1 where they do not agree or do not know."""
         return _agreed([self._now.get(member, (0, -1))[1] for member in self._members(system)])
+
+    def seen_of(self, system: int) -> int:
+        """The launch that those members follow that are made of detections, and were not fed back; -1 as above."""
+        members = [member for member in self._members(system) if member[1] < FED_BACK]
+        return _agreed([self._now.get(member, (0, -1))[1] for member in members])
 
     def sample(self, at_ns: int) -> None:
         """At a whole second: who is held together, GOSPA, and now and then the points on the ground."""

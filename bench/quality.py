@@ -163,7 +163,7 @@ def _feedback(score: FusedScore, before: set[int], at_ns: int, *, pedigree_known
     picture = score.picture()
     if picture is None:
         return
-    follows = [score.follows_now(system) for system in picture.system.tolist()]
+    follows = [score.seen_of(system) for system in picture.system.tolist()]
     for sent in fed_back(picture, follows, before, FEEDS_BACK, at_ns, pedigree_known=pedigree_known):
         if sent.reports is not None:
             before |= set(sent.reports.track.tolist())

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench.cli import main
-from bench.distort import Arrival
+from bench.distort import FED_BACK, Arrival
 from bench.fused import FusedScore, Sums, holds
 from bench.quality import ALONE_A_RUN, CASES, find_cases, salvo_of, scenarios_of
 from bench.qualityrows import row_of
@@ -141,6 +141,15 @@ def test_a_hand_made_picture_has_the_figures_that_it_was_made_for() -> None:
     assert row.correct_association == pytest.approx(6.0 / 8.0)
     assert row.track_swaps == 1.0
     assert row.gospa_centralised_m == 200.0
+
+
+def test_what_is_fed_back_follows_what_it_was_made_of_and_not_itself() -> None:
+    score, truth = FusedScore(WORLD, 10_000.0), WORLD.truth.states_at(AT_NS)
+    says(score, "jpn", {FED_BACK + 1: 1})
+    says(score, "kor", {21: 0})
+    shows(score, {1: ((FED_BACK + 1, 21, 0), truth[0])}, [], [])
+    assert score.seen_of(1) == 0
+    assert score.follows_now(1) == -1
 
 
 def test_points_on_the_ground_are_those_of_standing_alerts_on_the_launch_followed() -> None:
