@@ -1,32 +1,23 @@
 """A centralised tracker: the bound on what sharing tracks can give.
 
 One national tracker (`sensors.tracker`) that gets the scans of every sensor of all nations, the same scans as theirs, as soon
-as they are made: no interval of reports, no delay, and no track that has to be joined with another.
+as they are made: no delay, and no track that has to be joined with another. Its tracks go through a fusion engine as the only
+feed, so that what is lost is kept as a prediction there too.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from bench.accuracy import gospa_at
 from bench.world import World
-from bus.columns import Reports
 from bus.release import NATIONS
 from sensors.detect import Scanner
+from sensors.feed import Known, Release
 from sensors.instruments import find_sensors
-from sensors.tracker import NationalTracker, report
+from sensors.tracker import Ended, NationalTracker, report
 
 _NS = 1_000_000_000
-
-
-class Centralised(NamedTuple):
-    """Its tracks at one instant, and the launch that each follows (an index, -1 where none)."""
-
-    at_ns: int
-    reports: Reports | None
-    follows: list[int]
 
 
 def all_scanners(world: World) -> list[Scanner]:
@@ -41,34 +32,20 @@ def all_scanners(world: World) -> list[Scanner]:
     ]
 
 
-def centralised(world: World) -> Iterator[Centralised]:
-    """What it holds at every whole second from the exercise's start to its end."""
+def centralised(world: World) -> Iterator[Release]:
+    """What it holds at every whole second from the exercise's start to its end, as the releases of a feed without delay."""
     scanners = all_scanners(world)
     tracker = NationalTracker([scanner.sensor.bit for scanner in scanners])
     scans = heapq.merge(*(scanner.scans() for scanner in scanners), key=lambda scan: (scan.at_ns, scan.bit))
-    next_ns = world.truth.start_ns + _NS
-    for scan in scans:
-        while next_ns < scan.at_ns:
-            yield _held(tracker, next_ns)
-            next_ns += _NS
-        tracker.step(scan)
-    while next_ns <= world.truth.end_ns:
-        yield _held(tracker, next_ns)
-        next_ns += _NS
-
-
-def _held(tracker: NationalTracker, at_ns: int) -> Centralised:
-    tracks = tracker.live()
-    return Centralised(at_ns, report(tracks, at_ns) if tracks else None, [track.follows() for track in tracks])
-
-
-def centralised_gospa_m(world: World, cutoff_m: float) -> list[float]:
-    """Its GOSPA, m, at every whole second at which something flies that was detected, or is held."""
-    detected, found = world.detected_ns(), []
-    for at_ns, reports, _ in centralised(world):
-        seen = [i for i, first_ns in enumerate(detected) if first_ns is not None and first_ns <= at_ns]
-        held = [] if reports is None else [(state, at_ns) for state in reports.state]
-        value = gospa_at(world.truth, seen, held, at_ns, cutoff_m)
-        if value is not None:
-            found.append(value)
-    return found
+    scan = next(scans, None)
+    for at_ns in range(world.truth.start_ns + _NS, world.truth.end_ns + 1, _NS):
+        ended: list[Ended] = []
+        while scan is not None and scan.at_ns <= at_ns:
+            ended += tracker.step(scan)[1]
+            scan = next(scans, None)
+        for each in ended:
+            yield Release(at_ns, "dropped", NATIONS, tracks=[each.number], reason=each.reason)
+        tracks = tracker.live()
+        if tracks:
+            known = [Known(track.follows(), None, None) for track in tracks]
+            yield Release(at_ns, "frame", NATIONS, report(tracks, at_ns), known=known)

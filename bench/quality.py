@@ -2,7 +2,8 @@
 
 Each case distorts what the three feeds release (`bench.distort`) and gives it to a fusion engine of its own, in order of time;
 one recipient's picture is held against truth (`bench.fused`). The bound is a centralised tracker on the scans of all sensors
-(`bench.centralised`), which no distortion of reports touches. A run is one sample: standard errors are by runs.
+(`bench.centralised`), whose tracks go through an engine as the only feed; no distortion of reports touches it. A run is one
+sample: standard errors are by runs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from msgspec import Struct
 
 from bench.busload import machine
-from bench.centralised import centralised_gospa_m
+from bench.centralised import centralised
 from bench.distort import Arrival, arrivals_of, displaced, fed_back, twice
 from bench.fused import FusedScore, Sums
 from bench.population import flyable
@@ -96,7 +97,7 @@ def measure_quality(runs: int, seed: int, tell: Callable[[str], None], cases: tu
             bound: list[float] = []
             for scenario in scenarios_of(flies, spacing_m, run):
                 world = play_out(scenario, run, scored=True)
-                bound += centralised_gospa_m(world, GOSPA_CUTOFF_M)
+                bound += centralised_gospa_m(world)
                 for case in sharing:
                     sums[case.name].append(fly(world, case))
             for case in sharing:
@@ -135,6 +136,16 @@ def seconds_of(world: World, case: Case) -> Iterator[tuple[int, FusedScore]]:
         arrivals = displaced(arrivals, case.bias_sigmas, random)
     if case.twice:
         arrivals = twice(arrivals, random)
+    yield from _through_fusion(world, arrivals, case)
+
+
+def centralised_gospa_m(world: World) -> list[float]:
+    """The bound: GOSPA, m, second by second, of a centralised tracker's picture."""
+    arrivals = [Arrival(each.released_ns, FEEDS_BACK, each) for each in centralised(world)]
+    return [score.sums.gospa_m for _, score in _through_fusion(world, arrivals, Case(name="centralised"))][-1]
+
+
+def _through_fusion(world: World, arrivals: list[Arrival], case: Case) -> Iterator[tuple[int, FusedScore]]:
     engine, score, number = FusionEngine(), FusedScore(world, GOSPA_CUTOFF_M), count()
     waiting = [(arrival.at_ns, next(number), arrival) for arrival in arrivals]
     clock, before = SimulatedClock(world.truth.start_ns), set[int]()
