@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from bench.order import Order, order_rows
 from bench.peers import Peers, peer_rows
+from bench.qualityrows import Quality, quality_phase_rows, quality_rows
 from bench.report import markdown_table
 from bench.settings import Settings
 from bench.throughput import Throughput, throughput_rows
@@ -140,6 +141,16 @@ def peers_bench() -> str:
     return markdown_table(*peer_rows(_measured("peers", Peers)))
 
 
+def quality_bench() -> str:
+    """The committed output of `triwarn bench quality --json`: association, GOSPA, points on the ground."""
+    return markdown_table(*quality_rows(_measured("quality", Quality)))
+
+
+def quality_phases() -> str:
+    """The same output: estimates by phase."""
+    return markdown_table(*quality_phase_rows(_measured("quality", Quality)))
+
+
 Measured = TypeVar("Measured")
 
 
@@ -156,6 +167,8 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "throughput": throughput_bench,
     "order": order_bench,
     "peers": peers_bench,
+    "quality": quality_bench,
+    "quality_phases": quality_phases,
 }
 _MARKED: Final = re.compile(r"(<!-- made from the code: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
