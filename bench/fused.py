@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Final
@@ -22,7 +23,6 @@ from bench.world import World
 from bus.columns import SystemTracks, unpack_cov
 from bus.messages import Alert, PictureFrame, Place, system_tracks_of
 from bus.release import NATIONS, Nation
-from fusion.engine import Outputs
 from physics.frames import bearing_rad, ground_distance_m
 
 Float = NDArray[np.float64]
@@ -76,12 +76,12 @@ class FusedScore:
                 if known.follows >= 0:
                     self._last[column, track] = known.follows
 
-    def take(self, outputs: Outputs) -> None:
+    def take(self, alerts: Iterable[Alert], pictures: Iterable[PictureFrame]) -> None:
         """Score the rows that changed, and hold them."""
-        for alert in outputs.alerts:
+        for alert in alerts:
             if alert.recipient == self._recipient:
                 self._alerts[alert.id] = alert
-        for frame in outputs.pictures:
+        for frame in pictures:
             if frame.recipient == self._recipient:
                 self._show(frame)
 

@@ -154,14 +154,20 @@ def _through_fusion(world: World, arrivals: list[Arrival], case: Case) -> Iterat
         while waiting and waiting[0][0] <= at_ns:
             due_ns, _, arrival = heapq.heappop(waiting)
             score.hear(arrival)
-            score.take(engine.step([_inbound(world, arrival, clock)], due_ns))
-        score.take(engine.step((), at_ns))
+            _fuse(engine, score, [_inbound(world, arrival, clock)], due_ns)
+        _fuse(engine, score, [], at_ns)
         if (at_ns - world.truth.start_ns) % _S == 0:
             score.sample(at_ns)
             yield at_ns, score
             if case.feedback != "none":
                 for arrival in _feedback(score, before, at_ns + delay_ns, pedigree_known=case.feedback == "known"):
                     heapq.heappush(waiting, (arrival.at_ns, next(number), arrival))
+
+
+def _fuse(engine: FusionEngine, score: FusedScore, messages: list[Inbound], now_ns: int) -> None:
+    """A step with all that follows it, scored."""
+    alerts = engine.step(messages, now_ns) + engine.catch_up(now_ns)
+    score.take(alerts, engine.draw(now_ns))
 
 
 def _inbound(world: World, arrival: Arrival, clock: SimulatedClock) -> Inbound:

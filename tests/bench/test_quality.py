@@ -18,7 +18,6 @@ from bus.columns import Reports, SystemTracks, pack_cov
 from bus.errors import BadInput
 from bus.messages import Alert, AlertTimes, Member, PictureFrame, Place
 from bus.release import NATIONS, Nation
-from fusion.engine import Outputs
 from sensors.feed import Known, Release
 from tests.bench.worlds import two_missiles
 
@@ -66,7 +65,7 @@ def shows(
         np.zeros(n, np.uint32),
     )
     frame = PictureFrame(session=0, seq=0, recipient="jpn", released_ns=AT_NS, n=n, dropped=dropped, columns=block.to_wire())
-    score.take(Outputs(alerts, lambda: [frame]))
+    score.take(alerts, [frame])
 
 
 def warns(system: int, launch: tuple[float, float] | None, impact: tuple[float, float] | None, state: Any = "updated") -> Alert:
