@@ -2,8 +2,8 @@
 
 An unmodelled acceleration of standard deviation s an axis, constant over the span dt, adds (s dt^2 / 2)^2 to the position's
 variance, (s dt)^2 to the velocity's, and their product between them. That is deliberately not white noise: thrust does not
-average out. s is the root of the phases' mean square, weighted with their probabilities;
-probabilities up to NOISE count as none.
+average out. s is the root of the phases' mean square, weighted with their probabilities; probabilities up to NOISE count as none.
+What re-enters has all of a usual body's drag in it, for flight here is free.
 
 Spans up to SHORT_S use a series in time; longer ones are integrated (`physics.propagate`).
 Does not choose the time.
@@ -17,26 +17,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physics.compile import jit
-from physics.constants import EARTH_OMEGA_RAD_S
-from physics.motion import ballistic_acceleration
+from physics.constants import EARTH_OMEGA_RAD_S, USUAL_BETA_KG_M2
+from physics.motion import ballistic_acceleration, drag_rate
 from physics.propagate import propagate_cov_one, short_transition
 
 Float = NDArray[np.float64]
 
 SHORT_S = 3.0
+MOST_DRAG_M_S2 = 500.0  # more is no missile's: an estimate that is wrong
 NOISE = 5.0 / 255.0  # a probability up to this is a tracker's floor, not a hint: over an hour it would be half the Earth
 
 
 @jit
-def acceleration_sigma(boost: float, coast: float, reentry: float, sigmas_m_s2: Float) -> float:
-    """Root mean square of the phases' unmodelled accelerations (3,), m/s2; no phase known counts as boost."""
+def acceleration_sigma(state: Float, boost: float, coast: float, reentry: float, sigmas_m_s2: Float) -> float:
+    """Root mean square of the phases' unmodelled accelerations (3,), m/s2; no phase known counts as boost.
+
+    In re-entry a usual body's drag is added, which free flight leaves out: 2 m/s2 or 200, by speed and height.
+    """
     scale = NOISE * (boost + coast + reentry)
     boost = boost if boost > scale else 0.0
     reentry = reentry if reentry > scale else 0.0
     total = boost + coast + reentry
     if not total > 0.0:
         return float(sigmas_m_s2[0])
-    mean_square = boost * sigmas_m_s2[0] ** 2 + coast * sigmas_m_s2[1] ** 2 + reentry * sigmas_m_s2[2] ** 2
+    falling = 0.0
+    if reentry > 0.0:
+        drag = drag_rate(state, USUAL_BETA_KG_M2)
+        speed2 = state[3] * state[3] + state[4] * state[4] + state[5] * state[5]
+        falling = sigmas_m_s2[2] ** 2 + min(drag * drag * speed2, MOST_DRAG_M_S2**2)
+    mean_square = boost * sigmas_m_s2[0] ** 2 + coast * sigmas_m_s2[1] ** 2 + reentry * falling
     return math.sqrt(mean_square / total)
 
 

@@ -243,7 +243,7 @@ def fuse_many(
                 continue
             used[i, c] = True
             age_s[i, c] = (valid[i] - valid_ns[r]) * 1e-9
-            sigma[i, c] = math.hypot(acceleration_sigma(phase[r, 0], phase[r, 1], phase[r, 2], sigmas_m_s2), extra)
+            sigma[i, c] = math.hypot(acceleration_sigma(state[r], phase[r, 0], phase[r, 1], phase[r, 2], sigmas_m_s2), extra)
             alike[i] &= pedigree[r] != 0 and bits & pedigree[r] == 0 and age_s[i, c] <= SHORT_S
             bits |= pedigree[r]
             count += 1

@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.align import acceleration_sigma, align_one
+from fusion.align import MOST_DRAG_M_S2, acceleration_sigma, align_one
 from physics.compile import jit
 
 Float = NDArray[np.float64]
@@ -80,10 +80,10 @@ def _compare(
 ) -> tuple[float, float]:
     dt_s = (valid_b - valid_a) * 1e-9
     if dt_s > 0.0:
-        x, p = align_one(x_a, p_a, dt_s, acceleration_sigma(phase_a[0], phase_a[1], phase_a[2], sigmas_m_s2))
+        x, p = align_one(x_a, p_a, dt_s, acceleration_sigma(x_a, phase_a[0], phase_a[1], phase_a[2], sigmas_m_s2))
         return distance(x, p, x_b, p_b, bias_var)
     if dt_s < 0.0:
-        x, p = align_one(x_b, p_b, -dt_s, acceleration_sigma(phase_b[0], phase_b[1], phase_b[2], sigmas_m_s2))
+        x, p = align_one(x_b, p_b, -dt_s, acceleration_sigma(x_b, phase_b[0], phase_b[1], phase_b[2], sigmas_m_s2))
         return distance(x_a, p_a, x, p, bias_var)
     return distance(x_a, p_a, x_b, p_b, bias_var)
 
@@ -112,6 +112,7 @@ def pairs_within(
     Only the named rows of the tables are looked at. Estimates more than `longest_ns` apart are not compared.
     """
     n_a, n_b = len(rows_a), len(rows_b)
+    most = math.hypot(sigmas_m_s2.max(), MOST_DRAG_M_S2)
     out_a, out_b, out_cost = [0 for _ in range(0)], [0 for _ in range(0)], [0.0 for _ in range(0)]
     if n_a and n_b:
         sweep = n_a * n_b > _SWEEP_FROM
@@ -136,7 +137,7 @@ def pairs_within(
             if sweep:
                 apart_s = max(abs(newest - valid_a[a]), abs(valid_a[a] - oldest)) * 1e-9
                 speed = max(abs(state_a[a, 3]), fastest)
-                room = reach_a + far + (speed + sigmas_m_s2.max() * 3.0 * apart_s + 10.0 * apart_s) * apart_s
+                room = reach_a + far + (speed + most * 3.0 * apart_s + 10.0 * apart_s) * apart_s
                 first = np.searchsorted(x_sorted, state_a[a, 0] - room)
                 last = np.searchsorted(x_sorted, state_a[a, 0] + room, side="right")
             for j in range(first, last):
@@ -156,7 +157,7 @@ def pairs_within(
                 spread = math.sqrt(
                     cov_a[a, 3, 3] + cov_a[a, 4, 4] + cov_a[a, 5, 5] + cov_b[b, 3, 3] + cov_b[b, 4, 4] + cov_b[b, 5, 5]
                 )
-                reach += (_BOUND_SIGMAS * spread + (3.0 * sigmas_m_s2.max() + 10.0) * abs(dt_s)) * abs(dt_s)
+                reach += (_BOUND_SIGMAS * spread + (3.0 * most + 10.0) * abs(dt_s)) * abs(dt_s)
                 if off2 > reach * reach:
                     continue
                 d2, log_det = _compare(

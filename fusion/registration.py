@@ -191,7 +191,7 @@ def brought(
     states, covs = np.empty((len(rows), 6)), np.empty((len(rows), 6, 6))
     for k in range(len(rows)):
         row = rows[k]
-        sigma = acceleration_sigma(phase[row, 0], phase[row, 1], phase[row, 2], sigmas_m_s2)
+        sigma = acceleration_sigma(state[row], phase[row, 0], phase[row, 1], phase[row, 2], sigmas_m_s2)
         x, p = align_one(state[row] + shift[row], cov[row], (at_ns - valid_ns[row]) * 1e-9, sigma)
         states[k] = x
         covs[k] = p

@@ -14,7 +14,9 @@ class Motion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     boost_m_s2: Annotated[float, Meta(ge=0.0, le=500.0, description="m/s2; thrust of 3 to 7 g along an unknown axis")] = 40.0
     coast_m_s2: Annotated[float, Meta(ge=0.0, le=500.0, description="m/s2; thin air and the tail of a burn")] = 0.05
-    reentry_m_s2: Annotated[float, Meta(ge=0.0, le=500.0, description="m/s2; drag below some 60 km, unknown body")] = 60.0
+    reentry_m_s2: Annotated[
+        float, Meta(ge=0.0, le=500.0, description="m/s2; lift and what else there is beside a usual body's drag, which is added")
+    ] = 3.0
     lost_m_s2: Annotated[
         float,
         Meta(ge=0.0, le=500.0, description="m/s2 added for a track nobody reports: grows to 1.4 km in 4 min, 290 km in an hour"),

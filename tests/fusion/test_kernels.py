@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fusion.align import SHORT_S, align_one
+from fusion.align import SHORT_S, acceleration_sigma, align_one
 from fusion.assign import assign
 from fusion.combine import intersect, inverse
 from fusion.gate import distance, pairs_within
-from physics.propagate import propagate_one
+from physics.constants import USUAL_BETA_KG_M2
+from physics.motion import drag_acceleration
+from physics.propagate import propagate_one, rk4
 from tests import oracles_fusion as oracle
 
 Float = NDArray[np.float64]
 STATE = np.array([-3.05e6, 4.05e6, 4.05e6, 900.0, -700.0, 1500.0])
-SIGMAS = np.array([40.0, 0.05, 60.0])
+SIGMAS = np.array([40.0, 0.05, 3.0])
 BIAS = np.array([1e4, 25.0])
 
 
@@ -43,6 +45,31 @@ def test_unmodelled_thrust_stays_inside_the_aligned_covariance() -> None:
     )
     off = true - x
     assert off @ np.linalg.solve(p, off) < 2.0
+
+
+@pytest.mark.parametrize(("height_m", "speed_m_s"), [(15e3, 3000.0), (20e3, 5500.0), (30e3, 6500.0), (30e3, 1200.0)])
+def test_drag_of_what_falls_stays_inside_the_aligned_covariance(height_m: float, speed_m_s: float) -> None:
+    """An allowance of 60 m/s2 was a third of an intercontinental missile's drag, and ten times a short-range one's."""
+    up = STATE[:3] / np.linalg.norm(STATE[:3])
+    level = np.cross(up, [0.0, 0.0, 1.0])
+    state = np.hstack([up * (6.37e6 + height_m), speed_m_s * (0.5 * level / np.linalg.norm(level) - 0.8660254 * up)])
+    cov = np.diag([20.0**2] * 3 + [5.0**2] * 3)
+    true, aligned = state, acceleration_sigma(state, 0.0, 0.0, 1.0, SIGMAS)
+    for _ in range(10):
+        true = rk4(true, 0.1, USUAL_BETA_KG_M2)
+    x, p = align_one(state, cov, 1.0, aligned)
+    off = true - x
+    assert off @ np.linalg.solve(p, off) < 4.0
+    assert aligned < 1.1 * np.linalg.norm(drag_acceleration(state, USUAL_BETA_KG_M2)) + SIGMAS[2]
+
+
+def test_unmodelled_acceleration_is_the_root_mean_square_over_the_phases() -> None:
+    high = STATE * np.array([1.2, 1.2, 1.2, 1.0, 1.0, 1.0])  # no air there
+    assert acceleration_sigma(high, 0.0, 1.0, 0.0, SIGMAS) == pytest.approx(0.05)
+    assert acceleration_sigma(high, 0.0, 0.0, 1.0, SIGMAS) == pytest.approx(3.0)
+    assert acceleration_sigma(high, 0.5, 0.25, 0.25, SIGMAS) == pytest.approx(np.sqrt(0.5 * 40.0**2 + 0.25 * (0.05**2 + 3.0**2)))
+    assert acceleration_sigma(high, 0.0, 0.0, 0.0, SIGMAS) == 40.0
+    assert acceleration_sigma(high, 0.01, 0.99, 0.0, SIGMAS) == pytest.approx(0.05)  # a hint so faint is none
 
 
 def test_distance_agrees_with_a_general_solver() -> None:
