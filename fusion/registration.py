@@ -38,6 +38,8 @@ PAIRS: Final = tuple(itertools.combinations(range(len(NATIONS)), 2))
 WIDTH: Final = 4  # of an offset: three axes ECEF, m, and time, s
 _MOST: Final = 48  # objects a look goes by: more tell no more of what is common to all
 _TOGETHER_NS: Final = 5_000_000_000  # reports further apart in time tell more of flight than of offsets
+_WIDEST: Final = (300e3, 3e3)  # m, m/s: a report that is less sure tells nothing, and its numbers are beyond computing with
+_SHARPEST: Final = np.repeat([1.0, 0.01], 3)  # m2, m2/s2: no report is surer
 
 
 class Offset(NamedTuple):
@@ -113,6 +115,7 @@ class Registration:
         apart, spread, velocity, pull = differences(
             rows[:, 0], rows[:, 1], held.valid_ns, held.state, held.shift, held.cov, held.phase, self._sigmas
         )
+        spread += np.diag(_SHARPEST)
         mean, common = apart[:, :3].mean(axis=0), spread[:, :3, :3].mean(axis=0)
         chi2 = float(mean @ np.linalg.solve(common, mean))
         moves = np.zeros((len(rows), 6, WIDTH))
@@ -145,8 +148,8 @@ class Registration:
         rows = clusters.rows_of(column)
         if not len(rows):
             return self._settings.association.bias_m**2
-        own = np.trace(held.cov[rows, :3, :3], axis1=1, axis2=2) / 3.0
-        return float(self._settings.registration.sigmas**2 * max(np.median(own), 1.0))
+        own = float(np.median(np.trace(held.cov[rows, :3, :3], axis1=1, axis2=2))) / 3.0
+        return self._settings.registration.sigmas**2 * min(max(own, 1.0), _WIDEST[0] ** 2)
 
     def _joined(self, clusters: Clusters, one: int, other: int) -> Rows:
         """Rows of reports (k, 2) of the two nations that are members of one system track: of many, a selection of all."""
@@ -154,7 +157,8 @@ class Registration:
         both = (1 << one) | (1 << other)
         systems = np.flatnonzero((table.number != 0) & (table.mask & both == both))
         rows = table.members[systems[:: 1 + len(systems) // _MOST]][:, [one, other]]
-        return np.ascontiguousarray(rows[np.abs(valid_ns[rows[:, 0]] - valid_ns[rows[:, 1]]) <= _TOGETHER_NS])
+        together = np.abs(valid_ns[rows[:, 0]] - valid_ns[rows[:, 1]]) <= _TOGETHER_NS
+        return np.ascontiguousarray(rows[together & _tells(clusters, rows[:, 0]) & _tells(clusters, rows[:, 1])])
 
     def _matched(self, clusters: Clusters, one: int, other: int) -> Rows:
         """Rows of reports (k, 2) of the two nations that a common offset makes the same objects; none where that is not sure."""
@@ -180,7 +184,15 @@ class Registration:
         systems = np.flatnonzero((table.number != 0) & (table.mask == 1 << column))
         first = systems[np.argsort(table.number[systems], kind="stable")[:_MOST]]
         rows: Rows = table.members[first, column]
-        return np.array(rows[rows != NONE], np.int64)
+        rows = rows[rows != NONE]
+        return np.array(rows[_tells(clusters, rows)], np.int64)
+
+
+def _tells(clusters: Clusters, rows: Rows) -> NDArray[np.bool_]:
+    """Which of these reports are sure enough to tell of an offset."""
+    spread = np.diagonal(clusters.reports.cov[rows], axis1=1, axis2=2)
+    told: NDArray[np.bool_] = (spread[:, :3].sum(axis=1) < _WIDEST[0] ** 2) & (spread[:, 3:].sum(axis=1) < _WIDEST[1] ** 2)
+    return told
 
 
 @jit

@@ -126,6 +126,20 @@ def test_two_objects_are_not_enough() -> None:
     assert not registration().review(clusters, START_NS)
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e30, 1e300])
+@pytest.mark.parametrize("joined", [True, False])
+def test_reports_of_absurd_spread_do_not_stop_it(scale: float, joined: bool) -> None:
+    """A sound row may claim to know everything or nothing: a matrix that had no inverse ended the step."""
+    clusters = held(scattered(6, 5), 3.0, offset_m=np.array([1500.0, 0.0, 0.0]), late_s=0.0, seed=6, joined=joined)
+    cov = clusters.reports.cov
+    cov[clusters.rows_of(_JPN)[:2]] *= scale
+    cov[clusters.rows_of(_KOR)] *= scale
+    register = registration()
+    register.review(clusters, START_NS)
+    assert np.isfinite(register.offsets).all()
+    assert np.isfinite(register.between(_KOR, _JPN).sigma_m)
+
+
 def test_an_offset_that_is_no_longer_told_fades() -> None:
     clusters = held(scattered(20, 5), 3.0, offset_m=np.array([1500.0, 0.0, 0.0]), late_s=0.0, seed=6, joined=True)
     register, nothing = registration(), Clusters(_SETTINGS.timing)
