@@ -1,4 +1,4 @@
-"""The picture against truth: NEES, GOSPA, and whether the right tracks were held together. Pure.
+"""The picture against truth: NEES, GOSPA, whether the right tracks were held together, and the raid count. Pure.
 
 NEES: Bar-Shalom, Li and Kirubarajan, Estimation with Applications to Tracking and Navigation, 2001, section 5.4; divided by
 the dimension here, so that 1 is consistent. GOSPA: Rahmathullah, Garcia-Fernandez and Svensson, Generalized optimal
@@ -17,6 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from bench.world import World
 from bus.columns import SystemTracks, unpack_cov
+from bus.messages import Raid
 from bus.release import NATIONS
 from sensors.truth import Truth
 
@@ -54,6 +55,33 @@ def gospa_at(truth: Truth, detected: list[int], held: list[tuple[Float, int]], a
 
 
 @dataclass(slots=True)
+class RaidScore:
+    """Holds the raid count told against the true number, second by second."""
+
+    told: Raid | None = None
+    largest: float | None = None
+    total: float | None = None
+    true: int = 0
+    seconds: int = 0
+    inside: int = 0
+
+    def take(self, raid: Raid | None) -> None:
+        """The count of a picture frame, which holds until the next."""
+        self.told = raid
+        if raid is not None:
+            self.largest = max(self.largest or 0.0, raid.in_flight.expected)
+            self.total = raid.total.expected
+
+    def sample(self, flying: int) -> None:
+        """One second in which so many were in flight; none told is none counted."""
+        self.true = max(self.true, flying)
+        if flying or self.told is not None:
+            least, most = (self.told.in_flight.least, self.told.in_flight.most) if self.told is not None else (0, 0)
+            self.seconds += 1
+            self.inside += least <= flying <= most
+
+
+@dataclass(slots=True)
 class PictureScore:
     """Accumulates the accuracy of one recipient's picture, row by row and second by second."""
 
@@ -64,6 +92,7 @@ class PictureScore:
     pairs: int = 0
     gospa_m: list[float] = field(default_factory=list)
     systems: set[int] = field(default_factory=set)
+    raid: RaidScore = field(default_factory=RaidScore)
     _held: dict[int, tuple[Float, int]] = field(default_factory=dict)
 
     def take(self, block: SystemTracks, dropped: Iterable[int]) -> None:
@@ -88,8 +117,13 @@ class PictureScore:
             self._held.pop(system, None)
 
     def sample(self, detected: Iterable[int], at_ns: int) -> None:
-        """One GOSPA sample at `at_ns`: the held tracks against the launches `detected` (indices) that are in flight."""
-        found = gospa_at(self.world.truth, list(detected), list(self._held.values()), at_ns, self.cutoff_m)
+        """One sample of GOSPA and of the raid count at `at_ns`: what is held against the launches `detected` that are in flight.
+
+        `detected` are indices.
+        """
+        seen = list(detected)
+        self.raid.sample(int(np.isfinite(self.world.truth.states_at(at_ns)[seen, 0]).sum()))
+        found = gospa_at(self.world.truth, seen, list(self._held.values()), at_ns, self.cutoff_m)
         if found is not None:
             self.gospa_m.append(found)
 

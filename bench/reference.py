@@ -31,6 +31,8 @@ _MESSAGES: Final = (
     messages.LaunchDetected,
     messages.TrackDropped,
     messages.PictureFrame,
+    messages.Raid,
+    messages.Tally,
     messages.Alert,
     messages.AlertTimes,
     messages.Place,

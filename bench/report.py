@@ -16,7 +16,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench.result import Result, StageTimes, Warned
+from bench.result import RaidTold, Result, StageTimes, Warned
 from bench.score import Held
 from bus.metrics import STAGES
 from bus.release import NATIONS, Nation
@@ -107,8 +107,15 @@ def summary_lines(result: Result) -> list[str]:
         f"Picture: {tracks.system_tracks} system tracks from {tracks.reports} reports; "
         f"correct association {number(tracks.correct_association, '.3f')}, ANEES {number(tracks.anees, '.2f')}, "
         f"GOSPA {number(tracks.gospa_m, '.0f')} m.",
+        "Raid count, told of true (% of seconds in the 90 % interval): "
+        f"{'; '.join(_raid(*each) for each in result.raids.items())}.",
         counts,
     ]
+
+
+def _raid(recipient: Nation, raid: RaidTold) -> str:
+    inside = None if raid.inside is None else 100.0 * raid.inside
+    return f"{recipient} {number(raid.largest)} of {raid.true} ({number(inside, '.0f')})"
 
 
 def _stage(result: Result, name: str) -> StageTimes:

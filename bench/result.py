@@ -83,6 +83,20 @@ class Tracks(Struct, frozen=True, kw_only=True):
     gospa_m: float | None
 
 
+class RaidTold(Struct, frozen=True, kw_only=True):
+    """One recipient's raid count against truth.
+
+    largest: most missiles told in flight at once, as expected; true: most that were, of launches that some sensor had detected;
+    total: of the raid, as last told; inside: share of the seconds with something told or true in which the 90-percent interval
+    held the number in flight. None where nothing was told or true.
+    """
+
+    largest: float | None
+    true: int
+    total: float | None
+    inside: float | None
+
+
 class BusCounts(Struct, frozen=True, kw_only=True):
     """Messages over all processes that lived to tell; None where they are others' (`--attach`): their metrics have it."""
 
@@ -107,6 +121,7 @@ class Result(Struct, frozen=True, kw_only=True):
     alerts: Alerts
     stages: Stages
     tracks: Tracks
+    raids: dict[Nation, RaidTold]
     bus: BusCounts
 
 

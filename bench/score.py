@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.accuracy import PictureScore
-from bench.result import GOSPA_CUTOFF_M, Alerts, BusCounts, Launch, Result, Stages, StageTimes, Tracks, Warned
+from bench.accuracy import PictureScore, RaidScore
+from bench.result import GOSPA_CUTOFF_M, Alerts, BusCounts, Launch, RaidTold, Result, Stages, StageTimes, Tracks, Warned
 from bench.simulate import Outcome, simulate
 from bench.world import World
 from bus.messages import Alert, PictureFrame, decode, system_tracks_of
@@ -75,6 +75,7 @@ def score(
     """The result of an exercise: `outcome` against `world`, beside what each nation would have had alone."""
     held = {nation: held_alerts(world, entries) for nation, entries in outcome.received.items()}
     alone = {nation: _alone(world, fusion, nation) for nation in held}
+    pictures = {nation: _picture(world, entries, outcome.end_ns) for nation, entries in outcome.received.items()}
     return Result(
         scenario=world.scenario.name,
         seed=world.seed,
@@ -87,7 +88,8 @@ def score(
         launches=_launches(world, held, alone),
         alerts=_count_alerts(world, held, outcome.end_ns),
         stages=_stages(held, budgets),
-        tracks=_tracks(world, outcome),
+        tracks=_tracks(world, list(pictures.values()), outcome.end_ns),
+        raids={nation: _raid(picture.raid) for nation, picture in pictures.items()},
         bus=_bus(outcome.summaries),
     )
 
@@ -196,8 +198,16 @@ def _stages(held: dict[Nation, list[Held]], budgets: Budgets) -> Stages:
     return Stages(**measured)
 
 
-def _tracks(world: World, outcome: Outcome) -> Tracks:
-    scores = [_picture(world, entries, outcome.end_ns) for entries in outcome.received.values()]
+def _raid(raid: RaidScore) -> RaidTold:
+    return RaidTold(
+        largest=_round(raid.largest),
+        true=raid.true,
+        total=_round(raid.total),
+        inside=round(raid.inside / raid.seconds, 4) if raid.seconds else None,
+    )
+
+
+def _tracks(world: World, scores: list[PictureScore], end_ns: int) -> Tracks:
     errors = [value for each in scores for value in each.nees]
     pairs = sum(each.pairs for each in scores)
     gospa_m = [value for each in scores for value in each.gospa_m]
@@ -205,7 +215,7 @@ def _tracks(world: World, outcome: Outcome) -> Tracks:
         len(release.reports or ())
         for releases in world.releases.values()
         for release in releases
-        if release.kind == "frame" and release.released_ns <= outcome.end_ns
+        if release.kind == "frame" and release.released_ns <= end_ns
     )
     return Tracks(
         reports=reports,
@@ -217,7 +227,7 @@ def _tracks(world: World, outcome: Outcome) -> Tracks:
 
 
 def _picture(world: World, entries: Iterable[Entry], end_ns: int) -> PictureScore:
-    """One recipient's picture, scored frame by frame, with a GOSPA sample at every whole scenario second up to `end_ns`."""
+    """One recipient's picture, scored frame by frame, with a sample at every whole scenario second up to `end_ns`."""
     score = PictureScore(world, GOSPA_CUTOFF_M)
     detected = world.detected_ns()
     next_ns = world.truth.start_ns + _SECOND_NS
@@ -227,6 +237,7 @@ def _picture(world: World, entries: Iterable[Entry], end_ns: int) -> PictureScor
             next_ns += _SECOND_NS
         if isinstance(message, PictureFrame):
             score.take(system_tracks_of(message)[0], message.dropped)
+            score.raid.take(message.raid)
     return score
 
 

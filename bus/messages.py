@@ -74,8 +74,31 @@ class TrackDropped(Message, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 Event = LaunchDetected | TrackDropped
 
 
+class Tally(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A number of missiles that is not quite known: expected, one sigma, and the least and most of its 90-percent interval."""
+
+    expected: NonNegative
+    sigma: NonNegative
+    least: Count
+    most: Count
+
+
+class Raid(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How many missiles a recipient's picture holds: `in_flight` now, `total` with those down since the raid began.
+
+    `began_ns` is the valid time of the raid's first report.
+    """
+
+    began_ns: Nanos
+    in_flight: Tally
+    total: Tally
+
+
 class PictureFrame(Message, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """System tracks of one recipient's picture that changed (topic `picture/<recipient>/tracks`)."""
+    """System tracks of one recipient's picture that changed (topic `picture/<recipient>/tracks`).
+
+    `raid` is of the whole picture, at most a second old; None while nothing in it is alerted.
+    """
 
     recipient: Nation
     released_ns: Nanos
@@ -84,6 +107,7 @@ class PictureFrame(Message, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     fused_ns: Nanos = 0
     n: Annotated[int, Meta(ge=0, le=MAX_FRAME_ROWS)]
     dropped: Annotated[list[TrackNumber], Meta(max_length=MAX_FRAME_ROWS)] = []
+    raid: Raid | None = None
     columns: dict[str, memoryview]
 
 

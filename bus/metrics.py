@@ -116,6 +116,15 @@ class Metrics:
         self.offset_sigma_s = Gauge(
             "triwarn_feed_clock_offset_sigma_seconds", "One sigma of that; 0 where there is none", feeds, registry=registry
         )
+        self.raid_count = Gauge(
+            "triwarn_raid_count",
+            "Missiles in flight that a recipient's picture counts, as expected",
+            ["recipient"],
+            registry=registry,
+        )
+        self.raid_count_sigma = Gauge(
+            "triwarn_raid_count_sigma", "One sigma of the missiles counted in flight", ["recipient"], registry=registry
+        )
         self.alerts = Gauge("triwarn_alerts", "Alerts by recipient and present state", ["recipient", "state"], registry=registry)
         self.alerts_received = Counter(
             "triwarn_alerts_received", "Alert messages a receiver took, by state", ["recipient", "state"], registry=registry

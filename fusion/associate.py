@@ -147,6 +147,18 @@ class Associator:
             return None
         return int(apart[second[int(np.argmin(costs))]])
 
+    def doubtful(self, clusters: Clusters, chosen: Rows) -> tuple[Rows, Rows, NDArray[np.float64]]:
+        """Of system tracks (rows) the pairs (indices into them) that may be one object, and their log odds against being two.
+
+        Each pair once. A lost one has none: it is joined as soon as there is any.
+        """
+        systems = clusters.systems
+        mask = systems.mask[chosen]
+        waiting = np.flatnonzero((mask != 0) & (mask != (1 << len(NATIONS)) - 1))
+        first, second, costs = self._pairs(systems, chosen[waiting], systems, chosen[waiting])
+        once = first < second
+        return waiting[first[once]], waiting[second[once]], 0.5 * (self.miss - costs[once])
+
     def _pairs(
         self, one: ReportTable | SystemTable, rows: Rows, other: SystemTable, others: Rows
     ) -> tuple[Rows, Rows, NDArray[np.float64]]:

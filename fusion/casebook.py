@@ -30,6 +30,7 @@ class Casebook:
         self._settings, self._clusters = settings, clusters
         self.cases: dict[int, Case] = {}
         self.outbox: list[Alert] = []
+        self.over: list[tuple[int, bool]] = []  # system tracks whose alert was closed (number, whether confirmed), until counted
         self.counts: Counter[str] = Counter()
         self._anchors: dict[str, None] = {}
 
@@ -122,6 +123,8 @@ class Casebook:
             if before is not None:
                 self.counts[before] -= 1
             self.counts[case.state] += 1
+            if case.state == "closed":
+                self.over.append((int(table.number[system]), before != "quick"))
 
     def elder(self, one: int, other: int) -> tuple[int, int]:
         """Of two system tracks, the one whose alert was raised first, then the other."""
@@ -146,6 +149,11 @@ class Casebook:
         """End the alert, if one stands, and the case."""
         self.send(system, event, reason)
         del self.cases[system]
+
+    @property
+    def any_standing(self) -> bool:
+        """Whether any alert is neither closed nor retracted."""
+        return any(count for state, count in self.counts.items() if state not in FINAL)
 
     def standing(self) -> list[Alert]:
         """Every alert that is neither closed nor retracted, as last sent."""

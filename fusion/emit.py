@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bus.columns import SystemTracks, bad_rows, pack_cov, to_u1
-from bus.messages import MAX_FRAME_ROWS, PictureFrame
+from bus.messages import MAX_FRAME_ROWS, PictureFrame, Raid
 from bus.release import Nation
 from fusion.clusters import Clusters
 from fusion.soundness import surely_sound
@@ -81,7 +81,7 @@ def rows_of(clusters: Clusters, systems: Sequence[int]) -> SystemTracks:
 
 
 def frames_of(
-    clusters: Clusters, touched: Sequence[int], ended: Sequence[int], to: Sequence[Nation], stamp: Stamp
+    clusters: Clusters, touched: Sequence[int], ended: Sequence[int], to: Sequence[Nation], stamp: Stamp, raid: Raid | None
 ) -> list[PictureFrame]:
     """Frames of at most MAX_FRAME_ROWS tracks and as many endings, a copy for each recipient."""
     pieces = [touched[i : i + MAX_FRAME_ROWS] for i in range(0, len(touched), MAX_FRAME_ROWS)]
@@ -100,6 +100,7 @@ def frames_of(
                 received_ns=stamp.received_ns,
                 n=len(block),
                 dropped=list(ending),
+                raid=raid,
                 columns=columns,
             )
             for recipient in to

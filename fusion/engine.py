@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 
 from bus.columns import Reports
 from bus.errors import Rejected
-from bus.messages import Alert, LaunchDetected, PictureFrame, TrackDropped, TrackFrame, reports_of
+from bus.messages import Alert, LaunchDetected, PictureFrame, Raid, TrackDropped, TrackFrame, reports_of
 from bus.metrics import Work
 from bus.release import NATIONS, Nation, Release
 from fusion.alert import addressed
@@ -96,7 +96,8 @@ class FusionEngine:
             picture, stamp = group.picture, group.stamp or Stamp(_sane(now_ns))
             group.stamp = None
             if picture.touched or picture.ended:
-                pictures += frames_of(picture.clusters, list(picture.touched), picture.ended, group.recipients, stamp)
+                raid = picture.raid(min(stamp.released_ns, _sane(now_ns)))
+                pictures += frames_of(picture.clusters, list(picture.touched), picture.ended, group.recipients, stamp, raid)
                 picture.touched.clear()
                 picture.ended.clear()
         return pictures
@@ -111,6 +112,11 @@ class FusionEngine:
     def system_tracks(self) -> dict[Nation, int]:
         """System tracks held, by recipient."""
         return {to: len(group.picture.clusters) for group in self._groups for to in group.recipients}
+
+    @property
+    def raids(self) -> dict[Nation, Raid | None]:
+        """The raid count as last drawn, by recipient."""
+        return {to: group.picture.counter.told for group in self._groups for to in group.recipients}
 
     @property
     def alerts_by_state(self) -> dict[tuple[Nation, str], int]:

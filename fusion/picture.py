@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bus.columns import Reports
-from bus.messages import TrackDropped, TrackFrame
+from bus.messages import Raid, TrackDropped, TrackFrame
 from bus.metrics import Work
 from bus.release import NATIONS
 from fusion.alert import Event
@@ -25,6 +25,7 @@ from fusion.casebook import Casebook
 from fusion.clusters import Clusters
 from fusion.estimate import estimate_into
 from fusion.lineage import COLUMN_OF
+from fusion.raid import RaidCounter, shares
 from fusion.registration import Registration
 from fusion.settings import FusionSettings
 from fusion.tables import NONE, Float, Rows
@@ -44,6 +45,7 @@ class Picture:
         self._settings = settings
         self.clusters = Clusters(settings.timing)
         self.book = Casebook(settings, self.clusters)
+        self.counter = RaidCounter(settings.counting)
         self._associator = Associator(settings)
         self._sigmas, self._bias = self._associator.sigmas_m_s2, self._associator.bias_var
         self.registration = Registration(settings, self._associator.miss, self._sigmas, self._bias)
@@ -147,6 +149,20 @@ class Picture:
             put_off["impacts"], ripe = len(ripe) - len(needed), np.array(needed, np.int64)
         self._predict(void, ripe[: _IMPACTS_A_TICK if aged else _IMPACTS_A_MESSAGE])
         return put_off
+
+    def raid(self, at_ns: int) -> Raid | None:
+        """How many missiles there are, counted anew where the last count is old; None where no alert stands."""
+        self.counter.end(self.book.over)
+        self.book.over.clear()
+        if self.book.any_standing and not self.counter.due(at_ns):
+            return self.counter.told
+        table, cases = self.clusters.systems, self.book.cases
+        flying = [system for system, case in cases.items() if case.standing]
+        rows = np.array(flying, np.int64)
+        exists = self.counter.exists([cases[system].was_confirmed for system in flying])
+        terms = shares(exists, table.mask[rows], *self._associator.doubtful(self.clusters, rows))
+        first_ns = min((cases[system].first_ns for system in flying), default=0)
+        return self.counter.take(at_ns, first_ns, table.number[rows].tolist(), terms)
 
     def _alert_waits(self) -> bool:
         """Whether a track that waits for a partner has an alert, which that may confirm or retract."""

@@ -163,6 +163,9 @@ class FusionWorker:
     def _export(self) -> None:
         for recipient, count in self._engine.system_tracks.items():
             self._metrics.system_tracks.labels(recipient).set(count)
+        for recipient, raid in self._engine.raids.items():
+            self._metrics.raid_count.labels(recipient).set(raid.in_flight.expected if raid else 0.0)
+            self._metrics.raid_count_sigma.labels(recipient).set(raid.in_flight.sigma if raid else 0.0)
         for (recipient, state), count in self._engine.alerts_by_state.items():
             self._metrics.alerts.labels(recipient, state).set(count)
         for feeds, offset in self._engine.offsets.items():

@@ -150,6 +150,18 @@ class Alerting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = 30.0
 
 
+class Counting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The raid count."""
+
+    quick_exists: Annotated[
+        float, Meta(ge=0.0, le=1.0, description="probability that a quick alert is of a missile: one sensor may be wrong")
+    ] = 0.9
+    silence_s: Annotated[
+        float, Meta(ge=0.0, le=86_400.0, description="s without a standing alert, after which the next one begins another raid")
+    ] = 600.0
+    every_s: Annotated[float, Meta(gt=0.0, le=60.0, description="s of scenario time between counts of one picture")] = 1.0
+
+
 class FusionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All of the fusion core's settings."""
 
@@ -160,6 +172,7 @@ class FusionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     timing: Timing = Timing()
     assessment: Assessment = Assessment()
     alerting: Alerting = Alerting()
+    counting: Counting = Counting()
 
 
 class Shedding(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -21,7 +21,10 @@ from bus.messages import (
     Alert,
     AlertTimes,
     Member,
+    PictureFrame,
     Place,
+    Raid,
+    Tally,
     TrackFrame,
     decode,
     encode,
@@ -40,6 +43,7 @@ ADDRESSES = [
     parse_topic("mw/v1/exercise/clock"),
 ]
 GOLDEN = Path(__file__).parent / "golden_frame.hex"
+GOLDEN_PICTURE = Path(__file__).parent / "golden_picture.hex"
 
 
 def alert() -> Alert:
@@ -98,6 +102,22 @@ def test_plain_msgpack_and_struct_read_a_frame() -> None:
 
 def test_the_wire_has_not_changed() -> None:
     assert encode(frame(reports(1))).hex() == GOLDEN.read_text(encoding="ascii").strip()
+
+
+def test_a_raid_count_comes_back_and_its_wire_has_not_changed() -> None:
+    picture = PictureFrame(session=7, seq=1, recipient="kor", released_ns=5, n=0, columns={})
+    count = Tally(expected=1.5, sigma=0.5, least=1, most=2)
+    told = msgspec.structs.replace(picture, raid=Raid(began_ns=3, in_flight=count, total=count))
+    address = parse_topic("mw/v1/picture/kor/tracks")
+    assert decode(address, encode(told)) == told
+    assert decode(address, encode(picture)) == picture
+    assert encode(told).hex() == GOLDEN_PICTURE.read_text(encoding="ascii").strip()
+
+
+def test_a_picture_frame_without_a_count_is_taken() -> None:
+    tree = msgpack.unpackb(encode(PictureFrame(session=7, seq=1, recipient="kor", released_ns=5, n=0, columns={})))
+    del tree["raid"]
+    assert decode(parse_topic("mw/v1/picture/kor/tracks"), msgpack.packb(tree))
 
 
 def test_an_alert_comes_back_as_it_was_sent() -> None:

@@ -158,6 +158,7 @@ def test_the_json_has_the_fields_that_scripts_read() -> None:
         "alerts",
         "stages",
         "tracks",
+        "raids",
         "bus",
     } <= set(tree)
     assert set(tree["launches"][0]["recipients"]) == set(NATIONS)
