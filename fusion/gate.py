@@ -23,7 +23,7 @@ Rows = NDArray[np.int64]
 
 _LOG_2PI_6 = 6.0 * math.log(2.0 * math.pi)
 _BOUND_SIGMAS = 6.0
-_SWEEP_FROM = 20_000  # pairs; below, scanning is cheaper than sorting
+_SWEEP_FROM = 500  # pairs; below, scanning is cheaper than sorting
 
 
 @jit
