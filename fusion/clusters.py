@@ -122,12 +122,13 @@ class Clusters:
             block.tracked_age_ms,
             block.track,
         )
-        held.shift[rows] = 0.0
-        if self._offsets[column].any():
-            shift_into(held.state, held.shift, rows, self._offsets[column])
         for row in fresh:
             held.nation[row], held.mask[row] = column, 1 << column
             held.system[row], held.off[row], held.dropped[row] = NONE, 0, False
+            held.shift[row] = 0.0
+        if self._offsets[column].any():
+            held.shift[rows] = 0.0
+            shift_into(held.state, held.shift, rows, self._offsets[column])
 
     def rows_of(self, column: int) -> Rows:
         """Rows of all reports held of a nation, by when it began to report them."""

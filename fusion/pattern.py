@@ -1,9 +1,10 @@
 """Which tracks of two feeds are the same objects, where one feed is displaced against the other by an unknown offset.
 
 Global nearest pattern: offset and assignment are sought together, and what explains both feeds best wins (Levedahl, Explicit
-pattern matching assignment algorithm, SPIE 4728, 2002). Each pair of tracks whose velocities agree proposes the offset that would
-make it one object (multi-start); the assignment under it makes a better offset, and so on. How much better the best is than the
-best of those that differ from it tells whether it is to be believed: a row of missiles is like itself, shifted by one.
+pattern matching assignment algorithm, SPIE 4728, 2002). A few tracks of the first feed propose, with each of the second whose
+velocity agrees, the offset that would make both one object (multi-start); the assignment under it makes a better offset, and
+so on. How much better the best is than the best of those that differ from it tells whether it is to be believed: a row of
+missiles is like itself, shifted by one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 _ROUNDS = 4
+_PROPOSE: Final = 8  # tracks of the first feed: that the second misses all of them is out of the question
 _LOG_2PI_6: Final = 6.0 * np.log(2.0 * np.pi)
 _VELOCITY_CHI2: Final = 16.3  # 3 degrees of freedom; leaves out 1 in 1,000
 _FURTHEST_CHI2: Final = 21.1  # of an offset under its prior; 1 in 10,000
@@ -49,7 +51,7 @@ def find_pattern(
     agree = (fast * np.linalg.solve(slow, fast[..., None])[..., 0]).sum(axis=-1) < _VELOCITY_CHI2
     near = spread[..., :3, :3] + prior_var_m2 * np.eye(3)
     far2 = (apart[..., :3] * np.linalg.solve(near, apart[..., :3, None])[..., 0]).sum(axis=-1)
-    starts = apart[agree & (far2 < _FURTHEST_CHI2)][:, :3]
+    starts = apart[:_PROPOSE][(agree & (far2 < _FURTHEST_CHI2))[:_PROPOSE]][:, :3]
     if not len(starts):
         return None
     information: Float = np.linalg.inv(spread).astype(np.float64)

@@ -37,6 +37,7 @@ Rows = NDArray[np.int64]
 PAIRS: Final = tuple(itertools.combinations(range(len(NATIONS)), 2))
 WIDTH: Final = 4  # of an offset: three axes ECEF, m, and time, s
 _MOST: Final = 48  # objects a look goes by: more tell no more of what is common to all
+_MOST_ALONE: Final = 24  # of each feed, where pairs are sought too: that grows with their cube, and a frame may wait for it
 _TOGETHER_NS: Final = 5_000_000_000  # reports further apart in time tell more of flight than of offsets
 _WIDEST: Final = (300e3, 3e3)  # m, m/s: a report that is less sure tells nothing, and its numbers are beyond computing with
 _SHARPEST: Final = np.repeat([1.0, 0.01], 3)  # m2, m2/s2: no report is surer
@@ -52,13 +53,10 @@ class Offset(NamedTuple):
 
 
 class _Told(NamedTuple):
-    """Of two feeds' offset: its information (4, 4), that times the offset (4,), and the squared distance of the mean difference
-    of positions from none, had all objects the same error.
-    """
+    """Of two feeds' offset: its information (4, 4), and that times the offset (4,)."""
 
     information: Float
     weighed: Float
-    chi2: float
 
 
 class Registration:
@@ -88,12 +86,11 @@ class Registration:
         if at_ns - self._at_ns < self._settings.association.look_every_s * 1e9:
             return False
         for pair in PAIRS:
-            found = self._measure(clusters, *pair)
-            enough = rules.counts_chi2 * (rules.still_share if pair in self._counts else 1.0)
-            if found is not None and found.chi2 > enough:
-                self._counts[pair] = found
-            else:
+            told = self._told(clusters, *pair)
+            if told is None:
                 self._counts.pop(pair, None)
+            else:
+                self._counts[pair] = told
         before = self.offsets
         wanted = self._solve(clusters) if self._counts else np.zeros_like(before)
         passed_s = max(at_ns - self._at_ns, 0) / 1e9
@@ -104,12 +101,15 @@ class Registration:
         self._at_ns = at_ns
         return bool((self.offsets != before).any())
 
-    def _measure(self, clusters: Clusters, one: int, other: int) -> _Told | None:
-        """What two feeds say of the offset of the first against the second; None where they see too few objects in common."""
+    def _told(self, clusters: Clusters, one: int, other: int) -> _Told | None:
+        """What two feeds say of the offset of the first against the second; None where it does not count: they see too few
+        objects in common, or the mean difference of positions is within what reports claim, had all objects the same error.
+        """
+        rules = self._settings.registration
         rows = self._joined(clusters, one, other)
-        if len(rows) < self._settings.registration.least_objects:
+        if len(rows) < rules.least_objects:
             rows = np.vstack([rows, self._matched(clusters, one, other)])
-        if len(rows) < self._settings.registration.least_objects:
+        if len(rows) < rules.least_objects:
             return None
         held = clusters.reports
         apart, spread, velocity, pull = differences(
@@ -117,11 +117,13 @@ class Registration:
         )
         spread += np.diag(_SHARPEST)
         mean, common = apart[:, :3].mean(axis=0), spread[:, :3, :3].mean(axis=0)
-        chi2 = float(mean @ np.linalg.solve(common, mean))
+        enough = rules.counts_chi2 * (rules.still_share if (one, other) in self._counts else 1.0)
+        if not mean @ np.linalg.solve(common, mean) > enough:
+            return None
         moves = np.zeros((len(rows), 6, WIDTH))
         moves[:, :3, :3], moves[:, :3, 3], moves[:, 3:, 3] = np.eye(3), velocity, pull
         weighed = np.linalg.solve(spread, moves)
-        return _Told(np.einsum("kia,kib->ab", moves, weighed), np.einsum("kia,ki->a", weighed, apart), chi2)
+        return _Told(np.einsum("kia,kib->ab", moves, weighed), np.einsum("kia,ki->a", weighed, apart))
 
     def _solve(self, clusters: Clusters) -> Float:
         """The likeliest offsets (3, 4) by what pairs of feeds say, and how unsure they are."""
@@ -131,7 +133,7 @@ class Registration:
             at = column * WIDTH
             information[at : at + 3, at : at + 3] = np.eye(3) / self._prior_var(clusters, column)
             information[at + 3, at + 3] = 1.0 / rules.clock_s**2
-        for (one, other), (weight, value, _) in self._counts.items():
+        for (one, other), (weight, value) in self._counts.items():
             a, b = slice(one * WIDTH, (one + 1) * WIDTH), slice(other * WIDTH, (other + 1) * WIDTH)
             information[a, a] += weight
             information[b, b] += weight
@@ -182,7 +184,7 @@ class Registration:
         """Rows of a nation's reports that are in a system track without any other's: of the first founded."""
         table = clusters.systems
         systems = np.flatnonzero((table.number != 0) & (table.mask == 1 << column))
-        first = systems[np.argsort(table.number[systems], kind="stable")[:_MOST]]
+        first = systems[np.argsort(table.number[systems], kind="stable")[:_MOST_ALONE]]
         rows: Rows = table.members[first, column]
         rows = rows[rows != NONE]
         return np.array(rows[_tells(clusters, rows)], np.int64)

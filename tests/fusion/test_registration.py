@@ -102,6 +102,30 @@ def test_what_is_taken_off_makes_the_feeds_agree() -> None:
     np.testing.assert_allclose(table.state + table.shift, before, atol=1e-6)  # and what was reported is not lost
 
 
+def test_each_report_is_corrected_once_and_a_new_track_by_its_own_feeds_offset_alone() -> None:
+    clusters = held(scattered(4, 3), 3.0, offset_m=np.zeros(3), late_s=0.0, seed=4, joined=False)
+    table, offsets = clusters.reports, np.zeros((len(NATIONS), 4))
+    offsets[_KOR, :3] = 700.0, 0.0, 0.0
+    clusters.correct(offsets)
+
+    def report(nation: int, track: int, second: int) -> tuple[Float, Float]:
+        states, at_ns = scattered(1, second), START_NS + second * S
+        eye = KOR if nation == _KOR else JPN
+        clusters.take(nation, report_block(np.array([track]), at_ns, states, _SIGMA, np.zeros(1, np.bool_), eye), at_ns)
+        (row,) = [row for row in clusters.rows_of(nation).tolist() if table.track[row] == track]
+        return states[0], table.state[row]
+
+    for second in (5, 6):
+        reported, taken = report(_KOR, 1, second)
+        np.testing.assert_allclose(reported - taken, [700.0, 0.0, 0.0, 0.0, 0.0, 0.0], atol=1e-6)
+    gone = clusters.drop(_KOR, 1)
+    assert gone is not None
+    clusters.end(gone[0])
+    reported, taken = report(_JPN, 99, 7)  # takes the row that was given back
+    assert (reported == taken).all()
+    assert not table.shift[clusters.rows_of(_JPN)].any()
+
+
 def test_the_surer_feed_is_moved_less() -> None:
     clusters = held(scattered(20, 5), 3.0, offset_m=np.array([1500.0, 0.0, 0.0]), late_s=0.0, seed=6, joined=True)
     clusters.reports.cov[clusters.rows_of(_JPN)] *= 9.0
