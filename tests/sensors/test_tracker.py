@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import sensors.tracker
 from physics.frames import geodetic_to_ecef
 from sensors.detect import Scan
 from sensors.filter import combined
@@ -131,6 +132,17 @@ def test_a_doubtful_choice_leaves_the_velocity_no_surer_than_the_doubt() -> None
     for _ in range(3):
         first.doubt_choice(RADAR, 0.4)
     assert np.trace(first.cov[0, 3:6, 3:6]) / 3.0 == pytest.approx(0.6 * SWAPPED_M_S**2)
+
+
+def test_a_detection_between_two_tracks_leaves_the_one_that_takes_it_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    sigmas = []
+    for swapped_m_s in (SWAPPED_M_S, 0.0):
+        monkeypatch.setattr(sensors.tracker, "SWAPPED_M_S", swapped_m_s)
+        tracker = pair(400.0, 20)
+        tracker.step(seen(20, [flying(20, 200.0)]))
+        (took,) = [track for track in tracker.live() if track.seen_ns == track.at_ns]
+        sigmas.append(math.sqrt(np.trace(took.cov[0, 3:6, 3:6])))
+    assert sigmas[0] > sigmas[1] + 50.0
 
 
 def test_a_track_that_two_radars_feed_from_two_missiles_follows_neither() -> None:
