@@ -145,6 +145,32 @@ def test_within_what_reports_claim_feeds_are_taken_as_they_are() -> None:
     assert register.between(_KOR, _JPN)[1:] == (0.0, 0.0, 0.0)
 
 
+def test_an_offset_that_counted_counts_until_it_is_well_within_what_is_claimed() -> None:
+    """650 m are beyond what these reports claim, 325 m well within: an offset between the two must not come and go."""
+    east = np.array([1.0, 0.0, 0.0])
+
+    def displaced_by(offset_m: float) -> Clusters:
+        return held(scattered(40, 7), 3.0, offset_m=offset_m * east, late_s=0.0, seed=8, joined=True)
+
+    assert not registration().review(displaced_by(450.0), START_NS)
+    register = registration()
+    assert register.review(displaced_by(1500.0), START_NS)
+    register.review(displaced_by(450.0), START_NS + 1000 * S)
+    assert register.between(_KOR, _JPN).position_m @ east == pytest.approx(450.0, abs=100.0)
+    register.review(displaced_by(200.0), START_NS + 2000 * S)
+    assert not register.offsets.any()
+
+
+def test_pairs_that_may_as_well_be_shifted_by_one_tell_of_no_offset() -> None:
+    """Five in a row, a kilometre apart, and four that stand between them: half a kilometre to this side, or to that."""
+    row = scattered(1, 1) + np.arange(5)[:, None] * np.array([1000.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    clusters = held(row, 3.0, offset_m=np.array([500.0, 0.0, 0.0]), late_s=0.0, seed=3, joined=False)
+    fifth = clusters.drop(_KOR, 5)
+    assert fifth is not None
+    clusters.end(fifth[0])
+    assert not registration().review(clusters, START_NS)
+
+
 def test_two_objects_are_not_enough() -> None:
     clusters = held(scattered(2, 9), 3.0, offset_m=np.array([1500.0, 0.0, 0.0]), late_s=0.0, seed=1, joined=True)
     assert not registration().review(clusters, START_NS)
@@ -265,6 +291,22 @@ def test_the_engine_tells_each_recipient_what_was_taken_off() -> None:
     assert len(told) == 9
     assert 1000.0 < largest_m < 4000.0  # 2,000 m and 800 m, each in a direction of its own
     assert 10.0 < sigma_m < 400.0
+
+
+def test_what_no_message_touched_is_estimated_anew_when_offsets_change() -> None:
+    """Single tracks: each is where its nation reports it, less what is taken off now."""
+    engine, shifted = FusionEngine(recipients=("kor",)), 0
+    for at_ns, inbound in displaced(Scene(18, eyes=(JPN, KOR), seed=1), 10.0, 1):
+        engine.step([inbound], at_ns)
+        engine.catch_up(at_ns)
+        clusters = engine._groups[0].picture.clusters
+        table, reports = clusters.systems, clusters.reports
+        for system in np.flatnonzero(table.number != 0).tolist():
+            members = clusters.members(system)
+            if len(members) == 1 and table.mask[system] and table.valid_ns[system] == reports.valid_ns[members[0]]:
+                assert (table.state[system] == reports.state[members[0]]).all()
+                shifted += bool(reports.shift[members[0]].any())
+    assert shifted > 100
 
 
 def test_a_salvo_seen_by_feeds_that_are_as_they_claim_is_left_alone() -> None:
