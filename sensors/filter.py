@@ -34,6 +34,7 @@ _ASLEEP = 2e-15  # a model less likely than this ahead is not computed
 _LEAST = 1e-15  # no model's probability falls below
 _COUNTS = 1e-3  # a model less likely than this opens no gate
 _BELIEVED = 0.01  # what is less likely a track's does not widen it
+_JOINS = 0.02  # a stage that may just have lit does not widen the boost that goes on while it is a smaller part of it than this
 _SMALL = 1e-12
 _OFFSET_S = 10.0  # an object's offset among those it is merged with is as good as another after so long
 
@@ -88,6 +89,9 @@ def predict(x: Float, cov: Float, cross: Float, mu: Float, dt_s: float) -> tuple
             out[j], out_cov[j], out_cross[j] = x[j], cov[j], cross[j]
             continue
         share = mu * switch[:, j] / ahead[j]
+        if j == BOOST and share[STAGING] < _JOINS:
+            share[STAGING] = 0.0
+            share /= share.sum()
         mixed, mixed_cov, mixed_cross = np.zeros(9), np.zeros((9, 9)), np.zeros(cross.shape[1:])
         begun = np.empty((MODELS, 9))
         for i in range(MODELS):
@@ -102,7 +106,7 @@ def predict(x: Float, cov: Float, cross: Float, mu: Float, dt_s: float) -> tuple
                 for a in range(9):
                     for b in range(9):
                         mixed_cov[a, b] += share[i] * (begun[i, a] - mixed[a]) * (begun[i, b] - mixed[b])
-        moved, f, q = move(mixed, dt_s, j)
+        moved, f, q = move(mixed, dt_s, j, mixed_cov[6, 6] + mixed_cov[7, 7] + mixed_cov[8, 8])
         spread = through(f, through(f, mixed_cov).T)
         out[j] = moved
         out_cov[j] = 0.5 * (spread + spread.T) + q

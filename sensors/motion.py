@@ -3,9 +3,10 @@
 State (9,): ECEF position m, velocity m/s, and specific force m/s2: all that accelerates but gravity. What it is differs by model:
 
 - BOOST: thrust (less drag). Its size grows as mass burns away at a constant exhaust speed, |f|^2 / c (the rocket equation), and
-  it wanders in size and direction with white jerk in proportion to it (Li and Jilkov, Survey of maneuvering target tracking, part
-  II, SPIE 4473, 2001).
-- STAGING: the same for the seconds in which thrust may become any other: a stage burns out, the next one lights.
+  it wanders with white jerk (Li and Jilkov, Survey of maneuvering target tracking, part II, SPIE 4473, 2001): in size as much as
+  that growth, in direction as fast as it has turned from the vertical so far. A lofted path hardly turns, a low one does.
+- STAGING: the same for the seconds in which thrust may become any other: a stage burns out, the next one lights. It changes its
+  size, hardly its direction.
 - COAST: none. Free flight in vacuum.
 - REENTRY: drag and lift, which grow and fade with the dynamic pressure along the path and wander in proportion; also on the way
   up after a low burnout. It begins as the drag of a usual ballistic coefficient, give or take a third.
@@ -34,13 +35,16 @@ BOOST, STAGING, COAST, REENTRY, GLIDE = 0, 1, 2, 3, 4  # those under power befor
 MODELS = 5
 _EXHAUST_M_S = 2500.0  # of solid and storable liquid motors alike, within 15 percent
 _LEAST_THRUST_M_S2, _MOST_THRUST_M_S2 = 5.0, 200.0  # outside, it is an error of the estimate, and must not feed on itself
-_WANDER_S = 0.6  # s: thrust wanders as white jerk of the rocket equation's own size, |f|^2 / c, this long correlated
-_JERK_PSD = 0.05  # m2/s5: the least of it
-_STAGING_PSD = 600.0  # m2/s5: thrust becomes any other in seconds
+_WANDER_S = 0.1  # s: thrust wanders as white jerk of the rocket equation's own size, |f|^2 / c, this long correlated
+_TURN_S = 2.0  # s: and across itself as white jerk of the size of its turn so far, this long correlated
+_MOST_TURN = 0.1  # 1/s: of a slow rocket, whose thrust is over its speed at once
+_JERK_PSD, _TURN_PSD = 0.02, 0.01  # m2/s5: the least of either
+_STAGING_PSD, _STAGING_TURN_PSD = 600.0, 60.0  # m2/s5: thrust becomes any other in seconds
 _COAST_PSD = 1e-9  # m2/s3: what the ballistic model leaves out
 _GLIDE_SHARE = 1.0  # how lift wanders in a second, as a share of drag
 _WANDER_SHARE = 0.005  # how drag wanders in a second, as a share of itself
 _NO_DRAG_M_S2, _SOME_DRAG_M_S2 = 0.0003, 0.001  # drag of a usual body where the air begins to matter, and where it does
+_LEAST_FORCE2 = 1e-12  # (m/s2)2: no force at all has no direction
 _REST_VAR = 1e-6  # (m/s2)2 of the force in coast, where there is none: keeps covariances regular
 _STRONG_M_S2, _STRONG_STEP_S = 1.0, 0.2
 _SMALL_POWER = 1e-4  # below it, series: differences of exponentials would round away
@@ -107,36 +111,56 @@ def _grown(rate: float, t: float) -> tuple[float, float, float]:
 
 
 @jit
-def _wander(x: Float, model: int) -> tuple[float, float]:
-    """Power spectral densities of the force's own change, m2/s5, and of the acceleration, m2/s3."""
-    if model == BOOST:
-        size2 = min((x[6:] ** 2).sum(), _MOST_THRUST_M_S2**2)
-        return _JERK_PSD + _WANDER_S * (size2 / _EXHAUST_M_S) ** 2, 0.0
-    if model == STAGING:
-        return _STAGING_PSD, 0.0
-    if model > COAST:
-        share = _GLIDE_SHARE if model == GLIDE else _WANDER_SHARE
-        drag = drag_acceleration(x[:6], USUAL_BETA_KG_M2)
-        return share**2 * ((drag * drag).sum() + (x[6:] ** 2).sum()), _COAST_PSD
-    return 0.0, _COAST_PSD
+def _turn(x: Float) -> float:
+    """How fast thrust has turned from the vertical, m/s3: its horizontal part over the time of flight, some speed / thrust."""
+    across = x[6:] - (x[6:] * x[:3]).sum() / (x[:3] * x[:3]).sum() * x[:3]
+    size, speed = math.sqrt((x[6:] ** 2).sum()), math.sqrt((x[3:6] ** 2).sum())
+    turn: float = math.sqrt((across * across).sum()) * min(size / max(speed, 1.0), _MOST_TURN)
+    return turn
 
 
 @jit
-def move(x: Float, dt_s: float, model: int) -> tuple[Float, Float, Float]:
-    """State (9,) after `dt_s` >= 0 seconds by a model, its transition matrix (9, 9) and its process noise (9, 9)."""
+def _wander(x: Float, model: int, doubt: float) -> tuple[float, float, float]:
+    """Power spectral densities of the force's own change along itself and across, m2/s5, and of the acceleration, m2/s3.
+
+    Along is where the estimate says: as much of it as that is in `doubt` (variance of the force, m2/s4) may be across.
+    """
+    size2 = (x[6:] ** 2).sum()
+    if model > COAST:
+        share = _GLIDE_SHARE if model == GLIDE else _WANDER_SHARE
+        drag = drag_acceleration(x[:6], USUAL_BETA_KG_M2)
+        psd = share**2 * ((drag * drag).sum() + size2)
+        return psd, psd, _COAST_PSD
+    if model == COAST:
+        return 0.0, 0.0, _COAST_PSD
+    if model == STAGING:
+        along, across = _STAGING_PSD, _STAGING_TURN_PSD
+    else:
+        along = _JERK_PSD + _WANDER_S * (min(size2, _MOST_THRUST_M_S2**2) / _EXHAUST_M_S) ** 2
+        across = _TURN_PSD + _TURN_S * _turn(x) ** 2
+    known = size2 / (size2 + doubt) if size2 > _LEAST_THRUST_M_S2**2 else 0.0  # what hardly pushes has no direction
+    return along, known * across + (1.0 - known) * max(along, across), 0.0
+
+
+@jit
+def move(x: Float, dt_s: float, model: int, doubt: float = 0.0) -> tuple[Float, Float, Float]:
+    """State (9,) after `dt_s` >= 0 seconds by a model, its transition matrix (9, 9) and its process noise (9, 9).
+
+    `doubt` is the variance of the state's force, m2/s4, its three axes added: of thrust whose direction is not known.
+    """
     steps = 1
     if model > COAST and (x[6:] ** 2).sum() > _STRONG_M_S2**2:  # drag may grow threefold in a second
         steps = 1 + int(dt_s / _STRONG_STEP_S)
-    out, f, q = _step(x, dt_s / steps, model)
+    out, f, q = _step(x, dt_s / steps, model, doubt)
     for _ in range(1, steps):
-        out, g, r = _step(out, dt_s / steps, model)
+        out, g, r = _step(out, dt_s / steps, model, doubt)
         f = g @ f
         q = g @ q @ g.T + r
     return out, f, q
 
 
 @jit
-def _step(x: Float, dt_s: float, model: int) -> tuple[Float, Float, Float]:
+def _step(x: Float, dt_s: float, model: int, doubt: float) -> tuple[Float, Float, Float]:
     """`move` over a span in which the force changes little."""
     t = dt_s
     rate, own = _growth(x[:6], x[6:], model, t)
@@ -145,8 +169,8 @@ def _step(x: Float, dt_s: float, model: int) -> tuple[Float, Float, Float]:
     out, f, q = np.zeros(9), np.zeros((9, 9)), np.zeros((9, 9))
     out[:6] = propagate_one(x[:6], t)
     f[:6, :6] = short_transition(x[:6], t)
-    jerk, noise = _wander(x, model)
-    jerk *= 0.5 * (1.0 + grown * grown)
+    along, across, noise = _wander(x, model, doubt)
+    size2 = max((x[6:] ** 2).sum(), _LEAST_FORCE2)
     for i in range(3):
         force = held * x[6 + i]
         out[i] += force * to_position
@@ -157,12 +181,14 @@ def _step(x: Float, dt_s: float, model: int) -> tuple[Float, Float, Float]:
             f[i, 6 + j] = unit * to_position + own[i, j] * t**3 / 6.0
             f[3 + i, 6 + j] = unit * to_velocity + own[i, j] * t * t / 2.0
             f[6 + i, 6 + j] = unit * grown + own[i, j] * t
-        q[i, i] = jerk * t**5 / 20.0 + noise * t**3 / 3.0
-        q[3 + i, 3 + i] = jerk * t**3 / 3.0 + noise * t
-        q[6 + i, 6 + i] = jerk * t + (1.0 - held) * _REST_VAR
-        q[i, 3 + i] = q[3 + i, i] = jerk * t**4 / 8.0 + noise * t * t / 2.0
-        q[i, 6 + i] = q[6 + i, i] = jerk * t**3 / 6.0
-        q[3 + i, 6 + i] = q[6 + i, 3 + i] = jerk * t * t / 2.0
+            same = 1.0 if i == j else 0.0
+            jerk = 0.5 * (1.0 + grown * grown) * (across * same + (along - across) * (x[6 + i] * x[6 + j]) / size2)
+            q[i, j] = jerk * t**5 / 20.0 + same * noise * t**3 / 3.0
+            q[3 + i, 3 + j] = jerk * t**3 / 3.0 + same * noise * t
+            q[6 + i, 6 + j] = jerk * t + same * (1.0 - held) * _REST_VAR
+            q[i, 3 + j] = q[3 + j, i] = jerk * t**4 / 8.0 + same * noise * t * t / 2.0
+            q[i, 6 + j] = q[6 + j, i] = jerk * t**3 / 6.0
+            q[3 + i, 6 + j] = q[6 + j, 3 + i] = jerk * t * t / 2.0
     if model > COAST:  # drag stays against the velocity, which gravity turns
         before, after = math.sqrt((x[3:6] ** 2).sum()), math.sqrt((out[3:6] ** 2).sum())
         if before > 0.0 and after > 0.0:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sensors.filter import columns_of, combined, gate_all, innovation, predict, spread_of, update
-from sensors.motion import BOOST, COAST, MODELS, REENTRY
+from sensors.motion import BOOST, COAST, MODELS, REENTRY, STAGING
 from sensors.products import square_root
 from tests.oracles_sensors import across, schmidt_update
 
@@ -97,6 +97,21 @@ def test_an_update_with_a_merged_detection_considers_the_offset_too(seed: int, s
     np.testing.assert_allclose(got[0], want, rtol=0, atol=1e-3)
     np.testing.assert_allclose(got_cov[0], want_cov, rtol=1e-6, atol=1e-6 * np.abs(want_cov).max())
     np.testing.assert_allclose(got_cross[0], want_cross, rtol=1e-6, atol=1e-6 * np.abs(want_cross).max())
+
+
+def test_a_stage_that_may_have_lit_widens_the_boost_only_where_it_is_likely() -> None:
+    """A part in a hundred that thrust has just become any other outweighed all else that widens a boost."""
+    x, cov, cross, mu = track(12)
+    x[:], cov[:] = x[BOOST], cov[BOOST]
+    cov[STAGING] *= 100.0
+
+    def boost_after(staging: float) -> Float:
+        mu[BOOST], mu[STAGING], mu[COAST] = 1.0 - staging, staging, 0.0
+        after: Float = predict(x, cov, cross, mu, 1.0)[1][BOOST]
+        return after
+
+    np.testing.assert_array_equal(boost_after(0.01), boost_after(0.0))
+    assert np.trace(boost_after(0.5)) > 2.0 * np.trace(boost_after(0.0))
 
 
 def test_an_offset_fades_and_a_bias_stays() -> None:

@@ -145,3 +145,50 @@ def test_a_glide_may_turn_where_a_fall_may_not() -> None:
     x = state(40e3, 3000.0)
     x[6:] = drag_acceleration(x[:6], 8000.0)
     assert move(x, 1.0, GLIDE)[2][6, 6] > 100.0 * move(x, 1.0, REENTRY)[2][6, 6]
+
+
+def rising(tilt_rad: float, thrust_m_s2: float = 30.0, speed_m_s: float = 1500.0) -> Float:
+    """At 60 km, thrust along the velocity, so far from the vertical."""
+    x = state(60e3, speed_m_s)
+    up = x[:3] / np.linalg.norm(x[:3])
+    level = np.cross(up, [0.0, 0.0, 1.0])
+    along = math.cos(tilt_rad) * up + math.sin(tilt_rad) * level / np.linalg.norm(level)
+    return np.concatenate([x[:3], speed_m_s * along, thrust_m_s2 * along])
+
+
+def widths(x: Float, model: int) -> tuple[float, float, float]:
+    """Of the thrust after a second: variance along it, and on the two axes across it, m2/s4."""
+    q, along = move(x, 1.0, model)[2][6:, 6:], x[6:] / np.linalg.norm(x[6:])
+    one = np.cross(along, [0.0, 0.0, 1.0])
+    one /= np.linalg.norm(one)
+    other = np.cross(along, one)
+    return float(along @ q @ along), float(one @ q @ one), float(other @ q @ other)
+
+
+def test_thrust_that_has_turned_may_turn_on() -> None:
+    """Taken to wander alike in every direction, and six times as much, it left velocities in boost off by 11 m/s for 7."""
+    along, *across = widths(rising(0.02), BOOST)
+    turned_along, *turned = widths(rising(1.0), BOOST)
+    assert across == pytest.approx([across[0]] * 2, rel=1e-9)
+    assert turned == pytest.approx([turned[0]] * 2, rel=1e-9)
+    assert along == pytest.approx(turned_along, rel=0.01)
+    assert across[0] < 0.5 * along
+    turn_m_s3 = 30.0 * math.sin(1.0) * 30.0 / 1500.0
+    assert turned[0] - across[0] == pytest.approx(2.0 * turn_m_s3**2, rel=0.05)
+
+
+@pytest.mark.parametrize("model", [BOOST, STAGING])
+def test_thrust_of_no_known_direction_may_change_in_any(model: int) -> None:
+    """One line of sight tells little of the thrust: along an estimate that is mostly its prior, headings were 2 sigma wrong."""
+    x = rising(0.1)
+    known, halfway, unknown = (np.diag(move(x, 1.0, model, doubt)[2])[6:].sum() for doubt in (0.0, 900.0, 1e6))
+    assert unknown == pytest.approx(3.0 * widths(x, model)[0], rel=0.01)
+    assert halfway == pytest.approx(0.5 * (known + unknown), rel=0.01)
+
+
+def test_a_change_of_stage_changes_the_size_of_thrust_rather_than_its_direction() -> None:
+    along, *across = widths(rising(0.5), STAGING)
+    assert math.sqrt(along) > 20.0
+    assert across == pytest.approx([0.1 * along] * 2, rel=0.01)
+    out = rising(0.5, thrust_m_s2=1.0)  # burnt out: the next stage's thrust may be on any axis
+    assert widths(out, STAGING) == pytest.approx([along] * 3, rel=0.05)
