@@ -30,6 +30,8 @@ _MESSAGES: Final = (
     messages.TrackFrame,
     messages.LaunchDetected,
     messages.TrackDropped,
+    messages.Decorrelation,
+    messages.TrackName,
     messages.PictureFrame,
     messages.Raid,
     messages.Tally,

@@ -14,7 +14,17 @@ import numpy as np
 from bench.links import link_maker
 from bench.settings import Settings
 from bus.errors import Rejected
-from bus.messages import Alert, AnyMessage, ExerciseClock, PictureFrame, Status, TrackDropped, TrackFrame, decode
+from bus.messages import (
+    Alert,
+    AnyMessage,
+    Decorrelation,
+    ExerciseClock,
+    PictureFrame,
+    Status,
+    TrackDropped,
+    TrackFrame,
+    decode,
+)
 from bus.party import stop_on_signals
 from bus.topics import parse_topic
 from bus.transport import Delivery
@@ -87,6 +97,9 @@ def _said(delivery: Delivery) -> str:
             return f"{kind} seq {message.seq}, {message.n} rows: {_shortened(numbers)}"
         case TrackDropped():
             return f"TrackDropped seq {message.seq} {message.reason}: {_shortened(message.tracks)}"
+        case Decorrelation():
+            one, other = (f"{track.nation}/{track.track}" for track in message.tracks)
+            return f"Decorrelation seq {message.seq}: {one} and {other} {'are not' if message.apart else 'may be'} one object"
         case Alert():
             impact = f", impact {message.impact.lat_deg:.2f} {message.impact.lon_deg:.2f}" if message.impact else ""
             return f"Alert {message.state} revision {message.revision}{impact}: {message.reason}"

@@ -19,6 +19,7 @@ REJECT_REASONS: Final[dict[str, str]] = {
     "attribution": "the topic and the message disagree about who sent it or who may see it",
     "topic": "the topic is not one of the bus's",
     "late": "the row is older than the lag window",
+    "crowded": "an operator's word on two tracks that made room for a newer one: 256 are kept of a nation",
     "scenario": "an exercise whose scenario cannot be computed",
     "engine": "a well-formed message that the engine could not take; a fault of ours, and logged",
 }

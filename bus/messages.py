@@ -71,7 +71,35 @@ class TrackDropped(Message, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     reason: Literal["impact", "lost", "false"]
 
 
-Event = LaunchDetected | TrackDropped
+class TrackName(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One national track. `session` is of its nation's feed, as in the frames that report it and in the feed's status: a number
+    means a track only within it.
+    """
+
+    nation: Nation
+    session: Count
+    track: TrackNumber
+
+
+class Decorrelation(Message, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="decorrelation"):
+    """An operator's word that two tracks of two nations are not the same object or, not `apart`, that they may be one again.
+
+    Of a nation's words on the same two the newest counts, by `released_ns`; of two at one instant the one that keeps them apart.
+    """
+
+    nation: Nation
+    released_ns: Nanos
+    due_ns: Nanos = 0
+    tracks: Annotated[list[TrackName], Meta(min_length=2, max_length=2)]
+    apart: bool = True
+
+    def __post_init__(self) -> None:
+        if len({each.nation for each in self.tracks}) != 2:
+            raise ValueError("two tracks of two nations are needed")
+
+
+Event = LaunchDetected | TrackDropped | Decorrelation
+FeedMessage = TrackFrame | Event
 
 
 class Tally(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -196,7 +224,7 @@ class ExerciseClock(Message, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     state: Literal["running", "stopped"] = "running"
 
 
-AnyMessage = TrackFrame | LaunchDetected | TrackDropped | PictureFrame | Alert | Status | ExerciseClock
+AnyMessage = FeedMessage | PictureFrame | Alert | Status | ExerciseClock
 
 _encoder = msgspec.msgpack.Encoder()
 _decoders: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
@@ -246,7 +274,7 @@ def _check_attribution(address: Address, message: AnyMessage) -> None:
     claimed: str
     inside: bool
     match message:
-        case TrackFrame() | TrackDropped():
+        case TrackFrame() | TrackDropped() | Decorrelation():
             claimed, inside = message.nation, message.nation in address.release
         case PictureFrame():
             claimed, inside = message.recipient, True

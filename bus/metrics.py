@@ -97,6 +97,12 @@ class Metrics:
         self.system_tracks = Gauge(
             "triwarn_system_tracks", "System tracks in a recipient's picture", ["recipient"], registry=registry
         )
+        self.decorrelations = Gauge(
+            "triwarn_decorrelations",
+            "Pairs of national tracks that a recipient's picture keeps apart by an operator's word",
+            ["recipient"],
+            registry=registry,
+        )
         feeds = ["recipient", "feed", "other"]
         self.offset_m = Gauge(
             "triwarn_feed_offset_metres",

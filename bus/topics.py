@@ -2,7 +2,7 @@
 
 mw/v1/feed/<nation>/status               birth and death (last will)   QoS 1, retained
 mw/v1/feed/<nation>/tracks/<release>     track frame                   QoS 0
-mw/v1/feed/<nation>/events/<release>     launch detected, ...          QoS 1
+mw/v1/feed/<nation>/events/<release>     launch, drop, decorrelation   QoS 1
 mw/v1/picture/<recipient>/tracks         frame of system tracks        QoS 0
 mw/v1/picture/<recipient>/alerts/<id>    alert                         QoS 1, retained until closed
 mw/v1/receiver/<recipient>/status        birth and death               QoS 1, retained
@@ -22,6 +22,7 @@ ROOT: Final = "mw/v1"
 EXERCISE_CLOCK: Final = f"{ROOT}/exercise/clock"
 ALL_FEED_TRACKS: Final = f"{ROOT}/feed/+/tracks/+"
 ALL_FEED_EVENTS: Final = f"{ROOT}/feed/+/events/+"
+ALL_FEED_STATUS: Final = f"{ROOT}/feed/+/status"
 ALL_STATUS: Final = f"{ROOT}/+/+/status"
 EVERYTHING: Final = f"{ROOT}/#"
 

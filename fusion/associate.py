@@ -5,7 +5,8 @@ wait apart and are looked at again: a pair that wins look after look adds up evi
 is needed (errors persist from look to look), and a look that it loses takes all of it away. Better late than wrong: waiting
 costs a confirmation some seconds, a wrong pair is kept.
 
-Looks are taken for each pair of nations, over all tracks at once. Changes nothing but its own evidence.
+Looks are taken for each pair of nations, over all tracks at once. What an operator keeps apart is no pair anywhere. Changes
+nothing but its own evidence.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from bus.release import NATIONS
 from fusion.assign import assign
 from fusion.clusters import Clusters
+from fusion.decorrelation import Decorrelations
 from fusion.gate import pairs_within
 from fusion.settings import FusionSettings
 from fusion.tables import ReportTable, SystemTable
@@ -45,6 +47,7 @@ class Associator:
     """The rules of association, and the evidence gathered so far for pairs of system tracks (by their numbers)."""
 
     settings: FusionSettings
+    decorrelations: Decorrelations = field(default_factory=lambda: Decorrelations(ReportTable()))
     evidence: dict[tuple[int, int], float] = field(default_factory=dict)
     looked_ns: int = 0
 
@@ -163,7 +166,7 @@ class Associator:
         self, one: ReportTable | SystemTable, rows: Rows, other: SystemTable, others: Rows
     ) -> tuple[Rows, Rows, NDArray[np.float64]]:
         rules = self.settings.association
-        return pairs_within(
+        found = pairs_within(
             rows,
             one.valid_ns,
             one.state,
@@ -181,3 +184,4 @@ class Associator:
             rules.gate_chi2,
             int((self.settings.timing.lag_s + self.settings.timing.silent_s) * 1e9),
         )
+        return self.decorrelations.sift(found, one, rows, others)

@@ -47,8 +47,11 @@ class Casebook:
         launch = launch_of(valid_ns, held.state[row], held.cov[row], held.phase[row], self._settings.assessment)
         self.cases[system] = Case(anchor, valid_ns, launch=launch)
 
-    def judge(self, system: int, now_ns: int) -> None:
-        """After a change of the estimate or the members: is there an alert to raise or to confirm?"""
+    def judge(self, system: int, now_ns: int, *, warned: bool = False) -> None:
+        """After a change of the estimate or the members: is there an alert to raise or to confirm?
+
+        `warned`: it was warned of as a part of another, and is to be, whatever its own sensors' word is worth.
+        """
         case, table, held = self.cases[system], self._clusters.systems, self._clusters.reports
         if table.settled[system]:
             return
@@ -57,7 +60,7 @@ class Casebook:
         if case.state is None:
             speed_m_s = math.hypot(*table.state[system, 3:].tolist())
             quality = max(int(held.quality[row]) for row in self._clusters.members(system))
-            if plausible(boosting(table.phase[system]), speed_m_s, quality, self._settings.alerting):
+            if warned or plausible(boosting(table.phase[system]), speed_m_s, quality, self._settings.alerting):
                 case.raised_ns = now_ns
                 self._anchors[case.anchor] = None
                 if len(self._anchors) > _KEEP_ANCHORS:

@@ -2,7 +2,8 @@
 
 Association has memory: a member stays until it is split off, dropped or merged away. A national track's newest report counts;
 one of the same or an earlier time is a repetition. A dropped track's stragglers are refused for a while. A feed's new session
-ends its old tracks. A system track whose last member was dropped keeps that member's last report, for prediction only.
+ends its old tracks. A system track whose last member was dropped keeps that member's last report, for prediction only. Which
+tracks are not one object by an operator's word is held beside them (`fusion.decorrelation`).
 
 Does not decide who belongs together (`fusion.associate`), nor what is told (`fusion.picture`).
 """
@@ -14,7 +15,10 @@ from typing import Final
 import numpy as np
 
 from bus.columns import Reports
+from bus.messages import Decorrelation
 from bus.release import NATIONS
+from fusion.decorrelation import Decorrelations, Key
+from fusion.lineage import COLUMN_OF
 from fusion.settings import Timing
 from fusion.tables import NONE, Float, ReportTable, Rows, SystemTable, hold_into, shift_into
 from fusion.upkeep import next_of_each
@@ -27,6 +31,7 @@ class Clusters:
 
     def __init__(self, timing: Timing) -> None:
         self.reports, self.systems = ReportTable(), SystemTable()
+        self.decorrelations = Decorrelations(self.reports)
         self._lag_ns, self._ahead_ns = int(timing.lag_s * 1e9), int(timing.ahead_s * 1e9)
         self._row_of: tuple[dict[int, int], ...] = tuple({} for _ in NATIONS)  # a column: its tracks' rows by number
         self._gone: dict[tuple[int, int], int] = {}  # dropped tracks, and until when their stragglers are refused
@@ -52,6 +57,7 @@ class Clusters:
             if len(past) > 8:
                 del past[next(iter(past))]
             ended = sorted(self._row_of[column])
+            self.decorrelations.end_session(column, known)
             self._gone = {key: until for key, until in self._gone.items() if key[0] != column}
         self._session[column] = session
         return True, ended
@@ -122,10 +128,12 @@ class Clusters:
             block.tracked_age_ms,
             block.track,
         )
+        session = self._session.get(column, 0)
         for row in fresh:
-            held.nation[row], held.mask[row] = column, 1 << column
+            held.nation[row], held.session[row], held.mask[row] = column, session, 1 << column
             held.system[row], held.off[row], held.dropped[row] = NONE, 0, False
             held.shift[row] = 0.0
+        self.decorrelations.hold(fresh)
         if self._offsets[column].any():
             held.shift[rows] = 0.0
             shift_into(held.state, held.shift, rows, self._offsets[column])
@@ -179,6 +187,26 @@ class Clusters:
     def refuse(self, column: int, number: int, now_ns: int) -> None:
         """A national track was dropped by its feed: what is still on its way of it is not taken."""
         self._gone[column, number] = now_ns + self._lag_ns
+        self.decorrelations.end(Key(column, self._session.get(column, 0), number))
+
+    def decorrelate(self, message: Decorrelation, now_ns: int) -> dict[str, int]:
+        """Take an operator's word on two national tracks; words that were refused, by reason. What has ended it is not about."""
+        if message.released_ns > now_ns + self._ahead_ns:
+            return {"range": 1}
+        one, other = sorted(Key(COLUMN_OF[each.nation], each.session, each.track) for each in message.tracks)
+        over = [key for key in (one, other) if self._is_over(key)]
+        if not all(map(self.decorrelations.rows_of, over)):
+            return {}
+        pushed_out = self.decorrelations.take(COLUMN_OF[message.nation], (one, other), message.released_ns, message.apart)
+        for key in over:  # nothing but a prediction is left of it
+            self.decorrelations.end(key)
+        return {"crowded": pushed_out} if pushed_out else {}
+
+    def _is_over(self, key: Key) -> bool:
+        """Whether a track has ended: of those that ended long ago nobody speaks any more."""
+        if key.session == self._session.get(key.column):
+            return (key.column, key.number) in self._gone
+        return key.session in self._past.get(key.column, ())
 
     def drop(self, column: int, number: int) -> tuple[int, bool] | None:
         """A national track has ended: its system track and whether that has no member left; None where it was not held."""
@@ -220,5 +248,6 @@ class Clusters:
             self._gone = {key: until for key, until in self._gone.items() if until >= now_ns}
 
     def _forget(self, row: int) -> None:
+        self.decorrelations.let_go(row)
         self.reports.system[row] = NONE
         self.reports.give_back(row)

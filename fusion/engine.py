@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 
 from bus.columns import Reports
 from bus.errors import Rejected
-from bus.messages import Alert, LaunchDetected, PictureFrame, Raid, TrackDropped, TrackFrame, reports_of
+from bus.messages import Alert, Decorrelation, FeedMessage, PictureFrame, Raid, TrackDropped, TrackFrame, reports_of
 from bus.metrics import Work
 from bus.release import NATIONS, Nation, Release
 from fusion.alert import addressed
@@ -42,7 +42,7 @@ _DEFAULTS: Final = FusionSettings()
 class Inbound(NamedTuple):
     """A decoded message, the release of its topic, and the wall time of its arrival."""
 
-    message: TrackFrame | LaunchDetected | TrackDropped
+    message: FeedMessage
     to: Release
     received_ns: int = 0
 
@@ -114,6 +114,11 @@ class FusionEngine:
         return {to: len(group.picture.clusters) for group in self._groups for to in group.recipients}
 
     @property
+    def decorrelations(self) -> dict[Nation, int]:
+        """Pairs of national tracks that are kept apart now, by recipient."""
+        return {to: len(group.picture.clusters.decorrelations.rows) for group in self._groups for to in group.recipients}
+
+    @property
     def raids(self) -> dict[Nation, Raid | None]:
         """The raid count as last drawn, by recipient."""
         return {to: group.picture.counter.told for group in self._groups for to in group.recipients}
@@ -154,6 +159,8 @@ class FusionEngine:
                 refused = group.picture.take_reports(message, block, inbound.received_ns, now_ns)
             elif isinstance(message, TrackDropped):
                 group.picture.take_drop(message, now_ns)
+            elif isinstance(message, Decorrelation):
+                refused = group.picture.take_decorrelation(message, now_ns)
             stamp = Stamp(message.released_ns, message.due_ns, inbound.received_ns)
             group.stamp = max(group.stamp or stamp, stamp)
         self.rejected.update(refused)

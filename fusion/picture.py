@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bus.columns import Reports
-from bus.messages import Raid, TrackDropped, TrackFrame
+from bus.messages import Decorrelation, Raid, TrackDropped, TrackFrame
 from bus.metrics import Work
 from bus.release import NATIONS
 from fusion.alert import Event
@@ -46,7 +46,7 @@ class Picture:
         self.clusters = Clusters(settings.timing)
         self.book = Casebook(settings, self.clusters)
         self.counter = RaidCounter(settings.counting)
-        self._associator = Associator(settings)
+        self._associator = Associator(settings, self.clusters.decorrelations)
         self._sigmas, self._bias = self._associator.sigmas_m_s2, self._associator.bias_var
         self.registration = Registration(settings, self._associator.miss, self._sigmas, self._bias)
         shared = settings.combination
@@ -116,6 +116,15 @@ class Picture:
             for number in message.tracks:
                 self.clusters.refuse(column, number, now_ns)
                 self._drop(column, number, message.reason, now_ns)
+
+    def take_decorrelation(self, message: Decorrelation, now_ns: int) -> dict[str, int]:
+        """Two national tracks are not one object, or may be again; held as one, they are parted. Words refused, by reason."""
+        refused = self.clusters.decorrelate(message, now_ns)
+        of = self.clusters.reports.system
+        for one, other in self.clusters.decorrelations.rows:
+            if of[one] == of[other]:
+                self._part(one, other, now_ns)
+        return refused
 
     def tick(self, now_ns: int) -> None:
         """Age: drop the silent, widen the lost, close what is over."""
@@ -240,15 +249,41 @@ class Picture:
 
     def _split(self, system: int, row: int, now_ns: int) -> None:
         """A member that has been elsewhere for too long gets a system track of its own."""
-        table = self.clusters.systems
         if len(self.clusters.members(system)) < 2:
             return
+        own = self._move_out(row, system)
+        self._estimate([system, own])
+        self.book.judge(own, now_ns)
+
+    def _move_out(self, row: int, system: int) -> int:
+        """Out of a system track that has other members into one of its own."""
+        table = self.clusters.systems
         self.clusters.leave(row)
         table.seen[system] = table.mask[system]
         own = self._house(row, None)
         table.times[own] = table.times[system]
-        self._estimate([system, own])
-        self.book.judge(own, now_ns)
+        return own
+
+    def _part(self, one: int, other: int, now_ns: int) -> None:
+        """Two members are not one object. What was detected first keeps the system track with its alert; the other gets its own,
+        and an alert where there was one. A third is placed anew, as if it came only now.
+        """
+        table, held = self.clusters.systems, self.clusters.reports
+        system = int(held.system[one])
+        warned = self.book.cases[system].standing
+        stays, leaves = sorted((one, other), key=lambda row: (int(held.detected_ns[row]), int(held.nation[row])))
+        third = [row for row in self.clusters.members(system) if row not in (one, other)]
+        own, *alone = [self._move_out(row, system) for row in (leaves, *third)]
+        table.kinds[system], table.impact_ns[system] = held.phenomenology[stays], 0  # what they were was of two objects
+        self._estimate([system, own, *alone])
+        for row, apart in zip(third, alone, strict=True):
+            home = self._associator.place(self.clusters, [row], int(held.nation[row])).get(row)
+            if home is None:
+                self.book.judge(apart, now_ns)
+            else:
+                self._merge(*self.book.elder(home, apart), now_ns)
+        self.book.judge(own, now_ns, warned=warned)
+        self._fused.append(np.array([system, own, *alone], np.int64))
 
     def _in_session(self, column: int, session: int, now_ns: int) -> bool:
         taken, ended = self.clusters.begin_session(column, session)

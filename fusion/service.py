@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from bus.messages import Alert, AnyMessage, ExerciseClock, LaunchDetected, TrackDropped, TrackFrame
+from bus.messages import Alert, AnyMessage, ExerciseClock, FeedMessage, TrackFrame
 from bus.metrics import Metrics, Stage
 from bus.party import MakeTransport, Party
 from bus.recording import Entry
@@ -83,7 +83,7 @@ class FusionWorker:
         self._export()
 
     def _take(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
-        if not isinstance(message, TrackFrame | LaunchDetected | TrackDropped):
+        if not isinstance(message, FeedMessage):
             return
         clock = self.party.clock
         received_ns, now_ns = clock.wall_ns(), clock.now_ns()
@@ -95,7 +95,7 @@ class FusionWorker:
             self._write(Entry(received_ns, now_ns, delivery.topic, delivery.payload))
         for stage, seconds in spent_s.items():
             self._metrics.stage(stage, seconds)
-        if address.kind == "tracks" and not isinstance(message, TrackDropped):  # a launch's rows come in a frame too
+        if address.kind == "tracks" and isinstance(message, TrackFrame):  # a launch's rows come in a frame too
             self._reports_in.inc(message.n)
 
     def _catch_up(self, now_ns: int, received_ns: int = 0) -> None:
@@ -163,6 +163,8 @@ class FusionWorker:
     def _export(self) -> None:
         for recipient, count in self._engine.system_tracks.items():
             self._metrics.system_tracks.labels(recipient).set(count)
+        for recipient, count in self._engine.decorrelations.items():
+            self._metrics.decorrelations.labels(recipient).set(count)
         for recipient, raid in self._engine.raids.items():
             self._metrics.raid_count.labels(recipient).set(raid.in_flight.expected if raid else 0.0)
             self._metrics.raid_count_sigma.labels(recipient).set(raid.in_flight.sigma if raid else 0.0)

@@ -59,6 +59,7 @@ class ReportTable(Table):
     FIELDS = {  # noqa: RUF012 (a table, never changed)
         "track": (np.uint32, ()),
         "nation": (np.int64, ()),
+        "session": (np.int64, ()),
         "mask": (np.int64, ()),
         "valid_ns": (np.int64, ()),
         "state": (np.float64, (6,)),
@@ -76,6 +77,7 @@ class ReportTable(Table):
     }
     track: NDArray[np.uint32]
     nation: Rows
+    session: Rows
     mask: Rows
     valid_ns: Rows
     state: Float

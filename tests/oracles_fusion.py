@@ -110,3 +110,14 @@ def pattern(
             best = cost, np.asarray(offset, np.float64), pairs
     assert best is not None
     return best
+
+
+def not_apart(ones: list[list[int]], others: list[list[int]], apart: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Every pair of two sets of members in which no member of the one is apart from a member of the other."""
+    both = {*apart, *((y, x) for x, y in apart)}
+    return [
+        (i, j)
+        for i, one in enumerate(ones)
+        for j, other in enumerate(others)
+        if not any((x, y) in both for x in one for y in other)
+    ]

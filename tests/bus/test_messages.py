@@ -20,12 +20,14 @@ from bus.messages import (
     MAX_PAYLOAD_BYTES,
     Alert,
     AlertTimes,
+    Decorrelation,
     Member,
     PictureFrame,
     Place,
     Raid,
     Tally,
     TrackFrame,
+    TrackName,
     decode,
     encode,
     reports_of,
@@ -43,6 +45,7 @@ ADDRESSES = [
     parse_topic("mw/v1/exercise/clock"),
 ]
 GOLDEN = Path(__file__).parent / "golden_frame.hex"
+GOLDEN_DECORRELATION = Path(__file__).parent / "golden_decorrelation.hex"
 GOLDEN_PICTURE = Path(__file__).parent / "golden_picture.hex"
 
 
@@ -118,6 +121,50 @@ def test_a_picture_frame_without_a_count_is_taken() -> None:
     tree = msgpack.unpackb(encode(PictureFrame(session=7, seq=1, recipient="kor", released_ns=5, n=0, columns={})))
     del tree["raid"]
     assert decode(parse_topic("mw/v1/picture/kor/tracks"), msgpack.packb(tree))
+
+
+def decorrelation(apart: bool = True) -> Decorrelation:
+    tracks = [TrackName(nation="jpn", session=7, track=4), TrackName(nation="usa", session=9, track=7)]
+    return Decorrelation(session=3, seq=1, nation="jpn", released_ns=5, tracks=tracks, apart=apart)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_decorrelation_comes_back_and_its_wire_has_not_changed(apart: bool) -> None:
+    assert decode(ADDRESSES[1], encode(decorrelation(apart))) == decorrelation(apart)
+    assert (encode(decorrelation(apart)).hex() == GOLDEN_DECORRELATION.read_text(encoding="ascii").strip()) == apart
+
+
+def test_a_decorrelation_that_does_not_say_apart_keeps_apart() -> None:
+    tree = msgpack.unpackb(encode(decorrelation(apart=False)))
+    del tree["apart"]
+    assert decode(ADDRESSES[1], msgpack.packb(tree)) == decorrelation()
+
+
+JPN_4 = {"nation": "jpn", "session": 7, "track": 4}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"nation": "usa"}, "attribution"),  # in Japan's name, by its topic
+        ({"nation": "kor"}, "attribution"),
+        ({"tracks": [JPN_4]}, "malformed"),
+        ({"tracks": [JPN_4, JPN_4]}, "malformed"),
+        ({"tracks": [JPN_4, JPN_4 | {"track": 5}]}, "malformed"),  # a nation's own two are two already
+        ({"tracks": [JPN_4, JPN_4 | {"nation": "usa"}, JPN_4 | {"nation": "kor"}]}, "malformed"),
+        ({"tracks": [JPN_4, {"nation": "usa", "track": 4}]}, "malformed"),
+        ({"tracks": [JPN_4, JPN_4 | {"nation": "usa", "track": 0}]}, "malformed"),
+        ({"tracks": [JPN_4, JPN_4 | {"nation": "fra"}]}, "malformed"),
+        ({"tracks": [JPN_4, JPN_4 | {"nation": "usa", "session": -1}]}, "malformed"),
+        ({"apart": None}, "malformed"),
+        ({"surprise": 1}, "malformed"),
+        ({"v": 2}, "version"),
+    ],
+)
+def test_a_wrong_decorrelation_is_rejected_with_its_reason(change: dict[str, object], reason: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        decode(ADDRESSES[1], msgpack.packb(msgpack.unpackb(encode(decorrelation())) | change))
+    assert caught.value.reason == reason
 
 
 def test_an_alert_comes_back_as_it_was_sent() -> None:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bus.columns import Reports, pack_cov
-from bus.messages import TrackDropped, TrackFrame
-from bus.release import EVERYONE, Nation
+from bus.messages import Decorrelation, TrackDropped, TrackFrame, TrackName
+from bus.release import EVERYONE, Nation, Release
+from bus.tracks import parse_pair
 from fusion.engine import Inbound
 from physics.frames import enu_matrix, geodetic_to_ecef
 from physics.propagate import propagate_one
@@ -138,6 +139,18 @@ def dropped(nation: Nation, tracks: list[int], reason: str, at_ns: int, session:
     """The end of national tracks."""
     assert reason in ("impact", "lost", "false")
     return TrackDropped(session=session, seq=1, nation=nation, released_ns=at_ns, tracks=tracks, reason=reason)  # type: ignore[arg-type]
+
+
+def decorrelation(
+    nation: Nation, tracks: str, t_s: float, *, apart: bool = True, sessions: tuple[int, int] = (1, 1), to: Release = EVERYONE
+) -> Inbound:
+    """A nation's word on two tracks, such as `jpn/1 kor/2`, `t_s` seconds after the first launch."""
+    named = [
+        TrackName(nation=track.nation, session=session, track=track.number)
+        for track, session in zip(parse_pair(tracks.split()), sessions, strict=True)
+    ]
+    at_ns = START_NS + int(t_s * S)
+    return Inbound(Decorrelation(session=9, seq=1, nation=nation, released_ns=at_ns, tracks=named, apart=apart), to)
 
 
 def one(nation: Nation, t_s: float, *, track: int = 1, east_m: float = 0.0, sigma_m: float = 100.0, eye: Eye = KOR) -> Inbound:
