@@ -37,4 +37,9 @@ def _scenario(file: Path) -> str:
         f"flight {(each.impact_ns - each.launch_ns) / 1e9:.0f} s"
         for each in truth.launches
     ]
+    lines += [
+        f"  at {word.at_s:g} s {word.nation} says that {word.pair[0]} and {word.pair[1]} "
+        f"{'may be one object again' if word.undo else 'are not one object'}"
+        for word in scenario.decorrelations
+    ]
     return "\n".join(lines)

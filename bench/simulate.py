@@ -58,6 +58,8 @@ def simulate(
     parties = [each.party for each in feeds.values()] + [worker.party] + [each.party for each in receivers.values()]
     for number, party in enumerate(parties):
         _join(party, clock, session=number + 1)
+    for feed in feeds.values():
+        feed.party.announce("starting")
     for at_ns, nation, release in _in_order(world, nations):
         if stopped():
             break
@@ -65,7 +67,7 @@ def simulate(
         if release is None:
             worker.tick()
         else:
-            feeds[nation].send(outgoing(release, nation, clock), release)
+            feeds[nation].send(outgoing(release, nation, clock, feeds[nation].sessions), release)
     return Outcome(received, [party.summary() for party in parties], clock.now_ns())
 
 

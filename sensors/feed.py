@@ -2,7 +2,8 @@
 nothing from the bus, so the live process, the simulated run and the scorer all get the same releases to the bit.
 
 - A newly confirmed track goes out at once, as `launch_detected` and in a frame; all live tracks go out every report interval.
-- A track that ended goes out as `dropped`. Everything leaves the nation's release delay after it was known.
+- A track that ended goes out as `dropped`, and what the nation's operator says of two tracks as `decorrelation`. Everything
+  leaves the nation's release delay after it was known.
 - With nothing to say the feed says nothing.
 """
 
@@ -20,7 +21,7 @@ from bus.release import Nation
 from sensors.detect import Scan, Scanner
 from sensors.instruments import find_sensors
 from sensors.places import GroundPoint
-from sensors.scenario import Scenario
+from sensors.scenario import DecorrelationPlan, Scenario
 from sensors.tracker import EndReason, NationalTracker, Track, impact_of, report
 from sensors.truth import Truth
 
@@ -41,15 +42,18 @@ class Known(NamedTuple):
 
 
 class Release(NamedTuple):
-    """One thing that a feed lets go: a frame or a launch with its reports, or the numbers of tracks that ended and why."""
+    """One thing that a feed lets go: a frame or a launch with its reports, the numbers of tracks that ended and why, or an
+    operator's word.
+    """
 
     released_ns: int
-    kind: Literal["frame", "launch_detected", "dropped"]
+    kind: Literal["frame", "launch_detected", "dropped", "decorrelation"]
     to: release.Release
     reports: Reports | None = None
     tracks: list[int] = []  # noqa: RUF012 - never changed
     reason: EndReason = "lost"
     known: list[Known] = []  # noqa: RUF012 - never changed
+    word: DecorrelationPlan | None = None
 
 
 class NationalFeed:
@@ -69,6 +73,16 @@ class NationalFeed:
 
     def releases(self) -> Iterator[Release]:
         """Every release in order of time; each call begins afresh. `origins` and `first_seen` are complete when it has run."""
+        yield from heapq.merge(self._of_tracks(), self._words(), key=lambda release: release.released_ns)
+
+    def _words(self) -> Iterator[Release]:
+        """What the nation's operator says."""
+        own = [word for word in self._scenario.decorrelations if word.nation == self._nation]
+        for word in sorted(own, key=lambda word: word.at_s):
+            after_s = word.at_s + self._plan.release_delay_s
+            yield Release(self._truth.start_ns + round(after_s * _NS), "decorrelation", self._to, word=word)
+
+    def _of_tracks(self) -> Iterator[Release]:
         self.origins.clear()
         self.first_seen.clear()
         self._visible_ns: dict[int, int] = {}

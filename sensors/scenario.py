@@ -18,6 +18,7 @@ from bus.errors import BadInput
 from bus.messages import MAX_SCENARIO_BYTES
 from bus.release import NATIONS, Nation
 from bus.settings import from_toml
+from bus.tracks import PAIR_FORM, TRACK_FORM, NationalTrack, parse_pair, parse_track
 from sensors.instruments import find_sensors
 from sensors.missiles import CATALOGUE, find_site, find_type
 from sensors.quantities import Degrees, Kilometres, Seconds
@@ -98,6 +99,24 @@ class NationChange(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     bias: Factor | None = None
 
 
+class DecorrelationPlan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An operator's word at `at_s` that two national tracks are not one object or, with `undo`, that they may be one again.
+
+    `tracks` are two of two nations, like `jpn/4`, by the numbers that they have with the seed that is run. `nation` says so, to
+    those that its reports may reach, and as late.
+    """
+
+    nation: Nation
+    at_s: Seconds
+    tracks: Annotated[list[str], Meta(min_length=2, max_length=2, description=PAIR_FORM)]
+    undo: bool = False
+
+    @property
+    def pair(self) -> tuple[NationalTrack, NationalTrack]:
+        """The two tracks."""
+        return parse_pair(self.tracks)
+
+
 class ScenarioFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A scenario as it is written. `start` is a date and time with its zone; without launches `duration_s` is required."""
 
@@ -109,6 +128,7 @@ class ScenarioFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     launch: Annotated[list[LaunchPlan], Meta(max_length=64, description="at most 64 launches")] = []
     nations: dict[Nation, NationChange] = {}
     outage: Annotated[list[Outage], Meta(max_length=64, description="at most 64 outages")] = []
+    decorrelation: Annotated[list[DecorrelationPlan], Meta(max_length=64, description="at most 64 decorrelations")] = []
 
 
 class Scenario(Struct, frozen=True, kw_only=True):
@@ -124,6 +144,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
     launches: list[LaunchPlan]
     nations: dict[Nation, NationPlan]
     outages: list[Outage]
+    decorrelations: list[DecorrelationPlan]
 
 
 def parse_scenario(text: str, source: str) -> Scenario:
@@ -151,6 +172,8 @@ def parse_scenario(text: str, source: str) -> Scenario:
     for index, outage in enumerate(file.outage):
         if outage.to_s <= outage.from_s:
             raise BadInput(source, f"outage[{index}].to_s", f"{outage.to_s:g} is not after from_s", f"above {outage.from_s:g}")
+    for index, word in enumerate(file.decorrelation):
+        _check_decorrelation(word, file.duration_s, source, f"decorrelation[{index}]")
     for nation, change in file.nations.items():
         find_sensors(change.sensors or [], nation, source, f"nations.{nation}.sensors")
     return Scenario(
@@ -164,7 +187,22 @@ def parse_scenario(text: str, source: str) -> Scenario:
         launches=file.launch,
         nations={nation: _changed(nation, file.nations.get(nation)) for nation in NATIONS},
         outages=file.outage,
+        decorrelations=file.decorrelation,
     )
+
+
+def _check_decorrelation(word: DecorrelationPlan, duration_s: float | None, source: str, key: str) -> None:
+    for index, text in enumerate(word.tracks):
+        try:
+            parse_track(text)
+        except ValueError as error:
+            raise BadInput(source, f"{key}.tracks[{index}]", str(error), TRACK_FORM) from None
+    try:
+        parse_pair(word.tracks)
+    except ValueError as error:
+        raise BadInput(source, f"{key}.tracks", str(error), PAIR_FORM) from None
+    if duration_s is not None and word.at_s >= duration_s:
+        raise BadInput(source, f"{key}.at_s", f"{word.at_s:g} s is after the end", f"below {duration_s:g}")
 
 
 def parse_nations(text: str, source: str) -> dict[Nation, NationPlan]:

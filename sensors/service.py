@@ -1,7 +1,7 @@
 """A feed's shell: waits for an exercise, then publishes what the national feed releases, each at its instant.
 
 The next release is computed while the shell waits for its instant, so the wire sees it on time. It takes nothing from the bus
-but the exercise clock.
+but the exercise clock, and the sessions of all feeds: what an operator says of tracks names theirs.
 """
 
 from __future__ import annotations
@@ -9,26 +9,46 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from bus.clock import Clock
 from bus.errors import BadInput
-from bus.messages import ExerciseClock, LaunchDetected, TrackDropped, TrackFrame
+from bus.messages import (
+    AnyMessage,
+    Decorrelation,
+    ExerciseClock,
+    FeedMessage,
+    LaunchDetected,
+    Status,
+    TrackDropped,
+    TrackFrame,
+    TrackName,
+)
 from bus.metrics import Metrics
 from bus.pace import until_wall
 from bus.party import MakeTransport, Party
 from bus.release import Nation
-from bus.topics import feed_events, feed_tracks
+from bus.topics import ALL_FEED_STATUS, Address, feed_events, feed_tracks
+from bus.transport import Delivery
 from sensors.feed import NationalFeed, Release
 from sensors.scenario import parse_scenario
 from sensors.truth import build_truth
 
 log = logging.getLogger(__name__)
 
+_NO_SESSION = 0  # of a feed that has not announced itself: a word about its tracks finds none
 
-def outgoing(release: Release, nation: Nation, clock: Clock) -> TrackFrame | LaunchDetected | TrackDropped:
-    """The message of a release; session, sequence and sent time are stamped when it is sent."""
+
+def outgoing(release: Release, nation: Nation, clock: Clock, sessions: Mapping[str, int] | None = None) -> FeedMessage:
+    """The message of a release; session, sequence and sent time are stamped when it is sent. `sessions` are the feeds'."""
     released_ns, due_ns = release.released_ns, clock.wall_at(release.released_ns)
+    if release.word is not None:
+        tracks = [
+            TrackName(nation=track.nation, session=(sessions or {}).get(track.nation, _NO_SESSION), track=track.number)
+            for track in release.word.pair
+        ]
+        apart = not release.word.undo
+        return Decorrelation(session=0, seq=0, nation=nation, released_ns=released_ns, due_ns=due_ns, tracks=tracks, apart=apart)
     if release.reports is None:
         return TrackDropped(
             session=0, seq=0, nation=nation, released_ns=released_ns, due_ns=due_ns, tracks=release.tracks, reason=release.reason
@@ -45,9 +65,11 @@ class FeedService:
         self.nation: Nation = nation
         self.party = Party("feed", nation, make, metrics, sensors=sensors)
         self._metrics = metrics
+        self.sessions: dict[str, int] = {}  # of the feeds that have announced themselves
         self._prepared: tuple[str, int, Iterator[Release]] | None = None
         self._changed = asyncio.Event()
         self.party.on_exercise(lambda _: self._changed.set())
+        self.party.listen(self.party.urgent, ALL_FEED_STATUS, self._know_session, qos=1)
 
     def prepare(self, scenario_text: str, seed: int) -> None:
         """Solve a scenario and compute its first release before the exercise starts; compiles the kernels on the way."""
@@ -88,20 +110,25 @@ class FeedService:
                 log.error("feed %s cannot take part in exercise %s: %s", self.nation, exercise.exercise, error)
                 return
         for release in releases:
-            message = outgoing(release, self.nation, self.party.clock)
+            message = outgoing(release, self.nation, self.party.clock, self.sessions)
             if not await until_wall(message.due_ns, lambda: self._changed.is_set() or stopping.is_set()):
                 return
             self.send(message, release)
         log.info("feed %s has nothing more to say in exercise %s", self.nation, exercise.exercise)
 
-    def send(self, message: TrackFrame | LaunchDetected | TrackDropped, release: Release) -> None:
-        """Publish a release: frames on the bulk link, launches and drops on the urgent one at QoS 1."""
+    def send(self, message: FeedMessage, release: Release) -> None:
+        """Publish a release: frames on the bulk link, all else on the urgent one at QoS 1."""
         if release.kind == "frame":
             self.party.publish(self.party.bulk, feed_tracks(self.nation, release.to), message, kind="tracks")
             self._metrics.reports.labels("out").inc(len(release.reports or ()))
         else:
             self.party.publish(self.party.urgent, feed_events(self.nation, release.to), message, kind="events", qos=1)
         self._metrics.stage("publish", (self.party.clock.wall_ns() - message.due_ns) / 1e9)
+
+    def _know_session(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
+        """Of a feed that ended, its last session stays known: what it told last is held for a while."""
+        if isinstance(message, Status) and message.state != "offline":
+            self.sessions[message.name] = message.session
 
 
 def _with_first_ready(releases: Iterator[Release]) -> Iterator[Release]:

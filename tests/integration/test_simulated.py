@@ -14,12 +14,14 @@ from bench.result import Result
 from bench.score import Held, held_alerts, score
 from bench.simulate import simulate
 from bench.world import World, play_out
-from bus.messages import Place
+from bus.messages import PictureFrame, Place, decode, system_tracks_of
 from bus.metrics import Budgets
 from bus.release import NATIONS, Nation
+from bus.topics import parse_topic
 from fusion.settings import FusionSettings
 from physics.constants import EARTH_MEAN_RADIUS_M
 from sensors.scenario import load_scenario, parse_scenario
+from tests.integration.conftest import SHORT
 
 
 def scored(world: World) -> tuple[Result, dict[Nation, list[Held]]]:
@@ -142,6 +144,42 @@ def test_what_is_not_released_to_a_nation_never_reaches_it() -> None:
     }
     assert "jpn" not in nations["usa"]
     assert "jpn" in nations["jpn"] & nations["kor"]
+
+
+def pairs_of(world: World, to: Nation = "kor") -> list[tuple[float, set[tuple[int, int]]]]:
+    """Of every picture frame of one recipient its second, and Japan's and the US's tracks that it holds as one."""
+    found = []
+    for entry in simulate(world, FusionSettings()).received[to]:
+        message = decode(parse_topic(entry.topic), entry.payload) if entry.payload else None
+        if isinstance(message, PictureFrame):
+            members = system_tracks_of(message)[0].members.tolist()
+            at_s = (entry.scenario_ns - world.truth.start_ns) / 1e9
+            found.append((at_s, {(jpn, usa) for jpn, _, usa in members if jpn and usa}))
+    return found
+
+
+def test_what_operators_declare_apart_in_a_scenario_is_apart_from_then_on_and_all_are_warned() -> None:
+    """The US says it of every pair that Japan's and its own tracks form in the end, and takes it back of one of them."""
+    plain = play_out(parse_scenario(SHORT, "short.toml"), 1)
+    before = pairs_of(plain)
+    formed = sorted(set().union(*(pairs for at_s, pairs in before if at_s > 95.0)))
+    assert len(formed) >= 3
+    words = [(97.0, pair, False) for pair in formed] + [(98.0, formed[0], True)]
+    text = SHORT + "".join(
+        f'[[decorrelation]]\nnation = "usa"\nat_s = {at_s}\ntracks = ["jpn/{jpn}", "usa/{usa}"]\nundo = {str(undo).lower()}\n'
+        for at_s, (jpn, usa), undo in words
+    )
+    world = play_out(parse_scenario(text, "short.toml"), 1)
+    told = pairs_of(world)
+    delay_s = world.scenario.nations["usa"].release_delay_s
+    said_s = 97.0 + delay_s
+    assert [each for each in told if each[0] < said_s] == [each for each in before if each[0] < said_s]
+    assert not set().union(*(pairs for at_s, pairs in told if said_s < at_s <= said_s + 1.0)) & set(formed)
+    assert not set().union(*(pairs for at_s, pairs in told if at_s > said_s)) & set(formed[1:])
+    assert formed[0] in set().union(*(pairs for at_s, pairs in told if at_s > said_s + 2.0))
+    result, _ = scored(world)
+    assert result.alerts.missed == 0
+    assert to_json(scored(play_out(parse_scenario(text, "short.toml"), 1))[0]) == to_json(result)
 
 
 def test_the_json_has_the_fields_that_scripts_read() -> None:

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
+from bus.clock import SimulatedClock
 from bus.columns import Reports, bad_rows, unpack_cov
+from bus.messages import Decorrelation, TrackName
 from bus.release import NATIONS, Nation
 from sensors.feed import NationalFeed, Release
 from sensors.scenario import load_scenario, parse_scenario
+from sensors.service import outgoing
 from sensors.truth import build_truth
 
 
@@ -133,6 +136,42 @@ def test_the_release_policy_of_the_scenario_is_the_release_of_the_feed() -> None
     first = next(release for release in releases if release.reports is not None)
     assert first.reports is not None
     assert first.released_ns - int(first.reports.valid_ns[0]) == 7_000_000_000
+
+
+def test_an_operators_word_goes_out_in_order_and_to_whom_the_tracks_go_with_their_delay() -> None:
+    text = (
+        load_scenario("overflight").text
+        + """
+[nations.jpn]
+release_to = ["usa"]
+release_delay_s = 7.0
+
+[[decorrelation]]
+nation = "jpn"
+at_s = 300.0
+tracks = ["jpn/1", "usa/1"]
+
+[[decorrelation]]
+nation = "jpn"
+at_s = 200.5
+tracks = ["usa/1", "jpn/1"]
+undo = true
+"""
+    )
+    scenario = parse_scenario(text, "mine.toml")
+    truth = build_truth(scenario)
+    releases = list(NationalFeed(scenario, truth, "jpn", 1).releases())
+    assert [each.released_ns for each in releases] == sorted(each.released_ns for each in releases)
+    words = [each for each in releases if each.word is not None]
+    assert [((each.released_ns - truth.start_ns) / 1e9, each.to, each.kind) for each in words] == [
+        (207.5, ("jpn", "usa"), "decorrelation"),
+        (307.0, ("jpn", "usa"), "decorrelation"),
+    ]
+    assert not [each for each in NationalFeed(scenario, truth, "usa", 1).releases() if each.word is not None]
+    sent = [outgoing(each, "jpn", SimulatedClock(), {"jpn": 5, "usa": 6}) for each in words]
+    named = [TrackName(nation="usa", session=6, track=1), TrackName(nation="jpn", session=5, track=1)]
+    assert all(isinstance(each, Decorrelation) for each in sent)
+    assert [(each.tracks, each.apart) for each in sent] == [(named, False), (named[::-1], True)]  # type: ignore[union-attr]
 
 
 def test_radars_that_lose_the_object_after_burnout_end_the_track_as_lost() -> None:

@@ -13,6 +13,7 @@ from sensors.truth import build_truth
 
 HEAD = 'name = "t"\ntitle = "t"\nstart = 2024-05-30T06:14:00+09:00\n'
 LAUNCH = '[[launch]]\ntype = "KN-25"\nsite = "sunan"\nat_s = 1.0\nrange_km = 350.0\n'
+WORD = '[[decorrelation]]\nnation = "jpn"\nat_s = 30.0\ntracks = ["jpn/4", "usa/7"]\n'
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,13 @@ LAUNCH = '[[launch]]\ntype = "KN-25"\nsite = "sunan"\nat_s = 1.0\nrange_km = 350
         (HEAD + LAUNCH + "[nations.jpn]\nsensors = ['AN/TPY-2 Shariki']\n", "nations.jpn.sensors[0]", "J/FPS-5 Sado"),
         (HEAD + LAUNCH + "[[outage]]\nfrom_s = 5.0\nto_s = 5.0\n", "outage[0].to_s", "above 5"),
         (HEAD + LAUNCH + "[[outage]]\nkind = 'sonar'\n", "outage[0].kind", "radar"),
+        (HEAD + LAUNCH + WORD.replace("jpn/4", "jpn-4"), "decorrelation[0].tracks[0]", "like jpn/4"),
+        (HEAD + LAUNCH + WORD.replace("usa/7", "usa/0"), "decorrelation[0].tracks[1]", "from 1 to 4294967295"),
+        (HEAD + LAUNCH + WORD.replace("usa/7", "jpn/7"), "decorrelation[0].tracks", "two tracks of two nations, like"),
+        (HEAD + LAUNCH + WORD.replace(', "usa/7"', ""), "decorrelation[0].tracks", "two tracks of two nations, like"),
+        (HEAD + LAUNCH + WORD.replace('"jpn"', '"fra"'), "decorrelation[0].nation", "jpn"),
+        (HEAD + LAUNCH + WORD + "apart = true\n", "decorrelation[0].apart", "undo"),
+        (HEAD + "duration_s = 30.0\n" + LAUNCH + WORD, "decorrelation[0].at_s", "below 30"),
     ],
 )
 def test_a_wrong_scenario_is_refused_by_file_key_and_what_is_allowed(text: str, key: str, says: str) -> None:
