@@ -176,6 +176,25 @@ def receive(recipient: str, **common: Any) -> None:
 
 
 @main.command()
+@click.argument("nation", type=_nation)
+@click.argument("tracks", metavar="TRACK TRACK", nargs=2)
+@click.option("--release", "to", metavar="NATIONS", help="Who may see it: jpn-usa.  [default: as NATION's tracks]")
+@click.option("--undo", is_flag=True, help="Take it back: they may be one object again.")
+@_broker_option
+@_settings_option
+def decorrelate(
+    nation: str, tracks: tuple[str, str], to: str | None, undo: bool, broker: str | None, settings_file: Path | None
+) -> None:
+    """Say as NATION's operator that two national tracks, like jpn/4 and usa/7, are not the same object.
+
+    From then on no picture that may know it holds them in one system track, until one of them ends or NATION takes it back.
+    """
+    from bench.decorrelate import run_decorrelate
+
+    run_decorrelate(load(settings_file, broker__url=broker), nation, tracks, to, undo=undo)
+
+
+@main.command()
 @click.option("--topic", default="mw/v1/#", show_default=True, help="Topic filter.")
 @click.option("--count", type=click.IntRange(min=1), help="Stop after this many messages.")
 @_broker_option

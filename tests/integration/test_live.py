@@ -13,19 +13,24 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 
 from bus.broker import EmbeddedBroker, free_port
 from bus.link import LinkSettings
-from bus.messages import ExerciseClock, encode
+from bus.messages import ExerciseClock, PictureFrame, Status, decode, encode, system_tracks_of
 from bus.mosquitto import MosquittoBroker
 from bus.mqtt import MqttTransport
 from bus.release import NATIONS
-from bus.topics import EXERCISE_CLOCK, feed_tracks, picture_alerts, status
+from bus.topics import EXERCISE_CLOCK, feed_tracks, parse_topic, picture_alerts, picture_tracks, status
 from bus.transport import Delivery
+from physics.propagate import propagate_one
+from tests.fusion.scenes import JPN, KOR, flight, frame_of, report_block
 from tests.integration.conftest import SHORT
 
 pytestmark = pytest.mark.timeout(240)
@@ -334,6 +339,80 @@ async def test_a_fusion_worker_alone_is_ready_drops_rubbish_and_ends_cleanly(bro
     assert await link.flush()
     await link.stop()
     assert b"offline" in states[-1]
+
+
+@dataclass
+class Reporters:
+    """Two feeds that see one missile, and what Korea is told: by system track its members (jpn, kor)."""
+
+    link: MqttTransport
+    held: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    begun_ns: int = field(default_factory=time.time_ns)
+    seq: int = 0
+
+    def take(self, delivery: Delivery) -> None:
+        frame = decode(parse_topic(delivery.topic), delivery.payload)
+        assert isinstance(frame, PictureFrame)
+        block, _ = system_tracks_of(frame)
+        self.held.update(zip(block.system.tolist(), map(tuple, block.members[:, :2].tolist()), strict=True))
+        for number in frame.dropped:
+            self.held.pop(number, None)
+
+    def announce(self) -> None:
+        for nation, (session, _) in FEEDS.items():
+            birth = Status(session=session, seq=1, role="feed", name=nation, state="ready")
+            self.link.publish(status("feed", nation), encode(birth), qos=1, retain=True)
+
+    async def report_until(self, done: Callable[[], bool]) -> None:
+        """A report of each feed every tenth of a second, of a missile in free flight 80 s after its launch."""
+        async with asyncio.timeout(60.0):
+            while not done():
+                now_ns, self.seq = time.time_ns(), self.seq + 1
+                state = propagate_one(flight(90)[4 * 80], (now_ns - self.begun_ns) / 1e9)
+                for session, eye in FEEDS.values():
+                    sigma = np.repeat([eye.sigma_m, eye.sigma_m_s], 3)
+                    block = report_block(np.array([1]), now_ns, state[None, :], sigma, np.array([False]), eye)
+                    frame = msgspec.structs.replace(frame_of(block, eye.nation, now_ns, session), seq=self.seq, sent_ns=now_ns)
+                    self.link.publish(feed_tracks(eye.nation, NATIONS), encode(frame))
+                await asyncio.sleep(0.1)
+
+
+FEEDS = {"jpn": (5, JPN), "kor": (6, KOR)}
+ONE, TWO = [(1, 1)], [(0, 1), (1, 0)]
+
+
+async def test_an_operator_parts_two_tracks_over_a_real_broker_and_takes_it_back(broker: Broker) -> None:
+    link = MqttTransport(broker.url, client_id="world")
+    world = Reporters(link)
+    link.subscribe(picture_tracks("kor"), world.take)
+    await link.start()
+    world.announce()
+
+    def say(*arguments: str) -> tuple[int, str, str]:
+        with triwarn("decorrelate", "kor", *arguments, "--broker", broker.url) as process:
+            return finished(process, within_s=60.0)
+
+    with triwarn("fuse", "--broker", broker.url) as fusion:
+        ready = asyncio.Event()
+        link.subscribe(status("fusion", "fusion-1"), lambda told: ready.set() if b"ready" in told.payload else None, qos=1)
+        await asyncio.wait_for(ready.wait(), 200.0)
+        await world.report_until(lambda: sorted(world.held.values()) == ONE)
+        code, _, err = await asyncio.to_thread(say, "kor/1", "jpn/1")
+        assert (code, err.splitlines()[-1]) == (0, "kor to jpn-kor-usa: kor/1 and jpn/1 are not one object")
+        await world.report_until(lambda: sorted(world.held.values()) == TWO)
+        looks = time.monotonic() + 6.0  # six looks for pairs: joined again by the third, were it not for the word
+        await world.report_until(lambda: sorted(world.held.values()) != TWO or time.monotonic() > looks)
+        assert sorted(world.held.values()) == TWO
+        code, _, err = await asyncio.to_thread(say, "jpn/1", "kor/1", "--undo", "--release", "jpn-kor")
+        assert (code, err.splitlines()[-1]) == (0, "kor to jpn-kor: jpn/1 and kor/1 may be one object again")
+        await world.report_until(lambda: sorted(world.held.values()) == ONE)
+        code, _, err = await asyncio.to_thread(say, "kor/1", "usa/1")
+        assert (code, "no feed of usa has announced itself" in err) == (1, True)
+        fusion.send_signal(signal.SIGTERM)
+        code, _, err = await asyncio.to_thread(finished, fusion, 30.0)
+    assert code == 0, err
+    assert "Traceback" not in err
+    await link.stop()
 
 
 def test_a_single_process_waits_for_its_broker() -> None:

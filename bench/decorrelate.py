@@ -1,0 +1,140 @@
+"""`triwarn decorrelate`: an operator's word on the bus that two national tracks are not one object, or may be one again.
+
+It takes from the bus what makes the word exact: the sessions of both tracks' feeds (their retained status), the exercise's clock,
+and to whom the nation's tracks are released in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import click
+
+from bench.links import link_maker, link_url
+from bench.settings import Settings
+from bus.clock import Clock, ScaledClock, WallClock
+from bus.errors import BadInput, BusError, Rejected
+from bus.link import shown
+from bus.messages import Decorrelation, ExerciseClock, Status, TrackName, decode, encode
+from bus.party import new_session
+from bus.release import NATIONS, Nation, Release, label, parse, release
+from bus.topics import EXERCISE_CLOCK, feed_events, parse_topic, status
+from bus.tracks import PAIR_FORM, TRACK_FORM, NationalTrack, parse_pair, parse_track
+from bus.transport import Delivery
+from sensors.scenario import default_nation, parse_scenario
+
+_STATUS_WITHIN_S = 5.0
+_CLOCK_WITHIN_S = 0.5  # what is retained comes at once; there may be no exercise
+
+
+def run_decorrelate(settings: Settings, nation: str, tracks: Sequence[str], to: str | None, *, undo: bool) -> None:
+    """Say it, and return once the broker has it. BadInput before it connects, BusError where the bus is not as needed."""
+    speaker, pair = cast("Nation", nation), _pair(tracks)
+    released = _release(speaker, to)
+    to_whom = asyncio.run(_say(settings, speaker, pair, released, undo))
+    said = "may be one object again" if undo else "are not one object"
+    click.echo(f"{nation} to {label(to_whom)}: {pair[0]} and {pair[1]} {said}", err=True)
+
+
+async def _comes(heard: _Heard, enough: Callable[[], bool], within_s: float) -> bool:
+    """Whether what was heard is enough, or becomes so in time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            while not enough():
+                heard.came.clear()
+                await heard.came.wait()
+    return enough()
+
+
+def _pair(texts: Sequence[str]) -> tuple[NationalTrack, NationalTrack]:
+    for text in texts:
+        try:
+            parse_track(text)
+        except ValueError as error:
+            raise BadInput("argument TRACK", "", str(error), TRACK_FORM) from None
+    try:
+        return parse_pair(texts)
+    except ValueError as error:
+        raise BadInput("argument TRACK", "", str(error), PAIR_FORM) from None
+
+
+def _release(speaker: Nation, text: str | None) -> Release | None:
+    """The release that was given, None for none; BadInput unless it is one of the speaker's."""
+    if text is None:
+        return None
+    try:
+        to = parse(text)
+    except ValueError as error:
+        raise BadInput("flag --release", "", str(error), f"{', '.join(NATIONS)}, sorted and joined by hyphens") from None
+    if speaker not in to:
+        raise BadInput("flag --release", "", f"{text} leaves out {speaker}, which says it", f"one with {speaker}")
+    return to
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What the bus retains of feeds and exercise."""
+
+    sessions: dict[str, int] = field(default_factory=dict)
+    exercise: ExerciseClock | None = None
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def take(self, delivery: Delivery) -> None:
+        with contextlib.suppress(Rejected):
+            match decode(parse_topic(delivery.topic), delivery.payload):
+                case Status() as told:
+                    self.sessions[told.name] = told.session
+                case ExerciseClock() as told:
+                    self.exercise = told
+            self.came.set()
+
+    @property
+    def clock(self) -> Clock:
+        """Scenario time: the exercise's, or the wall's where none runs."""
+        told = self.exercise
+        return ScaledClock(told.start_ns, told.start_wall_ns, told.speed) if told else WallClock()
+
+    def release_of(self, nation: Nation) -> Release:
+        """To whom the nation's tracks go: by the exercise's scenario, or the catalogue."""
+        told = self.exercise
+        plan = parse_scenario(told.scenario, "the exercise's scenario").nations[nation] if told else default_nation(nation)
+        return release(nation, *plan.release_to)
+
+
+async def _say(
+    settings: Settings, speaker: Nation, pair: tuple[NationalTrack, NationalTrack], to: Release | None, undo: bool
+) -> Release:
+    heard, feeds = _Heard(), sorted(track.nation for track in pair)
+    link = link_maker(settings)(f"triwarn-operator-{speaker}-{secrets.token_hex(4)}", None)
+    link.subscribe(EXERCISE_CLOCK, heard.take, qos=1)
+    for feed in feeds:
+        link.subscribe(status("feed", feed), heard.take, qos=1)
+    await link.start()
+    try:
+        if not await _comes(heard, lambda: all(feed in heard.sessions for feed in feeds), _STATUS_WITHIN_S):
+            silent = ", ".join(feed for feed in feeds if feed not in heard.sessions)
+            raise BusError(f"no feed of {silent} has announced itself at {shown(link_url(settings))}")
+        await _comes(heard, lambda: heard.exercise is not None, _CLOCK_WITHIN_S)
+        to = to or heard.release_of(speaker)
+        now_ns = heard.clock.now_ns()
+        word = Decorrelation(
+            session=new_session(),
+            seq=1,
+            sent_ns=time.time_ns(),
+            nation=speaker,
+            released_ns=max(now_ns, 0),
+            due_ns=max(heard.clock.wall_at(now_ns), 0),
+            tracks=[TrackName(nation=each.nation, session=heard.sessions[each.nation], track=each.number) for each in pair],
+            apart=not undo,
+        )
+        if not (link.publish(feed_events(speaker, to), encode(word), qos=1) and await link.flush()):
+            raise BusError(f"the broker at {shown(link_url(settings))} has not confirmed it")
+    finally:
+        await link.stop()
+    return to
