@@ -113,6 +113,11 @@ class Decorrelations:
         apart = np.isin(rows[first] * _ROWS + others[second], mine[housed] * _ROWS + theirs[housed])
         return first[~apart], second[~apart], costs[~apart]
 
+    def between(self, one: int, other: int) -> bool:
+        """Whether two system tracks (rows) hold members that are apart."""
+        of = self._reports.system
+        return any((of[x], of[y]) in ((one, other), (other, one)) for x, y in self.rows)
+
     def _key(self, row: int) -> Key:
         held = self._reports
         return Key(int(held.nation[row]), int(held.session[row]), int(held.track[row]))

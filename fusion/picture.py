@@ -238,7 +238,8 @@ class Picture:
             table = self.clusters.systems
             self._estimate(np.flatnonzero((table.number != 0) & (table.mask != 0)))
         for one, other in self._associator.look(self.clusters, self._newest_ns, most_waiting):
-            self._merge(*self.book.elder(one, other), now_ns)
+            if not self.clusters.decorrelations.between(one, other):  # each pair may be, and the whole that they make not
+                self._merge(*self.book.elder(one, other), now_ns)
 
     def _merge(self, kept: int, gone: int, now_ns: int) -> None:
         self.book.merge(kept, gone)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from bus.columns import Reports
 from bus.messages import Alert, encode, reports_of, system_tracks_of
 from bus.release import NATIONS, Nation, release
+from fusion.associate import Associator
 from fusion.decorrelation import MOST_WORDS, Decorrelations, Key
 from fusion.engine import FusionEngine, Inbound
 from fusion.tables import NONE, ReportTable, SystemTable
@@ -157,6 +158,17 @@ def test_the_third_goes_with_the_one_that_it_surely_belongs_to() -> None:
     assert watched.members == [(1, 1, 1)]
     watched.take([decorrelation("jpn", "jpn/1 kor/1", 76.0)], 76.0)
     assert watched.members == [(0, 1, 0), (1, 0, 1)]
+
+
+def test_a_look_that_wants_what_must_not_be_is_not_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = joined(("jpn", "kor"))
+    watched.take([decorrelation("jpn", "jpn/1 kor/1", 75.0)], 75.0)
+    for wanted in ((0, 1), (1, 0)):
+        monkeypatch.setattr(Associator, "look", lambda _, held, *__, wanted=wanted: [wanted] if len(held) == 2 else [])
+        watched.reports([76.0 + wanted[0]], ("jpn", "kor"))
+        assert watched.members == [(0, 1, 0), (1, 0, 0)]
+    watched.take([decorrelation("jpn", "jpn/1 kor/1", 77.5, apart=False), one("kor", 78.0)], 78.0)
+    assert watched.members == [(1, 1, 0)]
 
 
 def test_taken_back_they_may_be_one_again() -> None:
