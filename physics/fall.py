@@ -1,10 +1,10 @@
 """Where and when an object in free flight comes down: a fall with drag, and what an error now does there. Kernels.
 
-The state falls by fixed-step Runge-Kutta 4, finer where there is air. With it fall its sensitivities, to the six numbers of the
-state now and to the logarithm of the ballistic coefficient, by the second-order series of their linear system over each step:
-gravity's gradient, the Earth's turn, and drag that grows with the square of the speed and fades with height by one scale height:
-within 8 percent of the differences of falls. So drag forgets errors of speed in the covariance as it does in the state, and what
-is not known of the coefficient is in it.
+The state falls by Runge-Kutta 4, in long steps above the air, in it by how fast the air grows and how much it brakes. With it
+fall its sensitivities, to the six numbers of the state now and to the logarithm of the ballistic coefficient, by the second-order
+series of their linear system over each step: gravity's gradient, the Earth's turn, and drag that grows with the square of the
+speed and fades with height by one scale height: within 8 percent of the differences of falls. So drag forgets errors of speed in
+the covariance as it does in the state, and what is not known of the coefficient is in it.
 
 No thrust, no lift, no wind: of what may lift, a fall tells nothing. What stays below LIFTS_BELOW_M all its way flies on its fins
 as likely as not: published pull-ups have apogees of 20 to 60 km, ballistic flights higher ones. The ballistic coefficient is the
@@ -23,8 +23,8 @@ from physics.compile import jit
 from physics.constants import EARTH_GM_M3_S2, EARTH_OMEGA_RAD_S
 from physics.frames import quick_altitude_m
 from physics.ground import Spread, crossing, ground_state, spread_of
-from physics.motion import ballistic_gradient, drag_acceleration
-from physics.propagate import MAX_SPAN_S, rk4
+from physics.motion import drag_rate, gradient
+from physics.propagate import MAX_SPAN_S, Numbers, numbers, rate, rk4_from
 
 Float = NDArray[np.float64]
 
@@ -32,13 +32,16 @@ GROUND_OK = 0
 GROUND_NEVER = 1
 GROUND_BAD_INPUT = 2
 LIFTS_BELOW_M: Final = 60e3
-_FALL_STEP_S: Final = 5.0
-_THIN_AIR_STEP_S: Final = 2.0
-_AIR_STEP_S: Final = 0.5
 THIN_AIR_BELOW_M: Final = 100e3
-_AIR_BELOW_M: Final = 50e3
+_FALL_STEP_S: Final = 15.0
+_AIR_STEP_S: Final = 2.0
+_LEAST_STEP_S: Final = 0.1
+_SLOW_M_S: Final = 200.0
+_BRAKES_M_S2: Final = 0.1  # drag that counts
 _SCALE_HEIGHT_M: Final = 7e3
-_HALVINGS: Final = 14  # of the last step: 0.03 ms
+_NEAR_M: Final = 0.01
+_ROUNDS: Final = 30  # three are usual
+COLUMNS: Final = 8  # of the sensitivities: seven, and one to fill a vector
 
 
 @jit
@@ -86,71 +89,123 @@ def to_ground(state: Float, cov: Float, beta_kg_m2: float, beta_sigma: float, ma
     sound = np.isfinite(state).all() and np.isfinite(cov).all()
     if not (sound and max_s > 0.0 and 0.0 <= beta_sigma < np.inf):
         return GROUND_BAD_INPUT, np.nan, np.full(6, np.nan), np.full((6, 6), np.nan)
-    x, t = state.copy(), 0.0
-    to = np.eye(6, 7)  # of the state, by the state at first (6) and by ln(beta)
-    alt = quick_altitude_m(x[:3])
-    climbing = x[0] * x[3] + x[1] * x[4] + x[2] * x[5] > 0.0
+    x, t = numbers(state), 0.0
+    to = np.eye(6, COLUMNS)  # of the state, by the state at first (6) and by ln(beta)
+    alt = quick_altitude_m(x)
+    climbing = rises(x)
     if alt <= 0.0 and not climbing:
-        return GROUND_OK, 0.0, x, cov.copy()
+        return GROUND_OK, 0.0, np.array(x), cov.copy()
     until_s = min(max_s, MAX_SPAN_S)
     while t < until_s:
-        h_s = min(step_s(alt), until_s - t)
-        after = rk4(x, h_s, beta_kg_m2)
-        alt_after = quick_altitude_m(after[:3])
-        if alt_after <= 0.0 and (alt > 0.0 or not climbing):
-            low, high = 0.0, h_s
-            for _ in range(_HALVINGS):
-                middle = 0.5 * (low + high)
-                if quick_altitude_m(rk4(x, middle, beta_kg_m2)[:3]) > 0.0:
-                    low = middle
-                else:
-                    high = middle
-            after = rk4(x, high, beta_kg_m2)
-            carry(to, 0.5 * (x + after), high, beta_kg_m2)
-            return GROUND_OK, t + high, after, spread_by(to, cov, beta_sigma)
-        carry(to, 0.5 * (x + after), h_s, beta_kg_m2)
+        drag = drag_rate(x, beta_kg_m2)
+        k = rate(x, drag)
+        h_s = min(step_s(x, alt, drag), until_s - t)
+        after = rk4_from(x, k, h_s, beta_kg_m2)
+        alt_after = quick_altitude_m(after)
+        down = alt_after <= 0.0 and (alt > 0.0 or not climbing)
+        if down:
+            h_s, after = to_surface(x, k, h_s, alt, alt_after, beta_kg_m2)
+        carry_into(to, between(x, after), h_s, beta_kg_m2)
         x, alt = after, alt_after
-        climbing = x[0] * x[3] + x[1] * x[4] + x[2] * x[5] > 0.0
+        climbing = rises(x)
         t += h_s
-    return GROUND_NEVER, t, x, np.full((6, 6), np.nan)
+        if down:
+            return GROUND_OK, t, np.array(x), spread_by(to, cov, beta_sigma)
+    return GROUND_NEVER, t, np.array(x), np.full((6, 6), np.nan)
 
 
 @jit
-def step_s(alt_m: float) -> float:
-    """Length of a step at a height: finer where there is air."""
-    return _FALL_STEP_S if alt_m > THIN_AIR_BELOW_M else _THIN_AIR_STEP_S if alt_m > _AIR_BELOW_M else _AIR_STEP_S
+def step_s(x: Numbers, alt_m: float, drag_1_s: float) -> float:
+    """Length of a step: above the air a long one, but not far into it; in the air so that it crosses a scale height at most,
+    and less the more the air brakes, by the fourth root; never beyond where Runge-Kutta is stable.
+    """
+    up_m_s = (x[0] * x[3] + x[1] * x[4] + x[2] * x[5]) / math.sqrt(x[0] * x[0] + x[1] * x[1] + x[2] * x[2])
+    if alt_m > THIN_AIR_BELOW_M:
+        return min(_FALL_STEP_S, max(_AIR_STEP_S, (THIN_AIR_BELOW_M - alt_m) / up_m_s)) if up_m_s < 0.0 else _FALL_STEP_S
+    brakes = -drag_1_s * math.sqrt(x[3] * x[3] + x[4] * x[4] + x[5] * x[5]) / _BRAKES_M_S2
+    crossed_s = _SCALE_HEIGHT_M / max(abs(up_m_s), _SLOW_M_S)
+    return min(_AIR_STEP_S, max(_LEAST_STEP_S, crossed_s / (math.sqrt(math.sqrt(1.0 + brakes)) - 2.0 * drag_1_s * crossed_s)))
 
 
 @jit
-def carry(to: Float, middle: Float, h_s: float, beta_kg_m2: float) -> None:
-    """Carry the sensitivities (6, 7) over a step of `h_s`, back where below 0, in place; `middle` (6,) is the state half way."""
-    by_place = ballistic_gradient(middle[:3])
-    by_speed = np.zeros((3, 3))
-    by_speed[0, 1], by_speed[1, 0] = 2.0 * EARTH_OMEGA_RAD_S, -2.0 * EARTH_OMEGA_RAD_S
-    drag = drag_acceleration(middle, beta_kg_m2)
-    x, v = middle[:3], middle[3:]
-    speed2 = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
-    drag_v = drag[0] * v[0] + drag[1] * v[1] + drag[2] * v[2]
-    if drag_v < 0.0:
-        radius_m = math.sqrt(x[0] * x[0] + x[1] * x[1] + x[2] * x[2])
-        for i in range(3):
-            by_speed[i, i] += drag_v / speed2
-            for j in range(3):
-                by_place[i, j] -= drag[i] * x[j] / (radius_m * _SCALE_HEIGHT_M)
-                by_speed[i, j] += drag[i] * v[j] / speed2
-    rate = np.empty(6)
-    for c in range(7):
-        for i in range(3):
-            rate[i] = to[3 + i, c]
-            rate[3 + i] = -drag[i] if c == 6 else 0.0
-            for j in range(3):
-                rate[3 + i] += by_place[i, j] * to[j, c] + by_speed[i, j] * to[3 + j, c]
-        for i in range(3):
-            second = 0.0
-            for j in range(3):
-                second += by_place[i, j] * rate[j] + by_speed[i, j] * rate[3 + j]
-            to[i, c] += h_s * rate[i] + 0.5 * h_s * h_s * rate[3 + i]
-            to[3 + i, c] += h_s * rate[3 + i] + 0.5 * h_s * h_s * second
+def to_surface(x: Numbers, k: Numbers, h_s: float, alt_m: float, alt_after_m: float, beta_kg_m2: float) -> tuple[float, Numbers]:
+    """How far into a step of `h_s`, back where below 0, a path comes to height 0, s, and the state there, within _NEAR_M.
+
+    `k` is its rate at first, heights are those at both ends. By false position, the end that stays counting half (Illinois).
+    """
+    if not alt_m > 0.0:
+        return 0.0, x
+    low, above, high, below = 0.0, alt_m, 1.0, alt_after_m
+    share, there, stayed = 1.0, x, 0
+    for _ in range(_ROUNDS):
+        share = low + (high - low) * above / (above - below)
+        there = rk4_from(x, k, share * h_s, beta_kg_m2)
+        alt = quick_altitude_m(there)
+        if abs(alt) < _NEAR_M:
+            break
+        if alt > 0.0:
+            low, above = share, alt
+            below = 0.5 * below if stayed == 1 else below
+            stayed = 1
+        else:
+            high, below = share, alt
+            above = 0.5 * above if stayed == -1 else above
+            stayed = -1
+    return share * h_s, there
+
+
+@jit
+def rises(x: Numbers) -> bool:
+    """Whether a state goes away from the Earth's centre."""
+    return x[0] * x[3] + x[1] * x[4] + x[2] * x[5] > 0.0
+
+
+@jit
+def between(x: Numbers, y: Numbers) -> Numbers:
+    """The mean of two states."""
+    a0, a1, a2 = 0.5 * (x[0] + y[0]), 0.5 * (x[1] + y[1]), 0.5 * (x[2] + y[2])
+    return a0, a1, a2, 0.5 * (x[3] + y[3]), 0.5 * (x[4] + y[4]), 0.5 * (x[5] + y[5])
+
+
+@jit
+def carry_into(to: Float, middle: Numbers, h_s: float, beta_kg_m2: float) -> None:
+    """Carry the sensitivities (6, COLUMNS) over a step of `h_s`, back where below 0; `middle` is the state half way.
+
+    `p` are the rates of its acceleration with place, `s` with speed. The table is read as one row of constant width, so that
+    its columns become vector instructions; the last of them is there for that alone.
+    """
+    xx, xy, xz, yy, yz, zz = gradient(middle)
+    turn = 2.0 * EARTH_OMEGA_RAD_S
+    p00, p01, p02, p10, p11, p12, p20, p21, p22 = xx, xy, xz, xy, yy, yz, xz, yz, zz
+    s00, s01, s02, s10, s11, s12, s20, s21, s22 = 0.0, turn, 0.0, -turn, 0.0, 0.0, 0.0, 0.0, 0.0
+    x, y, z, u, v, w = middle
+    drag = drag_rate(middle, beta_kg_m2)
+    d0, d1, d2 = drag * u, drag * v, drag * w
+    if drag < 0.0:
+        fade = -1.0 / (math.sqrt(x * x + y * y + z * z) * _SCALE_HEIGHT_M)
+        x, y, z = fade * x, fade * y, fade * z
+        p00, p01, p02 = p00 + d0 * x, p01 + d0 * y, p02 + d0 * z
+        p10, p11, p12 = p10 + d1 * x, p11 + d1 * y, p12 + d1 * z
+        p20, p21, p22 = p20 + d2 * x, p21 + d2 * y, p22 + d2 * z
+        grow = 1.0 / (u * u + v * v + w * w)
+        u, v, w = grow * u, grow * v, grow * w
+        s00, s01, s02 = s00 + drag + d0 * u, s01 + d0 * v, s02 + d0 * w
+        s10, s11, s12 = s10 + d1 * u, s11 + drag + d1 * v, s12 + d1 * w
+        s20, s21, s22 = s20 + d2 * u, s21 + d2 * v, s22 + drag + d2 * w
+    half, flat = 0.5 * h_s * h_s, to.reshape(6 * COLUMNS)
+    for c in range(COLUMNS):
+        push = -1.0 if c == 6 else 0.0
+        x, y, z = flat[c], flat[COLUMNS + c], flat[2 * COLUMNS + c]
+        u, v, w = flat[3 * COLUMNS + c], flat[4 * COLUMNS + c], flat[5 * COLUMNS + c]
+        a = push * d0 + p00 * x + p01 * y + p02 * z + s00 * u + s01 * v + s02 * w
+        b = push * d1 + p10 * x + p11 * y + p12 * z + s10 * u + s11 * v + s12 * w
+        e = push * d2 + p20 * x + p21 * y + p22 * z + s20 * u + s21 * v + s22 * w
+        flat[c] = x + h_s * u + half * a
+        flat[COLUMNS + c] = y + h_s * v + half * b
+        flat[2 * COLUMNS + c] = z + h_s * w + half * e
+        flat[3 * COLUMNS + c] = u + h_s * a + half * (p00 * u + p01 * v + p02 * w + s00 * a + s01 * b + s02 * e)
+        flat[4 * COLUMNS + c] = v + h_s * b + half * (p10 * u + p11 * v + p12 * w + s10 * a + s11 * b + s12 * e)
+        flat[5 * COLUMNS + c] = w + h_s * e + half * (p20 * u + p21 * v + p22 * w + s20 * a + s21 * b + s22 * e)
 
 
 @jit

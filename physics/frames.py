@@ -90,7 +90,7 @@ def altitude_m(r_ecef_m: Float) -> float:
 
 
 @jit
-def quick_altitude_m(r_ecef_m: Float) -> float:
+def quick_altitude_m(r_ecef_m: Float | tuple[float, ...]) -> float:
     """Height above the ellipsoid, m, to second order in the flattening: within 0.6 m up to 100 km, 5 m at 1,000 km."""
     xy2 = r_ecef_m[0] * r_ecef_m[0] + r_ecef_m[1] * r_ecef_m[1]
     r2 = xy2 + r_ecef_m[2] * r_ecef_m[2]

@@ -17,6 +17,7 @@ from physics.constants import EARTH_A_M, EARTH_GM_M3_S2, EARTH_J2, EARTH_OMEGA_R
 from physics.frames import quick_altitude_m
 
 Float = NDArray[np.float64]
+Vector = Float | tuple[float, ...]
 
 _W = EARTH_OMEGA_RAD_S
 _W2 = EARTH_OMEGA_RAD_S**2
@@ -34,8 +35,8 @@ def ballistic_acceleration(state: Float) -> Float:
 
 
 @jit
-def free_fall(state: Float) -> tuple[float, float, float]:
-    """`ballistic_acceleration` as numbers: inner loops make no array of it."""
+def free_fall(state: Vector) -> tuple[float, float, float]:
+    """`ballistic_acceleration` as numbers, and of a state that may be six: inner loops make no array of either."""
     x, y, z = state[0], state[1], state[2]
     r2 = x * x + y * y + z * z
     r = math.sqrt(r2)
@@ -57,12 +58,12 @@ def drag_acceleration(state: Float, beta_kg_m2: float) -> Float:
 
 
 @jit
-def drag_rate(state: Float, beta_kg_m2: float) -> float:
+def drag_rate(state: Vector, beta_kg_m2: float) -> float:
     """`drag_acceleration` as a share of the velocity, 1/s: never above 0."""
     r2 = state[0] * state[0] + state[1] * state[1] + state[2] * state[2]
     if not (0.0 < beta_kg_m2 < np.inf) or r2 > _NO_AIR_RADIUS_M * _NO_AIR_RADIUS_M:
         return 0.0
-    density, _ = air(quick_altitude_m(state[:3]))
+    density, _ = air(quick_altitude_m(state))
     speed = math.sqrt(state[3] * state[3] + state[4] * state[4] + state[5] * state[5])
     rate: float = -0.5 * density * speed / beta_kg_m2
     return rate
@@ -80,7 +81,7 @@ def ballistic_gradient(r_ecef_m: Float) -> Float:
 
 
 @jit
-def gradient(r_ecef_m: Float) -> tuple[float, float, float, float, float, float]:
+def gradient(r_ecef_m: Vector) -> tuple[float, float, float, float, float, float]:
     """`ballistic_gradient` as numbers, its upper triangle by rows."""
     x, y, z = r_ecef_m[0], r_ecef_m[1], r_ecef_m[2]
     r2 = x * x + y * y + z * z

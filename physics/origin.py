@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from physics.boost import boost_origin
 from physics.compile import jit
 from physics.constants import EARTH_MEAN_RADIUS_M
-from physics.fall import THIN_AIR_BELOW_M, carry, spread_by, step_s
+from physics.fall import COLUMNS, THIN_AIR_BELOW_M, between, carry_into, rises, spread_by, step_s, to_surface
 from physics.frames import quick_altitude_m
 from physics.ground import Spread, crossing, ground_state, moved, spread_of
-from physics.propagate import rk4
+from physics.motion import drag_rate
+from physics.propagate import numbers, rate, rk4_from
 
 Float = NDArray[np.float64]
 
@@ -32,7 +33,6 @@ SURE: Final = 0.8  # a state is read as one from the boost alone from this proba
 UNLIKELY: Final = 0.1  # other; between them as either: a tracker is slow to be sure
 _BACK_STEP_S: Final = 10.0
 _BACK_MOST_S: Final = 4500.0  # longer than the longest lofted flight has been in coast
-_HALVINGS: Final = 12  # of a step: 2.5 ms
 _SPEED_M_S: Final = 3e3
 # ln(shift / horizontal speed / s) and ln(delay / s): constant, and slopes with ln(speed / 3 km/s), ln(upward speed / 3 km/s);
 # and one sigma of each.
@@ -118,28 +118,22 @@ def to_virtual_launch(state: Float, cov: Float, beta_kg_m2: float, beta_sigma: f
 
     With drag where it comes down: ballistic coefficient and the sigma of its logarithm. No air where it climbs.
     """
-    x, t = state.copy(), 0.0
-    to = np.eye(6, 7)
-    alt = quick_altitude_m(x[:3])
+    x, t = numbers(state), 0.0
+    to = np.eye(6, COLUMNS)
+    alt = quick_altitude_m(x)
     while alt > 0.0 and t < _BACK_MOST_S:
-        sinks = x[0] * x[3] + x[1] * x[4] + x[2] * x[5] < 0.0
-        beta, h_s = (beta_kg_m2, step_s(alt)) if sinks and alt < THIN_AIR_BELOW_M else (0.0, _BACK_STEP_S)
-        before = rk4(x, -h_s, beta)
-        alt_before = quick_altitude_m(before[:3])
+        beta = beta_kg_m2 if alt < THIN_AIR_BELOW_M and not rises(x) else 0.0
+        drag = drag_rate(x, beta)
+        k = rate(x, drag)
+        h_s = -(step_s(x, alt, drag) if beta > 0.0 else _BACK_STEP_S)
+        before = rk4_from(x, k, h_s, beta)
+        alt_before = quick_altitude_m(before)
         if alt_before <= 0.0:
-            low, high = 0.0, h_s
-            for _ in range(_HALVINGS):
-                middle = 0.5 * (low + high)
-                if quick_altitude_m(rk4(x, -middle, beta)[:3]) > 0.0:
-                    low = middle
-                else:
-                    high = middle
-            h_s = high
-            before = rk4(x, -h_s, beta)
-        carry(to, 0.5 * (x + before), -h_s, beta)
+            h_s, before = to_surface(x, k, h_s, alt, alt_before, beta)
+        carry_into(to, between(x, before), h_s, beta)
         x, alt = before, alt_before
-        t += h_s
-    return alt <= 0.0, t, x, spread_by(to, cov, beta_sigma)
+        t -= h_s
+    return alt <= 0.0, t, np.array(x), spread_by(to, cov, beta_sigma)
 
 
 def mixture(one: Origin, other: Origin, share: float) -> Origin:

@@ -16,34 +16,47 @@ from physics.constants import EARTH_OMEGA_RAD_S
 from physics.motion import ballistic_gradient, drag_rate, free_fall
 
 Float = NDArray[np.float64]
+Numbers = tuple[float, float, float, float, float, float]
 
 MAX_STEP_S = 10.0
 MAX_SPAN_S = 86_400.0
 
 
 @jit
-def _rate_into(k: Float, state: Float, beta_kg_m2: float) -> None:
-    k[3], k[4], k[5] = free_fall(state)
-    drag = drag_rate(state, beta_kg_m2)
-    for i in range(3):
-        k[i] = state[3 + i]
-        k[3 + i] += drag * state[3 + i]
+def numbers(state: Float) -> Numbers:
+    """A state (6,) as six numbers: what takes many steps makes no arrays of them, which cost more than the step."""
+    return state[0], state[1], state[2], state[3], state[4], state[5]
+
+
+@jit
+def rate(x: Numbers, drag_1_s: float) -> Numbers:
+    """The rate of a state in free flight, with drag as a share of its velocity, 1/s (`motion.drag_rate`)."""
+    a0, a1, a2 = free_fall(x)
+    return x[3], x[4], x[5], a0 + drag_1_s * x[3], a1 + drag_1_s * x[4], a2 + drag_1_s * x[5]
+
+
+@jit
+def _ahead(x: Numbers, k: Numbers, h_s: float) -> Numbers:
+    return x[0] + h_s * k[0], x[1] + h_s * k[1], x[2] + h_s * k[2], x[3] + h_s * k[3], x[4] + h_s * k[4], x[5] + h_s * k[5]
+
+
+@jit
+def rk4_from(x: Numbers, k1: Numbers, h_s: float, beta_kg_m2: float) -> Numbers:
+    """The state after one step of `h_s` seconds, by its rate `k1` at first."""
+    second = _ahead(x, k1, 0.5 * h_s)
+    k2 = rate(second, drag_rate(second, beta_kg_m2))
+    third = _ahead(x, k2, 0.5 * h_s)
+    k3 = rate(third, drag_rate(third, beta_kg_m2))
+    last = _ahead(x, k3, h_s)
+    k4 = rate(last, drag_rate(last, beta_kg_m2))
+    return _ahead(x, _ahead(_ahead(_ahead(k1, k2, 2.0), k3, 2.0), k4, 1.0), h_s / 6.0)
 
 
 @jit
 def rk4(state: Float, h_s: float, beta_kg_m2: float) -> Float:
     """State (6,) after one step of `h_s` seconds, with drag for a ballistic coefficient as of `drag_acceleration`."""
-    out, k, total = state.copy(), np.empty(6), np.zeros(6)
-    for stage in range(4):
-        _rate_into(k, out, beta_kg_m2)
-        weight = 2.0 if 0 < stage < 3 else 1.0
-        step_s = h_s if stage == 2 else 0.5 * h_s
-        for i in range(6):
-            total[i] += weight * k[i]
-            out[i] = state[i] + step_s * k[i]
-    for i in range(6):
-        out[i] = state[i] + h_s / 6.0 * total[i]
-    return out
+    x = numbers(state)
+    return np.array(rk4_from(x, rate(x, drag_rate(x, beta_kg_m2)), h_s, beta_kg_m2))
 
 
 @jit
@@ -59,10 +72,10 @@ def _steps(dt_s: float) -> tuple[int, float]:
 def propagate_one(state: Float, dt_s: float) -> Float:
     """State (6,) after `dt_s` seconds of free flight without air; negative goes back. 0.1 m after 600 s."""
     n, h_s = _steps(dt_s)
-    out = state.copy()
+    x = numbers(state)
     for _ in range(n):
-        out = rk4(out, h_s, 0.0)
-    return out
+        x = rk4_from(x, rate(x, 0.0), h_s, 0.0)
+    return np.array(x)
 
 
 @jit
