@@ -22,13 +22,23 @@ from numpy.typing import NDArray
 
 from fusion.align import SHORT_S, acceleration_sigma, align_one
 from fusion.gate import distance
-from fusion.lanes import distance_lanes_into, fly_lanes_into, invert_lanes_into, widen_lanes_into
-from physics.compile import jit
+from fusion.lanes import (
+    LANES,
+    NUMBERS,
+    ROW,
+    VECTOR,
+    distance_lanes_into,
+    fly_lanes_into,
+    inform_lanes_into,
+    load_into,
+    solve_lanes_into,
+    unload_into,
+)
+from physics.compile import inlined, jit
 
 Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-_LANES = 64  # objects at once: with fewer the loops' beginnings cost more than their work, with more they leave the cache
 _ROUNDS = 60
 _ENOUGH = 0.005  # stop where no member's gradient is more than this share above the optimum's
 _FRESH_NS = 2_000_000_000  # phases are taken from reports no older than this beside the newest
@@ -203,6 +213,12 @@ def correlation_of(phase: Float, correlations: Float) -> float:
     return float((phase[0] * correlations[0] + phase[1] * correlations[1] + phase[2] * correlations[2]) / total)
 
 
+@inlined
+def _trace(cov: Float) -> float:
+    total: float = cov[0, 0] + cov[1, 1] + cov[2, 2] + cov[3, 3] + cov[4, 4] + cov[5, 5]
+    return total
+
+
 @jit
 def fuse_many(
     members: Rows,
@@ -236,31 +252,33 @@ def fuse_many(
                 newest[i] = max(newest[i], valid_ns[members[i, c]])
         valid[i] = max(newest[i], at_ns[i])
         extra = lost_m_s2 if valid[i] > newest[i] else 0.0
-        count, bits, alike[i] = 0, 0, True
+        count, bits, same = 0, 0, True
+        boost, coast, reentry = 0.0, 0.0, 0.0
         for c in range(3):
             r = members[i, c]
             if r < 0 or newest[i] - valid_ns[r] > stale_ns:
                 continue
             used[i, c] = True
             age_s[i, c] = (valid[i] - valid_ns[r]) * 1e-9
-            sigma[i, c] = math.hypot(acceleration_sigma(state[r], phase[r, 0], phase[r, 1], phase[r, 2], sigmas_m_s2), extra)
-            alike[i] &= pedigree[r] != 0 and bits & pedigree[r] == 0 and age_s[i, c] <= SHORT_S
+            own = acceleration_sigma(state[r], phase[r, 0], phase[r, 1], phase[r, 2], sigmas_m_s2)
+            sigma[i, c] = math.hypot(own, extra) if extra > 0.0 else own
+            same &= pedigree[r] != 0 and bits & pedigree[r] == 0 and age_s[i, c] <= SHORT_S
             bits |= pedigree[r]
             count += 1
             if newest[i] - valid_ns[r] <= _FRESH_NS:
-                out_phase[i] += phase[r]
-        alike[i] &= count > 1
-        total = out_phase[i].sum()
+                boost, coast, reentry = boost + phase[r, 0], coast + phase[r, 1], reentry + phase[r, 2]
+        alike[i] = same and count > 1
+        total = boost + coast + reentry
         if total > 0.0:
-            out_phase[i] /= total
+            out_phase[i, 0], out_phase[i, 1], out_phase[i, 2] = boost / total, coast / total, reentry / total
     rows = np.flatnonzero(alike)
-    for start in range(0, len(rows), _LANES):
-        some = rows[start : start + _LANES]
+    for start in range(0, len(rows), LANES):
+        some = rows[start : start + LANES]
         _fuse_lanes_into(
             out_state, out_cov, off, some, members, used, age_s, sigma, state, cov, out_phase, correlations, bias_var, column
         )
     for i in range(m):
-        if not (alike[i] and np.isfinite(out_cov[i].sum())):
+        if not (alike[i] and np.isfinite(_trace(out_cov[i]))):
             r = correlation_of(out_phase[i], correlations)
             out_state[i], out_cov[i], off[i] = _fuse_one(
                 members[i], used[i], age_s[i], sigma[i], state, cov, pedigree, r, bias_var, column
@@ -315,52 +333,34 @@ def _fuse_lanes_into(
     bias_var: Float,
     column: int,
 ) -> None:
-    """`_fuse_one` for the objects `rows` (L,), two or three members each, without a sensor in common; not finite if not sound."""
-    lanes = len(rows)
-    xs, ps, t, s = np.empty((3, 6, lanes)), np.empty((3, 6, 6, lanes)), np.zeros((3, lanes)), np.zeros((3, lanes))
-    there = np.zeros((3, lanes), np.bool_)
+    """`_fuse_one` for the objects `rows` (n,), two or three members each, without a sensor in common; not finite if not sound."""
+    n = len(rows)
+    lanes = (n + VECTOR - 1) // VECTOR * VECTOR  # what is over computes the last object again, to no effect
+    held, total = np.empty((3, NUMBERS * ROW)), np.zeros(NUMBERS * ROW)
+    t, s, there, wider, d2 = np.empty((3, lanes)), np.empty((3, lanes)), np.zeros((3, lanes)), np.empty(lanes), np.empty(lanes)
     for lane in range(lanes):
-        i = rows[lane]
-        first = members[i, 0] if used[i, 0] else members[i, 1]
+        i = rows[min(lane, n - 1)]
+        first, count = members[i, 0] if used[i, 0] else members[i, 1], 0
         for c in range(3):
-            there[c, lane] = used[i, c]
+            if used[i, c]:
+                there[c, lane] = 1.0
+                count += 1
             r = members[i, c] if used[i, c] else first  # a lane without this member computes another's, to no effect
             t[c, lane], s[c, lane] = age_s[i, c], sigma[i, c]
-            for a in range(6):
-                xs[c, a, lane] = state[r, a]
-                for b in range(6):
-                    ps[c, a, b, lane] = cov[r, a, b]
-    gradient, half, scale = np.empty((3, 3, lanes)), np.empty((6, 6, lanes)), np.empty((6, lanes))
-    info, total, y = np.empty((6, 6, lanes)), np.zeros((6, 6, lanes)), np.zeros((6, lanes))
+            load_into(held[c], lane, state[r], cov[r])
+        wider[lane] = 1.0 + (count - 1.0) * correlation_of(phase[i], correlations)
     for c in range(3):
         if t[c].any():
-            fly_lanes_into(xs[c], ps[c], t[c], gradient, half)
-            widen_lanes_into(ps[c], t[c], s[c])
+            fly_lanes_into(held[c], t[c], s[c], lanes)
     for c in range(3):
-        invert_lanes_into(info, ps[c], scale)
-        for a in range(6):
-            for b in range(6):
-                for lane in range(lanes):
-                    if there[c, lane]:
-                        total[a, b, lane] += info[a, b, lane]
-                        y[a, lane] += info[a, b, lane] * (xs[c, b, lane] - xs[2, b, lane])
-    invert_lanes_into(info, total, scale)
-    for lane in range(lanes):
-        i = rows[lane]
-        wider = 1.0 + (there[:, lane].sum() - 1.0) * correlation_of(phase[i], correlations)
-        for a in range(6):
-            moved = 0.0
-            for b in range(6):
-                moved += info[a, b, lane] * y[b, lane]
-                out_cov[i, a, b] = info[a, b, lane] * wider
-            out_state[i, a] = xs[2, a, lane] + moved
-    if column < 0:
-        return
-    d2 = np.empty(lanes)
+        inform_lanes_into(total, held[c], held[2], there[c], lanes)
+    solve_lanes_into(total, held[2], wider, lanes)
+    for lane in range(n):
+        unload_into(out_state[rows[lane]], out_cov[rows[lane]], total, lane)
     for c in range(3):
-        if c != column:
-            distance_lanes_into(d2, xs[column], ps[column], xs[c], ps[c], bias_var, half, scale)
-            for lane in range(lanes):
-                if there[column, lane] and there[c, lane]:
+        if column >= 0 and c != column:
+            distance_lanes_into(d2, held[column], held[c], bias_var, lanes)
+            for lane in range(n):
+                if there[column, lane] > 0.0 and there[c, lane] > 0.0:
                     d = d2[lane] if np.isfinite(d2[lane]) else np.inf
                     out_off[rows[lane]] = d if not out_off[rows[lane]] <= d else out_off[rows[lane]]

@@ -67,12 +67,17 @@ def estimate_into(
     for i in range(m):
         row = systems[i]
         valid_ns[row], newest_ns[row] = valid[i], newest[i]
-        state[row], cov[row], phase[row] = x[i], p[i], shares[i]
+        for a in range(6):
+            state[row, a] = x[i, a]
+            for b in range(6):
+                cov[row, a, b] = p[i, a, b]
+        for a in range(3):
+            phase[row, a] = shares[i, a]
         oldest = newest[i]
         for c in range(3):
             if of[i, c] >= 0:
                 oldest = min(oldest, held_valid_ns[of[i, c]])
         due_ns[row] = oldest + silent_ns
-        if shares[i, 0] > boost_most or shares[i].sum() <= 0.0:
+        if shares[i, 0] > boost_most or shares[i, 0] + shares[i, 1] + shares[i, 2] <= 0.0:
             coast_ns[row] = valid[i]
     return off

@@ -51,3 +51,9 @@ def jit(kernel: Callable[P, R]) -> Callable[P, R]:
     """Compile `kernel` on first use, or load it from the cache. It must not raise; it returns a status or NaN."""
     compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(kernel)
     return compiled
+
+
+def inlined(kernel: Callable[P, R]) -> Callable[P, R]:
+    """As `jit`, and always compiled into its callers: a call within a loop keeps the loop from becoming vector instructions."""
+    compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)(kernel)
+    return compiled

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physics.atmosphere import air
-from physics.compile import jit
+from physics.compile import inlined, jit
 from physics.constants import EARTH_A_M, EARTH_GM_M3_S2, EARTH_J2, EARTH_OMEGA_RAD_S
 from physics.frames import quick_altitude_m
 
@@ -34,7 +34,7 @@ def ballistic_acceleration(state: Float) -> Float:
     return out
 
 
-@jit
+@inlined
 def free_fall(state: Vector) -> tuple[float, float, float]:
     """`ballistic_acceleration` as numbers, and of a state that may be six: inner loops make no array of either."""
     x, y, z = state[0], state[1], state[2]
@@ -80,7 +80,7 @@ def ballistic_gradient(r_ecef_m: Float) -> Float:
     return out
 
 
-@jit
+@inlined
 def gradient(r_ecef_m: Vector) -> tuple[float, float, float, float, float, float]:
     """`ballistic_gradient` as numbers, its upper triangle by rows."""
     x, y, z = r_ecef_m[0], r_ecef_m[1], r_ecef_m[2]

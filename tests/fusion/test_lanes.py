@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from fusion.align import align_one
 from fusion.combine import _fuse_one, correlation_of, fuse_many, inverse
 from fusion.gate import distance
-from fusion.lanes import distance_lanes_into, fly_lanes_into, invert_lanes_into, widen_lanes_into
+from fusion.lanes import (
+    NUMBERS,
+    ROW,
+    distance_lanes_into,
+    fly_lanes_into,
+    inform_lanes_into,
+    load_into,
+    solve_lanes_into,
+    unload_into,
+)
 from tests.fusion.test_kernels import BIAS, SIGMAS, STATE, random_cov
 
 Float = NDArray[np.float64]
@@ -20,47 +29,70 @@ CORRELATIONS = np.array([0.1, 0.0, 0.2])
 NOW_NS = 10**15
 
 
-def lanes(seed: int, n: int) -> tuple[Float, Float]:
-    """States (6, n) and covariances (6, 6, n)."""
+def estimates(seed: int, n: int) -> tuple[Float, Float]:
+    """States (n, 6) and covariances (n, 6, 6)."""
     rng = np.random.default_rng(seed)
-    states = STATE + rng.normal(size=(n, 6)) * SCALE
-    return states.T.copy(), np.array([random_cov(rng, scale) for scale in rng.uniform(0.2, 2.0, n)]).transpose(1, 2, 0).copy()
+    return STATE + rng.normal(size=(n, 6)) * SCALE, np.array([random_cov(rng, scale) for scale in rng.uniform(0.2, 2.0, n)])
 
 
-@pytest.mark.parametrize("n", [1, 3, 64])
+def lanes(states: Float, covs: Float) -> Float:
+    """Both in lanes."""
+    a = np.full(NUMBERS * ROW, np.nan)
+    for lane, (state, cov) in enumerate(zip(states, covs, strict=True)):
+        load_into(a, lane, state, cov)
+    return a
+
+
+def of_lane(a: Float, lane: int) -> tuple[Float, Float]:
+    """A state (6,) and a covariance (6, 6)."""
+    state, cov = np.empty(6), np.empty((6, 6))
+    unload_into(state, cov, a, lane)
+    return state, cov
+
+
+@pytest.mark.parametrize("n", [1, 3, 8, 64])
 def test_a_flight_in_lanes_is_the_flight_of_one(n: int) -> None:
-    x, p = lanes(1, n)
+    states, covs = estimates(1, n)
     t, sigma = np.random.default_rng(2).uniform(-3.0, 3.0, n), np.linspace(0.0, 40.0, n)
-    flown, spread = x.copy(), p.copy()
-    fly_lanes_into(flown, spread, t, np.empty((3, 3, n)), np.empty((6, 6, n)))
-    widen_lanes_into(spread, t, sigma)
+    flown = lanes(states, covs)
+    fly_lanes_into(flown, t, sigma, n)
     for i in range(n):
-        x_one, p_one = align_one(x[:, i].copy(), p[:, :, i].copy(), t[i], sigma[i])
-        np.testing.assert_allclose(flown[:, i], x_one, rtol=1e-12)
-        np.testing.assert_allclose(spread[:, :, i], p_one, rtol=1e-9, atol=1e-9 * p_one.max())
+        x_one, p_one = align_one(states[i], covs[i], t[i], sigma[i])
+        x, p = of_lane(flown, i)
+        np.testing.assert_allclose(x, x_one, rtol=1e-12)
+        np.testing.assert_allclose(p, p_one, rtol=1e-9, atol=1e-9 * p_one.max())
 
 
-@pytest.mark.parametrize("n", [1, 3, 64])
-def test_inverses_and_distances_in_lanes_are_those_of_one(n: int) -> None:
-    (x, p), (y, q) = lanes(3, n), lanes(4, n)
-    found, d2 = np.empty((6, 6, n)), np.empty(n)
-    invert_lanes_into(found, p, np.empty((6, n)))
-    distance_lanes_into(d2, x, p, y, q, BIAS, np.empty((6, 6, n)), np.empty((6, n)))
+@pytest.mark.parametrize("n", [1, 3, 8, 64])
+def test_information_solutions_and_distances_in_lanes_are_those_of_one(n: int) -> None:
+    (x, p), (y, q) = estimates(3, n), estimates(4, n)
+    one, other, total, d2 = lanes(x, p), lanes(y, q), np.zeros(NUMBERS * ROW), np.empty(n)
+    inform_lanes_into(total, one, other, np.ones(n), n)
+    inform_lanes_into(total, other, other, np.zeros(n), n)  # counts for nothing
+    informed = [of_lane(total, i) for i in range(n)]
+    solve_lanes_into(total, other, np.full(n, 2.0), n)
+    distance_lanes_into(d2, one, other, BIAS, n)
     for i in range(n):
-        np.testing.assert_allclose(found[:, :, i], inverse(p[:, :, i].copy())[1], rtol=1e-9, atol=0.0)
-        one, _ = distance(x[:, i].copy(), p[:, :, i].copy(), y[:, i].copy(), q[:, :, i].copy(), BIAS)
-        assert d2[i] == pytest.approx(one, rel=1e-9)
+        _, information = inverse(p[i])
+        np.testing.assert_allclose(informed[i][1], information, rtol=1e-9, atol=0.0)
+        np.testing.assert_allclose(informed[i][0], information @ (x[i] - y[i]), rtol=1e-9, atol=0.0)
+        state, cov = of_lane(total, i)
+        np.testing.assert_allclose(state, x[i], rtol=1e-9)
+        np.testing.assert_allclose(cov, 2.0 * p[i], rtol=1e-9, atol=1e-9 * p[i].max())
+        assert d2[i] == pytest.approx(distance(x[i], p[i], y[i], q[i], BIAS)[0], rel=1e-9)
 
 
-def test_a_lane_without_an_inverse_says_so_and_spoils_no_other() -> None:
-    _, p = lanes(5, 3)
-    alone = np.empty((6, 6, 3))
-    invert_lanes_into(alone, p, np.empty((6, 3)))
-    p[:, :, 1] = 1.0
-    found = np.empty((6, 6, 3))
-    invert_lanes_into(found, p, np.empty((6, 3)))
-    assert not np.isfinite(found[:, :, 1]).all()
-    np.testing.assert_array_equal(found[:, :, [0, 2]], alone[:, :, [0, 2]])
+@given(st.integers(0, 2**32 - 1))
+def test_a_lane_without_an_inverse_says_so_in_every_number_and_spoils_no_other(seed: int) -> None:
+    states, covs = estimates(seed, 3)
+    alone, found = np.zeros(NUMBERS * ROW), np.zeros(NUMBERS * ROW)
+    inform_lanes_into(alone, lanes(states, covs), lanes(states, covs), np.ones(3), 3)
+    axis = seed % 6
+    covs[1, axis, axis] = -1.0
+    inform_lanes_into(found, lanes(states, covs), lanes(states, covs), np.ones(3), 3)
+    assert np.isnan(of_lane(found, 1)[1]).all()
+    for lane in (0, 2):
+        np.testing.assert_array_equal(of_lane(found, lane)[1], of_lane(alone, lane)[1])
 
 
 class Reported:
