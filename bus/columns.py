@@ -69,9 +69,9 @@ class Block:
         return len(first)
 
     def to_wire(self) -> dict[str, memoryview]:
-        """One bytes-like object a column, in the table's little-endian type."""
+        """One bytes-like object a column, in the table's little-endian type: the arrays themselves where they have it."""
         return {
-            name: memoryview(np.ascontiguousarray(getattr(self, name), dtype=column.dtype).tobytes())
+            name: np.ascontiguousarray(getattr(self, name), dtype=column.dtype).reshape(-1).view(np.uint8).data.toreadonly()
             for name, column in self.COLUMNS.items()
         }
 

@@ -17,7 +17,7 @@ from fusion.assess import apogee_of, boosting, impact_of, launch_of, may_lift
 from fusion.clusters import Clusters
 from fusion.lineage import describe, phenomenologies
 from fusion.settings import FusionSettings
-from fusion.tables import TIMES
+from fusion.tables import CONFIRMED, NO_ALERT, QUICK, TIMES, Rows
 from physics.ground import heading_deg
 
 _KEEP_ANCHORS = 10_000
@@ -38,6 +38,7 @@ class Casebook:
         """A case for a new system track, founded by a report; its launch point comes from that report."""
         table, held = self._clusters.systems, self._clusters.reports
         table.kinds[system], table.settled[system], table.predicted[system] = held.phenomenology[row], False, False
+        table.alert[system] = NO_ALERT
         detected_ns = int(held.detected_ns[row])
         nation, track, valid_ns = NATIONS[int(held.nation[row])], int(held.track[row]), int(held.valid_ns[row])
         anchor = anchor_id(nation, track, detected_ns)
@@ -121,6 +122,7 @@ class Casebook:
             heading_deg=heading if math.isfinite(heading) else 0.0,
         )
         table.settled[system] = case.state not in (None, "quick")
+        table.alert[system] = (CONFIRMED if case.was_confirmed else QUICK) if case.standing else NO_ALERT
         if moved and case.sent is not None and case.state is not None:
             self.outbox.append(case.sent)
             if before is not None:
@@ -152,6 +154,10 @@ class Casebook:
         """End the alert, if one stands, and the case."""
         self.send(system, event, reason)
         del self.cases[system]
+
+    def first_ns(self, systems: Rows) -> int:
+        """When the first of these was reported first; 0 without any."""
+        return min((self.cases[system].first_ns for system in systems.tolist()), default=0)
 
     @property
     def any_standing(self) -> bool:

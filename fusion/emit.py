@@ -13,18 +13,21 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bus.columns import SystemTracks, bad_rows, pack_cov, to_u1
+from bus.columns import TRIANGLE, SystemTracks, bad_rows
 from bus.messages import MAX_FRAME_ROWS, PictureFrame, Raid
 from bus.release import Nation
 from fusion.clusters import Clusters
 from fusion.soundness import surely_sound
-from fusion.tables import Rows
+from fusion.tables import Float, Rows
 from physics.compile import jit
 
 _QUALITY_STEP_MS: Final = 2000
 _NS_A_MS: Final = 1_000_000
+_MOST_AGE_MS: Final = 2**32 - 1
+_NOTHING: Final = np.empty(0, np.int64)
 
 Numbers = NDArray[np.uint32]
+Small = NDArray[np.uint8]
 
 
 class Stamp(NamedTuple):
@@ -36,44 +39,56 @@ class Stamp(NamedTuple):
 
 
 @jit
-def told_members(
-    members: Rows, track: Numbers, dropped: NDArray[np.bool_], quality: Rows, phenomenology: Rows, pedigree: Rows
-) -> tuple[Numbers, Rows, NDArray[np.uint8], Numbers]:
-    """Of rows of members (m, 3): track numbers of those still reported (m, 3), best quality, phenomenologies and sensors (m,)."""
-    m = members.shape[0]
-    told, best = np.zeros((m, 3), np.uint32), np.zeros(m, np.int64)
-    kinds, sensors = np.zeros(m, np.uint8), np.zeros(m, np.uint32)
+def told(
+    systems: Rows,
+    number: Rows,
+    valid_ns: Rows,
+    newest_ns: Rows,
+    state: Float,
+    cov: Float,
+    phase: Float,
+    members: Rows,
+    track: Numbers,
+    dropped: NDArray[np.bool_],
+    quality: Rows,
+    phenomenology: Rows,
+    pedigree: Rows,
+) -> tuple[Numbers, Rows, Float, Float, Small, Small, Small, Numbers, Numbers, Numbers]:
+    """Rows of the table of system tracks as they are told, in the order of the fields of `SystemTracks`."""
+    m = len(systems)
+    numbers, valid, states, triangles = np.empty(m, np.uint32), np.empty(m, np.int64), np.empty((m, 6)), np.empty((m, TRIANGLE))
+    phases, best, kinds = np.empty((m, 3), np.uint8), np.empty(m, np.uint8), np.zeros(m, np.uint8)
+    sensors, tracks, age_ms = np.zeros(m, np.uint32), np.zeros((m, 3), np.uint32), np.empty(m, np.uint32)
     for i in range(m):
+        system, at = systems[i], 0
+        numbers[i], valid[i] = number[system], valid_ns[system]
+        for r in range(6):
+            states[i, r] = state[system, r]
+            for c in range(r, 6):
+                triangles[i, at] = cov[system, r, c]
+                at += 1
+        for p in range(3):
+            phases[i, p] = np.uint8(np.rint(min(max(phase[system, p], 0.0), 1.0) * 255.0))
+        age, highest = (valid_ns[system] - newest_ns[system]) // _NS_A_MS, 0
         for c in range(3):
-            row = members[i, c]
+            row = members[system, c]
             if row >= 0:
-                best[i] = max(best[i], quality[row])
+                highest = max(highest, quality[row])
                 kinds[i] |= phenomenology[row]
                 sensors[i] |= pedigree[row]
                 if not dropped[row]:
-                    told[i, c] = track[row]
-    return told, best, kinds, sensors
+                    tracks[i, c] = track[row]
+        best[i] = max(highest - age // _QUALITY_STEP_MS, 0)
+        age_ms[i] = min(age, _MOST_AGE_MS)
+    return numbers, valid, states, triangles, phases, best, kinds, sensors, tracks, age_ms
 
 
-def rows_of(clusters: Clusters, systems: Sequence[int]) -> SystemTracks:
+def rows_of(clusters: Clusters, systems: Rows) -> SystemTracks:
     """The system tracks (rows of the table) as they are told."""
     table, held = clusters.systems, clusters.reports
-    at = np.array(systems, np.int64)
-    members = table.members[at]
-    age_ms = (table.valid_ns[at] - table.newest_ns[at]) // _NS_A_MS
-    told, best, kinds, sensors = told_members(members, held.track, held.dropped, held.quality, held.phenomenology, held.pedigree)
-    block = SystemTracks(
-        system=table.number[at].astype(np.uint32),
-        valid_ns=table.valid_ns[at],
-        state=table.state[at],
-        cov=pack_cov(table.cov[at]),
-        phase=to_u1(table.phase[at]),
-        quality=np.maximum(best - age_ms // _QUALITY_STEP_MS, 0).astype(np.uint8),
-        phenomenology=kinds,
-        pedigree=sensors,
-        members=told,
-        age_ms=np.minimum(age_ms, 2**32 - 1).astype(np.uint32),
-    )
+    own = (table.number, table.valid_ns, table.newest_ns, table.state, table.cov, table.phase, table.members)
+    theirs = (held.track, held.dropped, held.quality, held.phenomenology, held.pedigree)
+    block = SystemTracks(*told(systems, *own, *theirs))
     if surely_sound(block.system, block.valid_ns, block.state, block.cov):
         return block
     bad = bad_rows(block.system, block.valid_ns, block.state, block.cov)
@@ -81,14 +96,14 @@ def rows_of(clusters: Clusters, systems: Sequence[int]) -> SystemTracks:
 
 
 def frames_of(
-    clusters: Clusters, touched: Sequence[int], ended: Sequence[int], to: Sequence[Nation], stamp: Stamp, raid: Raid | None
+    clusters: Clusters, touched: Rows, ended: Sequence[int], to: Sequence[Nation], stamp: Stamp, raid: Raid | None
 ) -> list[PictureFrame]:
     """Frames of at most MAX_FRAME_ROWS tracks and as many endings, a copy for each recipient."""
     pieces = [touched[i : i + MAX_FRAME_ROWS] for i in range(0, len(touched), MAX_FRAME_ROWS)]
     endings = [ended[i : i + MAX_FRAME_ROWS] for i in range(0, len(ended), MAX_FRAME_ROWS)]
     frames: list[PictureFrame] = []
-    for piece, ending in zip_longest(pieces, endings, fillvalue=()):
-        block = rows_of(clusters, piece)
+    for piece, ending in zip_longest(pieces, endings):
+        block = rows_of(clusters, _NOTHING if piece is None else piece)
         columns = block.to_wire()
         frames += [
             PictureFrame(
@@ -99,7 +114,7 @@ def frames_of(
                 due_ns=stamp.due_ns,
                 received_ns=stamp.received_ns,
                 n=len(block),
-                dropped=list(ending),
+                dropped=list(ending or ()),
                 raid=raid,
                 columns=columns,
             )

@@ -87,7 +87,7 @@ class FusionEngine:
     @property
     def undrawn(self) -> bool:
         """Whether a picture has changed since it was last drawn."""
-        return any(group.picture.touched or group.picture.ended for group in self._groups)
+        return any(group.picture.changed for group in self._groups)
 
     def draw(self, now_ns: int) -> list[PictureFrame]:
         """The system tracks that changed or ended since the last time, for every recipient."""
@@ -95,11 +95,9 @@ class FusionEngine:
         for group in self._groups:
             picture, stamp = group.picture, group.stamp or Stamp(_sane(now_ns))
             group.stamp = None
-            if picture.touched or picture.ended:
+            if picture.changed:
                 raid = picture.raid(min(stamp.released_ns, _sane(now_ns)))
-                pictures += frames_of(picture.clusters, list(picture.touched), picture.ended, group.recipients, stamp, raid)
-                picture.touched.clear()
-                picture.ended.clear()
+                pictures += frames_of(picture.clusters, *picture.changes(), group.recipients, stamp, raid)
         return pictures
 
     def standing_alerts(self) -> list[Alert]:

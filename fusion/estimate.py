@@ -1,7 +1,7 @@
 """Estimates system tracks anew and writes what came of it into their table, all in one kernel.
 
 The arithmetic of combining is in `fusion.combine`. Here is what it means for the table: when an estimate holds, since when
-nothing hinted at boost, and when the clock has to look at the track again.
+nothing hinted at boost, when the clock has to look at the track again, and that it has changed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def estimate_into(
     phase: Float,
     due_ns: Rows,
     coast_ns: Rows,
+    touched: NDArray[np.bool_],
     systems: Rows,
     at_ns: int,
     held_valid_ns: Rows,
@@ -66,7 +67,7 @@ def estimate_into(
     )
     for i in range(m):
         row = systems[i]
-        valid_ns[row], newest_ns[row] = valid[i], newest[i]
+        valid_ns[row], newest_ns[row], touched[row] = valid[i], newest[i], True
         for a in range(6):
             state[row, a] = x[i, a]
             for b in range(6):

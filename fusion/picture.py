@@ -28,11 +28,13 @@ from fusion.lineage import COLUMN_OF
 from fusion.raid import RaidCounter, shares
 from fusion.registration import Registration
 from fusion.settings import FusionSettings
-from fusion.tables import NONE, Float, Rows
-from fusion.upkeep import due, tend_into
+from fusion.tables import CONFIRMED, NONE, Float, Rows
+from fusion.upkeep import due, longest_overdue, tend_into
 
 _S: Final = 1_000_000_000
-_IMPACTS_A_MESSAGE: Final = 3  # each takes some 0.3 ms, the longest overdue first; the rest follow with the next ones or the tick
+_IMPACTS_A_MESSAGE: Final = (
+    3  # each takes some 0.05 ms with its alert, the longest overdue first; the rest follow with the next ones or the tick
+)
 _IMPACTS_A_TICK: Final = 64
 _WAITING_A_MESSAGE: Final = 64  # tracks that wait for a partner: with more, the look is left to the tick
 _WAITING_A_TICK: Final = 100_000
@@ -54,8 +56,8 @@ class Picture:
         self._newest_ns = 0
         self._fused: list[Rows] = []  # system tracks that messages have changed since the last upkeep
         self._aged = False  # whether there was a tick since then
-        self.touched: dict[int, None] = {}  # system tracks that changed since they were last handed out
-        self.ended: list[int] = []  # numbers of those that ended
+        self._touched = False  # whether any system track changed since they were last handed out
+        self._ended: list[int] = []  # numbers of those that ended
 
     def take_reports(self, frame: TrackFrame, block: Reports, received_ns: int, now_ns: int) -> dict[str, int]:
         """Fuse a frame; the counts of its rows that were refused, by reason."""
@@ -151,13 +153,28 @@ class Picture:
             put_off["looks"] = 1
         else:
             self._look(now_ns, _WAITING_A_TICK if aged else _WAITING_A_MESSAGE)
-        systems = np.flatnonzero(self.clusters.systems.number) if aged else np.unique(np.concatenate(fused))
+        table = self.clusters.systems
+        systems = np.flatnonzero(table.number) if aged else fused[0] if len(fused) == 1 else np.unique(np.concatenate(fused))
         void, ripe = due(systems, *self._due_by())
         if shed and len(ripe):
             needed = [system for system in ripe.tolist() if self.book.needs_impact(system)]
             put_off["impacts"], ripe = len(ripe) - len(needed), np.array(needed, np.int64)
-        self._predict(void, ripe[: _IMPACTS_A_TICK if aged else _IMPACTS_A_MESSAGE])
+        most = _IMPACTS_A_TICK if aged else _IMPACTS_A_MESSAGE
+        self._predict(void, longest_overdue(ripe, table.impact_ns, table.number, most))
         return put_off
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything that `changes` would hand out."""
+        return self._touched or bool(self._ended)
+
+    def changes(self) -> tuple[Rows, list[int]]:
+        """System tracks (rows) that changed and numbers of those that ended since the last time."""
+        touched, ended = self.clusters.systems.touched, self._ended
+        rows = np.flatnonzero(touched)
+        touched[rows] = False
+        self._touched, self._ended = False, []
+        return rows, ended
 
     def raid(self, at_ns: int) -> Raid | None:
         """How many missiles there are, counted anew where the last count is old; None where no alert stands."""
@@ -165,13 +182,12 @@ class Picture:
         self.book.over.clear()
         if self.book.any_standing and not self.counter.due(at_ns):
             return self.counter.told
-        table, cases = self.clusters.systems, self.book.cases
-        flying = [system for system, case in cases.items() if case.standing]
-        rows = np.array(flying, np.int64)
-        exists = self.counter.exists([cases[system].was_confirmed for system in flying])
+        table = self.clusters.systems
+        rows = np.flatnonzero(table.alert)
+        exists = self.counter.exists(table.alert[rows] == CONFIRMED)
         terms = shares(exists, table.mask[rows], *self._associator.doubtful(self.clusters, rows))
-        first_ns = min((cases[system].first_ns for system in flying), default=0)
-        return self.counter.take(at_ns, first_ns, table.number[rows].tolist(), terms)
+        first_ns = self.book.first_ns(rows) if self.counter.begins(at_ns) else 0
+        return self.counter.take(at_ns, first_ns, table.number[rows], terms)
 
     def _alert_waits(self) -> bool:
         """Whether a track that waits for a partner has an alert, which that may confirm or retract."""
@@ -194,6 +210,7 @@ class Picture:
             table.phase,
             table.due_ns,
             table.coast_ns,
+            table.touched,
             chosen,
             at_ns,
             held.valid_ns,
@@ -210,7 +227,7 @@ class Picture:
             rules.assessment.boost_most,
             column,
         )
-        self.touched.update(dict.fromkeys(chosen.tolist()))
+        self._touched |= len(chosen) > 0
         return off
 
     def _due_by(self) -> tuple[Rows, Float, NDArray[np.bool_], Rows, Rows, Rows, Rows, int, int, float]:
@@ -243,8 +260,7 @@ class Picture:
 
     def _merge(self, kept: int, gone: int, now_ns: int) -> None:
         self.book.merge(kept, gone)
-        self.ended.append(self.clusters.absorb(kept, gone))
-        self.touched.pop(gone, None)
+        self._ended.append(self.clusters.absorb(kept, gone))
         self._estimate([kept])
         self.book.judge(kept, now_ns)
 
@@ -354,5 +370,4 @@ class Picture:
 
     def _end(self, system: int, event: Event, reason: str) -> None:
         self.book.close(system, event, reason)
-        self.ended.append(self.clusters.end(system))
-        self.touched.pop(system, None)
+        self._ended.append(self.clusters.end(system))

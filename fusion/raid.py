@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from bus.messages import Raid, Tally
 from fusion.settings import Counting
+from physics.compile import jit
 
 Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -26,30 +27,64 @@ Rows = NDArray[np.int64]
 _TAIL: Final = 0.05
 _TAIL_SIGMAS: Final = 1.645
 _MOST_EXACT: Final = 512  # doubtful objects; the sum of more is normal
-_SUREST: Final = 12.0  # log odds of a row's best pair, at most: beyond, nothing is surer, and messages settle
-_ROUNDS: Final = 200
-_SETTLED: Final = 1e-3
+SUREST: Final = 12.0  # log odds of a row's best pair, at most: beyond, nothing is surer, and messages settle
+ROUNDS: Final = 200
+SETTLED: Final = 1e-3
+_NOBODY: Final = 0  # no system track has this number
 
 
+@jit
 def same(first: Rows, second: Rows, log_odds: Float) -> Float:
     """For each pair (p,) of a row and a column the probability that they are one; each is one with one other at most."""
+    chance = np.zeros(len(first))
     if not len(first):
-        return np.zeros(0)
-    if len(np.unique(first)) > len(np.unique(second)):  # messages settle soonest where few choose among many
+        return chance
+    n = max(first.max(), second.max()) + 1
+    if _distinct(first, n) > _distinct(second, n):  # messages settle soonest where few choose among many
         first, second = second, first
-    surest = np.full(int(first.max()) + 1, _SUREST)
-    np.maximum.at(surest, first, log_odds)
-    odds = np.exp(log_odds + (_SUREST - surest)[first])
-    free, chance = np.ones(len(odds)), np.zeros(len(odds))  # what the column's other rows leave to the pair
-    for _ in range(_ROUNDS):
-        open_odds = odds * free
-        by_row = np.bincount(first, open_odds)[first]
-        chance = open_odds / (1.0 + by_row)
-        wanted = odds / (1.0 + np.maximum(by_row - open_odds, 0.0))
-        before, free = free, 1.0 / (1.0 + np.maximum(np.bincount(second, wanted)[second] - wanted, 0.0))
-        if (np.abs(free - before) < _SETTLED * free).all():
+    surest = np.full(n, SUREST)
+    for k in range(len(first)):
+        surest[first[k]] = max(surest[first[k]], log_odds[k])
+    odds, free = np.empty(len(first)), np.ones(len(first))  # free: what the column's other rows leave to the pair
+    for k in range(len(first)):
+        odds[k] = math.exp(log_odds[k] + (SUREST - surest[first[k]]))
+    by_row, by_column, wanted = np.empty(n), np.empty(n), np.empty(len(first))
+    for _ in range(ROUNDS):
+        by_row[:], by_column[:], settled = 0.0, 0.0, True
+        for k in range(len(first)):
+            by_row[first[k]] += odds[k] * free[k]
+        for k in range(len(first)):
+            whole = by_row[first[k]]
+            chance[k] = odds[k] * free[k] / (1.0 + whole)
+            wanted[k] = odds[k] / (1.0 + max(whole - odds[k] * free[k], 0.0))
+            by_column[second[k]] += wanted[k]
+        for k in range(len(first)):
+            now = 1.0 / (1.0 + max(by_column[second[k]] - wanted[k], 0.0))
+            settled &= abs(now - free[k]) < SETTLED * now
+            free[k] = now
+        if settled:
             break
     return chance
+
+
+@jit
+def _distinct(places: Rows, n: int) -> int:
+    there = np.zeros(n, np.bool_)
+    for place in places:
+        there[place] = True
+    return int(there.sum())
+
+
+@jit
+def distribution(chances: Float) -> Float:
+    """The probabilities (n + 1,) of each sum of independent Bernoulli terms (n,)."""
+    out = np.zeros(len(chances) + 1)
+    out[0] = 1.0
+    for n in range(len(chances)):
+        for k in range(n + 1, 0, -1):
+            out[k] = out[k] * (1.0 - chances[n]) + out[k - 1] * chances[n]
+        out[0] *= 1.0 - chances[n]
+    return out
 
 
 def shares(exists: Float, masks: Rows, first: Rows, second: Rows, log_odds: Float) -> Float:
@@ -88,10 +123,7 @@ def tally(terms: Sequence[float] | Float) -> Tally:
         off = _TAIL_SIGMAS * sigma
         least, most = max(math.floor(expected - off), sure), min(math.ceil(expected + off), sure + len(doubtful))
     else:
-        spread = np.ones(1)
-        for chance in doubtful:
-            spread = np.convolve(spread, (1.0 - chance, chance))
-        below = np.cumsum(spread)
+        below = np.cumsum(distribution(doubtful))
         least = sure + int(np.searchsorted(below, _TAIL, side="right"))
         most = sure + int(np.searchsorted(below, 1.0 - _TAIL))
     return Tally(expected=expected, sigma=sigma, least=least, most=most)
@@ -106,34 +138,40 @@ class RaidCounter:
     _counted_ns: int = 0
     _began_ns: int = 0
     _stood_ns: int | None = None  # when something last flew
-    _shares: dict[int, float] = field(default_factory=dict)
+    _numbers: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
+    _terms: Float = field(default_factory=lambda: np.zeros(0))
     _down: list[float] = field(default_factory=list)
 
     def due(self, at_ns: int) -> bool:
         """Whether the count is to be taken anew."""
         return self.told is None or abs(at_ns - self._counted_ns) >= self.settings.every_s * 1e9
 
-    def exists(self, confirmed: Sequence[bool]) -> Float:
+    def begins(self, at_ns: int) -> bool:
+        """Whether what flies now is of another raid than what flew before."""
+        return self._stood_ns is None or at_ns - self._stood_ns > self.settings.silence_s * 1e9
+
+    def exists(self, confirmed: NDArray[np.bool_]) -> Float:
         """The probability that objects are there (n,)."""
-        return np.where(np.array(confirmed, np.bool_), 1.0, self.settings.quick_exists)
+        return np.where(confirmed, 1.0, self.settings.quick_exists)
 
     def end(self, over: Sequence[tuple[int, bool]]) -> None:
         """Objects whose alerts were closed (number, whether it was confirmed): they fly no more, and were of the raid."""
         for number, confirmed in over:
-            share = self._shares.pop(number, None)
-            self._down.append(float(self.exists([confirmed])[0]) if share is None else share)
+            counted = np.flatnonzero(self._numbers == number)
+            self._down.append(float(self._terms[counted[0]] if len(counted) else self.exists(np.array(confirmed))))
+            self._numbers[counted] = _NOBODY
 
-    def take(self, at_ns: int, first_ns: int, numbers: Sequence[int], terms: Float) -> Raid | None:
-        """The count of what flies: system track numbers and shares; `first_ns` of the earliest report among them."""
+    def take(self, at_ns: int, first_ns: int, numbers: Rows, terms: Float) -> Raid | None:
+        """The count of what flies: system track numbers and shares; where a raid begins, `first_ns` of its earliest report."""
         self._counted_ns = at_ns
-        if not numbers:
+        if not len(numbers):
             self.told = None
             return None
-        if self._stood_ns is None or at_ns - self._stood_ns > self.settings.silence_s * 1e9:
+        if self.begins(at_ns):
             self._began_ns = first_ns
             self._down.clear()
         self._stood_ns = at_ns
-        self._shares = dict(zip(numbers, terms.tolist(), strict=True))
+        self._numbers, self._terms = numbers.copy(), terms
         total = tally([*terms.tolist(), *self._down])
         self.told = Raid(began_ns=max(self._began_ns, 0), in_flight=tally(terms), total=total)
         return self.told

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from bus.release import NATIONS
 from fusion.align import acceleration_sigma, align_one
+from fusion.blocks import factor
 from fusion.clusters import Clusters
 from fusion.pattern import find_pattern
 from fusion.settings import FusionSettings
@@ -40,7 +41,8 @@ _MOST: Final = 48  # objects a look goes by: more tell no more of what is common
 _MOST_ALONE: Final = 24  # of each feed, where pairs are sought too: that grows with their cube, and a frame may wait for it
 _TOGETHER_NS: Final = 5_000_000_000  # reports further apart in time tell more of flight than of offsets
 _WIDEST: Final = (300e3, 3e3)  # m, m/s: a report that is less sure tells nothing, and its numbers are beyond computing with
-_SHARPEST: Final = np.repeat([1.0, 0.01], 3)  # m2, m2/s2: no report is surer
+_LEAST_VAR_M2: Final = 1.0  # no report is surer
+_SHARPEST: Final = np.repeat([_LEAST_VAR_M2, 0.01], 3)  # m2, m2/s2
 
 
 class Offset(NamedTuple):
@@ -115,11 +117,10 @@ class Registration:
         apart, spread, velocity, pull = differences(
             rows[:, 0], rows[:, 1], held.valid_ns, held.state, held.shift, held.cov, held.phase, self._sigmas
         )
-        spread += np.diag(_SHARPEST)
-        mean, common = apart[:, :3].mean(axis=0), spread[:, :3, :3].mean(axis=0)
         enough = rules.counts_chi2 * (rules.still_share if (one, other) in self._counts else 1.0)
-        if not mean @ np.linalg.solve(common, mean) > enough:
+        if not mean_chi2(apart, spread) > enough:
             return None
+        spread += np.diag(_SHARPEST)
         moves = np.zeros((len(rows), 6, WIDTH))
         moves[:, :3, :3], moves[:, :3, 3], moves[:, 3:, 3] = np.eye(3), velocity, pull
         weighed = np.linalg.solve(spread, moves)
@@ -155,12 +156,8 @@ class Registration:
 
     def _joined(self, clusters: Clusters, one: int, other: int) -> Rows:
         """Rows of reports (k, 2) of the two nations that are members of one system track: of many, a selection of all."""
-        table, valid_ns = clusters.systems, clusters.reports.valid_ns
-        both = (1 << one) | (1 << other)
-        systems = np.flatnonzero((table.number != 0) & (table.mask & both == both))
-        rows = table.members[systems[:: 1 + len(systems) // _MOST]][:, [one, other]]
-        together = np.abs(valid_ns[rows[:, 0]] - valid_ns[rows[:, 1]]) <= _TOGETHER_NS
-        return np.ascontiguousarray(rows[together & _tells(clusters, rows[:, 0]) & _tells(clusters, rows[:, 1])])
+        table, held = clusters.systems, clusters.reports
+        return joined(table.number, table.mask, table.members, one, other, held.valid_ns, held.cov)
 
     def _matched(self, clusters: Clusters, one: int, other: int) -> Rows:
         """Rows of reports (k, 2) of the two nations that a common offset makes the same objects; none where that is not sure."""
@@ -187,14 +184,51 @@ class Registration:
         first = systems[np.argsort(table.number[systems], kind="stable")[:_MOST_ALONE]]
         rows: Rows = table.members[first, column]
         rows = rows[rows != NONE]
-        return np.array(rows[_tells(clusters, rows)], np.int64)
+        return np.array([row for row in rows.tolist() if tells(clusters.reports.cov[row])], np.int64)
 
 
-def _tells(clusters: Clusters, rows: Rows) -> NDArray[np.bool_]:
-    """Which of these reports are sure enough to tell of an offset."""
-    spread = np.diagonal(clusters.reports.cov[rows], axis1=1, axis2=2)
-    told: NDArray[np.bool_] = (spread[:, :3].sum(axis=1) < _WIDEST[0] ** 2) & (spread[:, 3:].sum(axis=1) < _WIDEST[1] ** 2)
-    return told
+@jit
+def tells(cov: Float) -> bool:
+    """Whether a report of this covariance is sure enough to tell of an offset."""
+    place, speed = cov[0, 0] + cov[1, 1] + cov[2, 2], cov[3, 3] + cov[4, 4] + cov[5, 5]
+    sure: bool = place < _WIDEST[0] ** 2 and speed < _WIDEST[1] ** 2
+    return sure
+
+
+@jit
+def joined(number: Rows, mask: Rows, members: Rows, one: int, other: int, valid_ns: Rows, cov: Float) -> Rows:
+    """Of the tables of system tracks and of reports: `Registration._joined`."""
+    both, found = (1 << one) | (1 << other), 0
+    for system in range(len(number)):
+        found += number[system] != 0 and mask[system] & both == both
+    rows, n, passed, apart = np.empty((min(found, 2 * _MOST), 2), np.int64), 0, 0, 1 + found // _MOST
+    for system in range(len(number)):
+        if number[system] != 0 and mask[system] & both == both:
+            a, b = members[system, one], members[system, other]
+            if passed % apart == 0 and abs(valid_ns[a] - valid_ns[b]) <= _TOGETHER_NS and tells(cov[a]) and tells(cov[b]):
+                rows[n, 0], rows[n, 1] = a, b
+                n += 1
+            passed += 1
+    return rows[:n].copy()
+
+
+@jit
+def mean_chi2(apart: Float, spread: Float) -> float:
+    """How far the mean difference of positions is from none, by the mean of their covariances: had all the same error.
+
+    Differences (k, 6), covariances (k, 6, 6). NaN where it cannot be told.
+    """
+    k, mean, common = len(apart), np.zeros(3), np.zeros((3, 3))
+    for i in range(k):
+        for r in range(3):
+            mean[r] += apart[i, r] / k
+            for c in range(3):
+                common[r, c] += spread[i, r, c] / k
+    xx, yy, zz = common[0, 0] + _LEAST_VAR_M2, common[1, 1] + _LEAST_VAR_M2, common[2, 2] + _LEAST_VAR_M2
+    f = factor((xx, common[0, 1], common[0, 2], yy, common[1, 2], zz))
+    y = mean[1] - f[0] * mean[0]
+    z = mean[2] - f[1] * mean[0] - f[2] * y
+    return float(mean[0] * mean[0] * f[3] + y * y * f[4] + z * z * f[5])
 
 
 @jit

@@ -18,6 +18,7 @@ Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 NONE: Final = -1
+NO_ALERT, QUICK, CONFIRMED = 0, 1, 2
 TIMES: Final = ("valid_ns", "detected_ns", "tracked_ns", "released_ns", "due_ns", "sent_ns", "received_ns")
 _NS_A_MS: Final = 1_000_000
 
@@ -101,7 +102,8 @@ class SystemTable(Table):
     bit a nation that ever did. Times: `first_ns` of the founding report, `coast_ns` since when nothing hinted at boost,
     `impact_ns` of the estimate behind the last impact prediction, `due_ns` when the clock's tick has to look again; `times` are
     the stage times, in the order of TIMES, of the report that touched it last. `kinds`: the phenomenologies that ever saw it;
-    `settled`: its alert is confirmed; `predicted`: it has an impact prediction.
+    `settled`: its alert is confirmed; `predicted`: it has an impact prediction; `touched`: changed since it was last handed out.
+    `alert`: what stands of it, NO_ALERT, QUICK or CONFIRMED.
     """
 
     FIELDS = {  # noqa: RUF012 (a table, never changed)
@@ -122,6 +124,8 @@ class SystemTable(Table):
         "kinds": (np.int64, ()),
         "settled": (np.bool_, ()),
         "predicted": (np.bool_, ()),
+        "touched": (np.bool_, ()),
+        "alert": (np.int64, ()),
     }
     number: Rows
     members: Rows
@@ -140,10 +144,13 @@ class SystemTable(Table):
     kinds: Rows
     settled: NDArray[np.bool_]
     predicted: NDArray[np.bool_]
+    touched: NDArray[np.bool_]
+    alert: Rows
 
     def give_back(self, row: int) -> None:
         """Free a row; it no longer counts as a track."""
-        self.number[row] = self.mask[row] = self.seen[row] = 0
+        self.number[row] = self.mask[row] = self.seen[row] = self.alert[row] = 0
+        self.touched[row] = False
         super().give_back(row)
 
 

@@ -82,7 +82,7 @@ def due(
     coast_for_ns: int,
     boosting: float,
 ) -> tuple[Rows, Rows]:
-    """System tracks whose prediction does not hold any more, for they boost; and those whose prediction is due, by its age.
+    """System tracks whose prediction does not hold any more, for they boost; and those whose prediction is due.
 
     A probability of boost from `boosting` on is taken for boost; so is no phase at all.
     """
@@ -96,10 +96,22 @@ def due(
                 void.append(system)
         elif valid_ns[system] - impact_ns[system] >= every_ns and newest_ns[system] - coast_ns[system] >= coast_for_ns:
             ripe.append(system)
-    chosen = np.array(ripe, np.int64)
-    order = np.argsort(number[chosen])
-    chosen = chosen[order]
-    return np.array(void, np.int64), chosen[np.argsort(impact_ns[chosen], kind="mergesort")]
+    return np.array(void, np.int64), np.array(ripe, np.int64)
+
+
+@jit
+def longest_overdue(systems: Rows, impact_ns: Rows, number: Rows, most: int) -> Rows:
+    """The first `most` of these system tracks by the age of their prediction, then by number. Few of many: it does not sort."""
+    left = systems.copy()
+    n = min(most, len(left))
+    for k in range(n):
+        at = k
+        for i in range(k + 1, len(left)):
+            one, best = left[i], left[at]
+            if impact_ns[one] < impact_ns[best] or (impact_ns[one] == impact_ns[best] and number[one] < number[best]):
+                at = i
+        left[k], left[at] = left[at], left[k]
+    return left[:n].copy()
 
 
 @jit

@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from physics.motion import ballistic_acceleration
 
 Float = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 
 def fly(state: Float, dt_s: float, steps: int = 400) -> Float:
@@ -121,3 +122,30 @@ def not_apart(ones: list[list[int]], others: list[list[int]], apart: list[tuple[
         for j, other in enumerate(others)
         if not any((x, y) in both for x in one for y in other)
     ]
+
+
+def same(first: Rows, second: Rows, log_odds: Float, surest_log: float, rounds: int, settled: float) -> Float:
+    """Belief propagation over pairs that may be one (`fusion.raid.same`), all messages of a round at once."""
+    if len(np.unique(first)) > len(np.unique(second)):
+        first, second = second, first
+    surest = np.full(int(first.max()) + 1, surest_log)
+    np.maximum.at(surest, first, log_odds)
+    odds = np.exp(log_odds + (surest_log - surest)[first])
+    free, chance = np.ones(len(odds)), np.zeros(len(odds))
+    for _ in range(rounds):
+        open_odds = odds * free
+        by_row = np.bincount(first, open_odds)[first]
+        chance = open_odds / (1.0 + by_row)
+        wanted = odds / (1.0 + np.maximum(by_row - open_odds, 0.0))
+        before, free = free, 1.0 / (1.0 + np.maximum(np.bincount(second, wanted)[second] - wanted, 0.0))
+        if (np.abs(free - before) < settled * free).all():
+            break
+    return chance
+
+
+def distribution(chances: Float) -> Float:
+    """The probabilities of each sum of independent Bernoulli terms, one convolution a term."""
+    out = np.ones(1)
+    for chance in chances:
+        out = np.convolve(out, (1.0 - chance, chance))
+    return out

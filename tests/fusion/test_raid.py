@@ -8,12 +8,15 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bus.messages import PictureFrame, Raid
 from bus.release import NATIONS
 from fusion.engine import FusionEngine, Inbound
-from fusion.raid import RaidCounter, same, shares, tally
+from fusion.raid import ROUNDS, SETTLED, SUREST, RaidCounter, distribution, same, shares, tally
 from fusion.settings import Counting, FusionSettings
+from tests import oracles_fusion as oracle
 from tests.fusion.scenes import JPN, KOR, START_NS, USA, S, Scene, dropped, one
 from tests.fusion.test_engine import FAR_APART, Outputs, play, step
 
@@ -67,6 +70,25 @@ def test_probabilities_are_those_of_all_ways_to_pair() -> None:
     a, b, c = np.exp(log_odds)
     whole = 1.0 + a + b + c + a * c
     np.testing.assert_allclose(same(first, second, log_odds), [(a + a * c) / whole, b / whole, (c + a * c) / whole], rtol=1e-3)
+
+
+@settings(deadline=None)  # the first example compiles
+@given(st.integers(0, 2**32 - 1))
+def test_messages_one_by_one_say_what_they_say_at_once(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    pairs = np.argwhere(rng.random((rng.integers(1, 9), rng.integers(1, 9))) < 0.6)
+    log_odds = rng.uniform(-5.0, 30.0, len(pairs))
+    told = same(pairs[:, 0].copy(), pairs[:, 1].copy(), log_odds)
+    if len(pairs):
+        twin = oracle.same(pairs[:, 0], pairs[:, 1], log_odds, SUREST, ROUNDS, SETTLED)
+        np.testing.assert_allclose(told, twin, rtol=1e-9, atol=1e-12)
+    assert len(told) == len(pairs)
+
+
+@settings(deadline=None)  # the first example compiles
+@given(st.lists(st.floats(0.0, 1.0), max_size=40))
+def test_the_distribution_of_a_sum_is_the_convolution_of_its_terms(chances: list[float]) -> None:
+    np.testing.assert_allclose(distribution(np.array(chances)), oracle.distribution(np.array(chances)), rtol=1e-9, atol=1e-15)
 
 
 def test_a_nation_that_sees_the_object_elsewhere_already_takes_no_second_track_of_it() -> None:
@@ -132,10 +154,10 @@ def test_nothing_is_told_where_nothing_flies() -> None:
 @pytest.mark.parametrize(("silence_s", "total"), [(599.0, 2.0), (601.0, 1.0)])
 def test_a_raid_begins_after_a_silence(silence_s: float, total: float) -> None:
     counter = RaidCounter(Counting())
-    counter.take(START_NS, START_NS, [1], np.ones(1))
+    counter.take(START_NS, START_NS, np.array([1]), np.ones(1))
     counter.end([(1, True)])
-    assert counter.take(START_NS + S, START_NS, [], np.zeros(0)) is None
-    raid = counter.take(START_NS + int(silence_s * S), START_NS + 500 * S, [2], np.ones(1))
+    assert counter.take(START_NS + S, START_NS, NOBODY, np.zeros(0)) is None
+    raid = counter.take(START_NS + int(silence_s * S), START_NS + 500 * S, np.array([2]), np.ones(1))
     assert raid is not None
     assert raid.total.expected == total
     assert raid.began_ns == START_NS + (0 if total == 2.0 else 500 * S)

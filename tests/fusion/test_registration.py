@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bus.messages import TrackFrame, reports_of
@@ -13,7 +15,7 @@ from bus.release import NATIONS, Nation
 from fusion.associate import Associator
 from fusion.clusters import Clusters
 from fusion.engine import FusionEngine, Inbound
-from fusion.registration import Registration, differences
+from fusion.registration import Registration, differences, joined, mean_chi2
 from fusion.settings import FusionSettings
 from fusion.settings import Registration as Rules
 from fusion.tables import shift_into
@@ -316,3 +318,31 @@ def test_a_salvo_seen_by_feeds_that_are_as_they_claim_is_left_alone() -> None:
         engine.step([inbound], at_ns)
         engine.catch_up(at_ns)
         assert not engine._groups[0].picture.registration.offsets.any()
+
+
+@settings(deadline=None)  # the first example compiles
+@given(st.integers(0, 2**32 - 1))
+def test_the_distance_of_a_mean_is_that_of_numpy(seed: int) -> None:
+    rng, k = np.random.default_rng(seed), 5
+    apart, root = rng.normal(size=(k, 6)) * 100.0, rng.normal(size=(k, 6, 6)) * 100.0
+    spread = root @ root.transpose(0, 2, 1)
+    mean, common = apart[:, :3].mean(axis=0), spread[:, :3, :3].mean(axis=0) + np.eye(3)
+    assert mean_chi2(apart, spread) == pytest.approx(mean @ np.linalg.solve(common, mean), rel=1e-9)
+
+
+@settings(deadline=None)  # the first example compiles
+@given(st.integers(0, 2**32 - 1), st.sampled_from([3, 40, 130, 400]))
+def test_objects_in_common_are_taken_evenly_from_all_and_only_where_they_tell(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    number, mask = rng.integers(0, 3, n), rng.integers(0, 8, n)
+    members = np.where(mask[:, None] >> np.arange(3) & 1, np.arange(3 * n).reshape(n, 3), -1)
+    valid_ns, cov = rng.integers(0, 7 * S, 3 * n), np.tile(np.eye(6), (3 * n, 1, 1))
+    cov[rng.random(3 * n) < 0.1, 0, 0] = 1e12
+    cov[rng.random(3 * n) < 0.1, 4, 4] = 1e12
+    both = [system for system in range(n) if number[system] and mask[system] & 5 == 5]
+    told = [
+        [a, b]
+        for a, b in members[both[:: 1 + len(both) // 48]][:, [0, 2]].tolist()
+        if abs(valid_ns[a] - valid_ns[b]) <= 5 * S and max(cov[a].max(), cov[b].max()) < 1e12
+    ]
+    assert joined(number, mask, members, 0, 2, valid_ns, cov).tolist() == told

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fusion.assess import BOOSTING, boosting
 from fusion.tables import TIMES
-from fusion.upkeep import count_off_into, due, stamp_into, unsettled
+from fusion.upkeep import count_off_into, due, longest_overdue, stamp_into, unsettled
 
 
 def test_a_stamp_notes_each_report_with_its_system_track() -> None:
@@ -50,6 +50,16 @@ def test_predictions_are_due_by_age_and_void_where_a_track_boosts(seed: int) -> 
     held = [system for system in systems if number[system]]
     assert void.tolist() == [system for system in held if boosting(phase[system]) and predicted[system]]
     old = [i for i in held if not boosting(phase[i]) and valid[i] - impact[i] >= 2 and newest[i] - coast[i] >= 1]
-    assert sorted(ripe.tolist()) == sorted(old)
-    keys = [(impact[system], number[system]) for system in ripe]
-    assert keys == sorted(keys)
+    assert ripe.tolist() == old
+
+
+@settings(deadline=None)  # the first example compiles
+@given(st.integers(0, 2**32 - 1))
+def test_the_longest_overdue_come_first_and_then_the_eldest(seed: int) -> None:
+    rng, n = np.random.default_rng(seed), 12
+    systems, most = rng.permutation(n)[: rng.integers(0, n + 1)], int(rng.integers(0, n + 2))
+    impact, number = rng.integers(0, 4, n), 1 + rng.permutation(n)
+    before = systems.copy()
+    first = longest_overdue(systems, impact, number, most)
+    assert first.tolist() == sorted(systems.tolist(), key=lambda system: (impact[system], number[system]))[:most]
+    np.testing.assert_array_equal(systems, before)
