@@ -24,6 +24,7 @@ from fusion.tables import NONE, Float, ReportTable, Rows, SystemTable, hold_into
 from fusion.upkeep import next_of_each
 
 MAX_NUMBER: Final = 2**32 - 1
+_MOST_FRAMES: Final = 1024  # of a feed whose tracks are remembered
 
 
 class Clusters:
@@ -34,6 +35,7 @@ class Clusters:
         self.decorrelations = Decorrelations(self.reports)
         self._lag_ns, self._ahead_ns = int(timing.lag_s * 1e9), int(timing.ahead_s * 1e9)
         self._row_of: tuple[dict[int, int], ...] = tuple({} for _ in NATIONS)  # a column: its tracks' rows by number
+        self._rows_in: tuple[dict[bytes, Rows], ...] = tuple({} for _ in NATIONS)  # a column: rows by a frame's track numbers
         self._gone: dict[tuple[int, int], int] = {}  # dropped tracks, and until when their stragglers are refused
         self._session: dict[int, int] = {}
         self._past: dict[int, dict[int, None]] = {}
@@ -65,13 +67,27 @@ class Clusters:
     def take(self, column: int, block: Reports, now_ns: int) -> tuple[Rows, list[int], dict[str, int]]:
         """Hold a frame's newest reports: rows that moved, rows that are new, and counts of those refused by reason."""
         oldest, youngest = now_ns - self._lag_ns, now_ns + self._ahead_ns
-        known = list(map(self._row_of[column].get, block.track.tolist()))
-        if None not in known and len(set(known)) == len(known):  # almost every frame: the next report of each of its tracks
-            rows = np.array(known, np.int64)
-            if next_of_each(rows, block.valid_ns, self.reports.valid_ns, oldest, youngest):
-                self._write(column, block, rows, np.arange(len(rows)), [])
-                return rows, [], {}
+        rows = self._known(column, block)
+        if rows is not None and next_of_each(rows, block.valid_ns, self.reports.valid_ns, oldest, youngest):
+            self._write(column, block, rows, np.arange(len(rows)), [])
+            return rows, [], {}
         return self._take_one_by_one(column, block, now_ns)
+
+    def _known(self, column: int, block: Reports) -> Rows | None:
+        """The rows of a frame's tracks, as in almost every frame; None where one is not held, or is in it twice.
+
+        Feeds report the same tracks time after time: a frame's are remembered until any track of the feed comes or goes.
+        """
+        numbers, seen = block.track.tobytes(), self._rows_in[column]
+        rows = seen.get(numbers)
+        if rows is None:
+            known = list(map(self._row_of[column].get, block.track.tolist()))
+            if None in known or len(set(known)) != len(known):
+                return None
+            if len(seen) >= _MOST_FRAMES:
+                seen.clear()
+            rows = seen[numbers] = np.array(known, np.int64)
+        return rows
 
     def _take_one_by_one(self, column: int, block: Reports, now_ns: int) -> tuple[Rows, list[int], dict[str, int]]:
         oldest, youngest = now_ns - self._lag_ns, now_ns + self._ahead_ns
@@ -90,6 +106,7 @@ class Clusters:
                 row = self.reports.take()
                 valid_held = self.reports.valid_ns
                 row_of[number] = row
+                self._rows_in[column].clear()
                 fresh[row] = None
             elif valid_ns <= valid_held[row]:
                 continue
@@ -210,6 +227,7 @@ class Clusters:
 
     def drop(self, column: int, number: int) -> tuple[int, bool] | None:
         """A national track has ended: its system track and whether that has no member left; None where it was not held."""
+        self._rows_in[column].clear()
         row = self._row_of[column].pop(number, None)
         if row is None:
             return None
@@ -227,7 +245,9 @@ class Clusters:
         """Forget a system track and its reports; its number."""
         for row in self.members(system):
             if not self.reports.dropped[row]:
-                del self._row_of[int(self.reports.nation[row])][int(self.reports.track[row])]
+                column = int(self.reports.nation[row])
+                del self._row_of[column][int(self.reports.track[row])]
+                self._rows_in[column].clear()
             self._forget(row)
         number = int(self.systems.number[system])
         self.systems.give_back(system)
