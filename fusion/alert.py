@@ -91,17 +91,27 @@ def plausible(boosts: bool, speed_m_s: float, quality: int, settings: Alerting) 
     return speed_m_s >= settings.speed_m_s and quality >= settings.quality
 
 
-def is_news(case: Case, settings: Alerting, at_ns: int) -> bool:
-    """Whether the impact prediction is worth telling: the first, or one that moved or widened, not too soon after the last."""
-    if case.impact is None or not case.standing:
-        return False
-    if case.told_impact is None:
-        return True
+def news_of(case: Case, settings: Alerting, at_ns: int) -> str | None:
+    """What is worth telling of the impact prediction: the first, or one that moved, widened or became much surer, not too soon
+    after the last. None where nothing is.
+
+    Moved is as far as the fresh one is sure of: the one told may have been hardly sure of anything. Below `sure_m` it is sure
+    enough, and what happens inside of that is no news. Twice as wide and half as wide are news, so that none brings the other.
+    """
+    told, fresh = case.told_impact, case.impact
+    if fresh is None or not case.standing:
+        return None
+    if told is None:
+        return "impact predicted"
     if at_ns - case.told_ns < settings.update_every_s * 1e9:
-        return False
-    if case.impact.semi_major_m > settings.widened * case.told_impact.semi_major_m:
-        return True
-    return sigmas_apart(case.told_impact, case.impact) > settings.moved_sigma
+        return None
+    if fresh.semi_major_m > settings.widened * max(told.semi_major_m, settings.sure_m):
+        return "impact prediction widened"
+    if max(fresh.semi_major_m, settings.sure_m) < settings.surer * told.semi_major_m:
+        return "impact prediction surer"
+    if sigmas_apart(told, fresh, settings.sure_m) > settings.moved_sigma:
+        return "impact prediction moved"
+    return None
 
 
 def needs_impact(case: Case, settings: Alerting, at_ns: int) -> bool:

@@ -82,10 +82,12 @@ def impact_of(valid_ns: int, state: Float, cov: Float, settings: Assessment) -> 
     return place(lat, lon, spread, valid_ns + int(fall_s * 1e9), sigma_s)
 
 
-def sigmas_apart(one: Place, other: Place) -> float:
-    """How far two places are apart in units of their common sigma (major half-axes; flat Earth: a measure of news, no more)."""
-    north = math.radians(other.lat_deg - one.lat_deg) * EARTH_MEAN_RADIUS_M
-    turned = (other.lon_deg - one.lon_deg + 180.0) % 360.0 - 180.0
-    east = math.radians(turned) * EARTH_MEAN_RADIUS_M * math.cos(math.radians(one.lat_deg))
-    sigma = max(one.semi_major_m, other.semi_major_m, 1.0) / ELLIPSE_95
-    return math.hypot(north, east) / sigma
+def sigmas_apart(told: Place, fresh: Place, least_m: float = 1.0) -> float:
+    """How far two places are apart in sigmas of the fresh one, by its major half-axis, or by `least_m` where that is smaller.
+
+    Flat Earth: a measure of news, no more.
+    """
+    north = math.radians(fresh.lat_deg - told.lat_deg) * EARTH_MEAN_RADIUS_M
+    turned = (fresh.lon_deg - told.lon_deg + 180.0) % 360.0 - 180.0
+    east = math.radians(turned) * EARTH_MEAN_RADIUS_M * math.cos(math.radians(told.lat_deg))
+    return math.hypot(north, east) * ELLIPSE_95 / max(fresh.semi_major_m, least_m)

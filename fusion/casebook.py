@@ -12,7 +12,7 @@ from collections import Counter
 
 from bus.messages import Alert, AlertTimes, Member
 from bus.release import NATIONS, Nation
-from fusion.alert import FINAL, Case, Event, anchor_id, is_news, move, needs_impact, plausible
+from fusion.alert import FINAL, Case, Event, anchor_id, move, needs_impact, news_of, plausible
 from fusion.assess import apogee_of, boosting, impact_of, launch_of, may_lift
 from fusion.clusters import Clusters
 from fusion.lineage import describe, phenomenologies
@@ -84,8 +84,8 @@ class Casebook:
             return
         case.impact = impact_of(valid_ns, table.state[system], table.cov[system], self._settings.assessment)
         table.predicted[system] = case.impact is not None
-        if is_news(case, self._settings.alerting, valid_ns):
-            news = "impact predicted" if case.told_impact is None else "impact prediction moved"
+        news = news_of(case, self._settings.alerting, valid_ns)
+        if news is not None:
             self.send(system, "predicted", news if table.mask[system] else "lost: the impact prediction widens")
 
     def needs_impact(self, system: int) -> bool:

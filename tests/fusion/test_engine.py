@@ -142,7 +142,7 @@ def test_predicted_impact_holds_the_true_one() -> None:
     inside = []
     for seed in range(30):
         alerts = alerts_to(play(FusionEngine(), Scene(1, apart_m=0.0, seed=seed).messages()))
-        inside += [sigmas_apart(alert.impact, there) <= 2.448 for alert in alerts if alert.impact is not None]
+        inside += [sigmas_apart(there, alert.impact) <= 2.448 for alert in alerts if alert.impact is not None]
     assert np.mean(inside) >= 0.9
 
 
