@@ -20,6 +20,7 @@ REJECT_REASONS: Final[dict[str, str]] = {
     "topic": "the topic is not one of the bus's",
     "late": "the row is older than the lag window",
     "crowded": "an operator's word on two tracks that made room for a newer one: 256 are kept of a nation",
+    "echo": "the row holds another nation's sensors, and that nation is heard itself",
     "scenario": "an exercise whose scenario cannot be computed",
     "engine": "a well-formed message that the engine could not take; a fault of ours, and logged",
 }

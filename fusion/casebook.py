@@ -57,7 +57,8 @@ class Casebook:
         if table.settled[system]:
             return
         kinds, seen = int(table.kinds[system]), int(table.seen[system])
-        corroborated = seen.bit_count() >= 2 or phenomenologies(kinds) >= 2
+        corroborated = seen.bit_count() >= 2 or (seen != 0 and phenomenologies(kinds) >= 2)  # an echo alone confirms nothing
+        nations = self._nations(seen or int(table.mask[system]))
         if case.state is None:
             speed_m_s = math.hypot(*table.state[system, 3:].tolist())
             quality = max(int(held.quality[row]) for row in self._clusters.members(system))
@@ -67,9 +68,9 @@ class Casebook:
                 if len(self._anchors) > _KEEP_ANCHORS:
                     del self._anchors[next(iter(self._anchors))]
                 event: Event = "corroborated" if corroborated else "raised"
-                self.send(system, event, describe(kinds, self._nations(seen)))
+                self.send(system, event, describe(kinds, nations))
         elif corroborated:
-            self.send(system, "corroborated", describe(kinds, self._nations(seen)))
+            self.send(system, "corroborated", describe(kinds, nations))
 
     def predict(self, system: int) -> None:
         """A fresh impact prediction; told where it is news."""

@@ -2,8 +2,9 @@
 
 Association has memory: a member stays until it is split off, dropped or merged away. A national track's newest report counts;
 one of the same or an earlier time is a repetition. A dropped track's stragglers are refused for a while. A feed's new session
-ends its old tracks. A system track whose last member was dropped keeps that member's last report, for prediction only. Which
-tracks are not one object by an operator's word is held beside them (`fusion.decorrelation`).
+ends its old tracks. A system track whose last member was dropped keeps that member's last report, for prediction only. A
+report set aside is held, and a member of none. Which tracks are not one object by an operator's word is held beside them
+(`fusion.decorrelation`).
 
 Does not decide who belongs together (`fusion.associate`), nor what is told (`fusion.picture`).
 """
@@ -13,27 +14,30 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bus.columns import Reports
 from bus.messages import Decorrelation
 from bus.release import NATIONS
 from fusion.decorrelation import Decorrelations, Key
-from fusion.lineage import COLUMN_OF
-from fusion.settings import Timing
+from fusion.lineage import COLUMN_OF, foreign_bits
+from fusion.settings import Sensors, Timing
 from fusion.tables import NONE, Float, ReportTable, Rows, SystemTable, hold_into, shift_into
 from fusion.upkeep import next_of_each
 
 MAX_NUMBER: Final = 2**32 - 1
 _MOST_FRAMES: Final = 1024  # of a feed whose tracks are remembered
+_SENSORS: Final = Sensors()
 
 
 class Clusters:
     """Reports and system tracks, and the bookkeeping between them."""
 
-    def __init__(self, timing: Timing) -> None:
+    def __init__(self, timing: Timing, sensors: Sensors = _SENSORS) -> None:
         self.reports, self.systems = ReportTable(), SystemTable()
         self.decorrelations = Decorrelations(self.reports)
         self._lag_ns, self._ahead_ns = int(timing.lag_s * 1e9), int(timing.ahead_s * 1e9)
+        self.aside: dict[int, int] = {}  # reports set aside (rows), and the system track whose echo each is
         self._row_of: tuple[dict[int, int], ...] = tuple({} for _ in NATIONS)  # a column: its tracks' rows by number
         self._rows_in: tuple[dict[bytes, Rows], ...] = tuple({} for _ in NATIONS)  # a column: rows by a frame's track numbers
         self._gone: dict[tuple[int, int], int] = {}  # dropped tracks, and until when their stragglers are refused
@@ -41,6 +45,7 @@ class Clusters:
         self._past: dict[int, dict[int, None]] = {}
         self._next = 1
         self._offsets = np.zeros((len(NATIONS), 4))
+        self._foreign = foreign_bits(sensors)
 
     def __len__(self) -> int:
         return len(self.systems)
@@ -155,9 +160,20 @@ class Clusters:
             held.shift[rows] = 0.0
             shift_into(held.state, held.shift, rows, self._offsets[column])
 
+    def may_echo(self, row: int) -> bool:
+        """Whether a report may be made of others' (`fusion.echoes`): it tells of no sensor, or of another nation's."""
+        pedigree = int(self.reports.pedigree[row])
+        return not pedigree or bool(pedigree & int(self._foreign[self.reports.nation[row]]))
+
+    def may_be_echoes(self, rows: Rows) -> NDArray[np.bool_]:
+        """`may_echo` for rows of any shape."""
+        pedigree = self.reports.pedigree[rows]
+        return np.asarray((pedigree == 0) | (pedigree & self._foreign[self.reports.nation[rows]] != 0), np.bool_)
+
     def rows_of(self, column: int) -> Rows:
-        """Rows of all reports held of a nation, by when it began to report them."""
-        return np.array(list(self._row_of[column].values()), np.int64)
+        """Rows of all reports held of a nation, by when it began to report them, but for those set aside."""
+        rows = np.array(list(self._row_of[column].values()), np.int64)
+        return rows[~np.isin(rows, list(self.aside))] if self.aside else rows
 
     def correct(self, offsets: Float) -> None:
         """Take these offsets (3, 4), m and s by nation, off what is held and what will be."""
@@ -187,7 +203,8 @@ class Clusters:
         column = int(self.reports.nation[row])
         table.members[system, column] = row
         table.mask[system] |= 1 << column
-        table.seen[system] |= 1 << column
+        if not self.may_echo(row):
+            table.seen[system] |= 1 << column
         self.reports.system[row], self.reports.off[row] = system, 0
 
     def leave(self, row: int) -> None:
@@ -196,6 +213,12 @@ class Clusters:
         self.systems.members[system, column] = NONE
         self.systems.mask[system] &= ~(1 << column)
         self.reports.system[row] = NONE
+
+    def set_aside(self, row: int, system: int) -> None:
+        """Hold a report as an echo of a system track, no more as a member of any."""
+        if self.reports.system[row] != NONE:
+            self.leave(row)
+        self.aside[row], self.reports.off[row] = system, 0
 
     def members(self, system: int) -> list[int]:
         """Report rows of a system track, by nation."""
@@ -231,6 +254,9 @@ class Clusters:
         row = self._row_of[column].pop(number, None)
         if row is None:
             return None
+        if self.aside.pop(row, None) is not None:
+            self._forget(row)
+            return None
         system = int(self.reports.system[row])
         alone = int(self.systems.mask[system]) == 1 << column
         if alone:
@@ -242,8 +268,11 @@ class Clusters:
         return system, alone
 
     def end(self, system: int) -> int:
-        """Forget a system track and its reports; its number."""
-        for row in self.members(system):
+        """Forget a system track, its reports and its echoes; its number."""
+        echoes = [row for row, of in self.aside.items() if of == system]
+        for row in echoes:
+            del self.aside[row]
+        for row in self.members(system) + echoes:
             if not self.reports.dropped[row]:
                 column = int(self.reports.nation[row])
                 del self._row_of[column][int(self.reports.track[row])]
@@ -260,6 +289,7 @@ class Clusters:
                 self.join(row, kept)
                 self.systems.members[gone, self.reports.nation[row]] = NONE
         self.systems.seen[kept] |= self.systems.seen[gone]
+        self.aside.update({row: kept for row, system in self.aside.items() if system == gone})
         return self.end(gone)
 
     def forget_stragglers(self, now_ns: int) -> None:

@@ -1,6 +1,6 @@
 """Combines reports of one object: pedigree decides how much of their errors may be the same.
 
-- Reports with a sensor in common, or whose sensors are not told, may have any errors in common: covariance intersection over them
+- Reports with a sensor in common may have any errors in common: covariance intersection over them
   all at once. P = (sum w_i P_i^-1)^-1 and x = P sum w_i P_i^-1 x_i, with the weights on the simplex that maximise log det of the
   information (Julier and Uhlmann, 1997, in the batch form). That is the D-optimal design problem, solved by the multiplicative
   rule w_i <- w_i tr(P P_i^-1) / 6 (Silvey, Titterington and Torsney, 1978): it starts from equal weights, so where the objective
@@ -9,6 +9,8 @@
   process noise: their normalised errors correlate by at most some r, more under thrust and in air. For m of them the true joint
   covariance is then at most (1 + (m - 1) r) times the block diagonal one (Reece and Roberts, 2005), and so much wider is
   P = (1 + (m - 1) r) (sum P_i^-1)^-1. For r = 1 that is intersection with equal weights.
+- Reports that tell of no sensor may be made of all the others: they are intersected with what comes of those. So they may
+  add to it, and never take away: that two others are independent stays so whoever repeats them.
 
 Members stand in a fixed order (a column a nation), so the result does not depend on the order of arrival.
 """
@@ -145,13 +147,13 @@ def intersect(states: Float, covs: Float) -> tuple[bool, Float, Float, Float]:
 
 @jit
 def kin(pedigree: Rows) -> Rows:
-    """By member (k,), the first of those that share a sensor with it, directly or through others; 0 tells of none, so of all."""
+    """By member (k,), the first of those that share a sensor with it, directly or through others."""
     k = pedigree.shape[0]
     first = np.arange(k)
     for _ in range(k):
         for i in range(k):
             for j in range(i):
-                if pedigree[i] & pedigree[j] or pedigree[i] == 0 or pedigree[j] == 0:
+                if pedigree[i] & pedigree[j]:
                     least = min(first[i], first[j])
                     first[i] = first[j] = least
     return first
@@ -164,6 +166,26 @@ def combine(states: Float, covs: Float, pedigree: Rows, correlation: float) -> t
     `correlation` bounds that of the normalised errors of reports without a sensor in common. Where the numbers cannot be
     inverted: the member with the smallest position variance alone, and not sound.
     """
+    k = states.shape[0]
+    if k == 1:
+        return True, states[0].copy(), covs[0].copy()
+    told = np.flatnonzero(pedigree != 0)
+    if len(told) == k:
+        return _combine_told(states, covs, pedigree, correlation)
+    untold = np.flatnonzero(pedigree == 0)
+    if len(told) == 0:
+        sound, _, x, p = intersect(states, covs)
+        return sound, x, p
+    xs, ps = np.empty((1 + len(untold), 6)), np.empty((1 + len(untold), 6, 6))
+    fine, xs[0], ps[0] = _combine_told(states[told], covs[told], pedigree[told], correlation)
+    xs[1:], ps[1:] = states[untold], covs[untold]
+    sound, _, x, p = intersect(xs, ps)
+    return sound and fine, x, p
+
+
+@jit
+def _combine_told(states: Float, covs: Float, pedigree: Rows, correlation: float) -> tuple[bool, Float, Float]:
+    """`combine` of reports that all tell their sensors."""
     k = states.shape[0]
     if k == 1:
         return True, states[0].copy(), covs[0].copy()

@@ -8,12 +8,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bus.release import NATIONS, Nation
+from fusion.settings import Sensors
 
 RADAR: Final = 1
 INFRARED: Final = 2
 COLUMN_OF: Final[dict[str, int]] = {nation: column for column, nation in enumerate(NATIONS)}
 _NAMES: Final = {0: "no sensor", RADAR: "radar", INFRARED: "infrared", RADAR | INFRARED: "radar and infrared"}
+
+
+def own_bits(sensors: Sensors) -> NDArray[np.int64]:
+    """By column (3,), the pedigree bits of a nation's own sensors."""
+    return np.array([getattr(sensors, nation) for nation in NATIONS], np.int64)
+
+
+def foreign_bits(sensors: Sensors) -> NDArray[np.int64]:
+    """By column (3,), the pedigree bits of all other nations' sensors. A sensor of nobody's is foreign to nobody."""
+    own = own_bits(sensors)
+    return np.asarray(np.bitwise_or.reduce(own) & ~own, np.int64)
 
 
 def phenomenologies(bits: int) -> int:

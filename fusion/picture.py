@@ -23,6 +23,7 @@ from fusion.assess import BOOSTING
 from fusion.associate import Associator
 from fusion.casebook import Casebook
 from fusion.clusters import Clusters
+from fusion.echoes import Echoes
 from fusion.estimate import estimate_into
 from fusion.lineage import COLUMN_OF
 from fusion.raid import RaidCounter, shares
@@ -45,11 +46,12 @@ class Picture:
 
     def __init__(self, settings: FusionSettings) -> None:
         self._settings = settings
-        self.clusters = Clusters(settings.timing)
+        self.clusters = Clusters(settings.timing, settings.sensors)
         self.book = Casebook(settings, self.clusters)
         self.counter = RaidCounter(settings.counting)
         self._associator = Associator(settings, self.clusters.decorrelations)
         self._sigmas, self._bias = self._associator.sigmas_m_s2, self._associator.bias_var
+        self._echoes = Echoes(settings, self._sigmas)
         self.registration = Registration(settings, self._associator.miss, self._sigmas, self._bias)
         shared = settings.combination
         self._correlations = np.array([shared.boost, shared.coast, shared.reentry])
@@ -64,10 +66,17 @@ class Picture:
         column = COLUMN_OF[frame.nation]
         if not self._in_session(column, frame.session, now_ns):
             return {"late": len(block)} if len(block) else {}
+        block, echoes = self._echoes.sift(column, block, now_ns)
         moved, fresh, refused = self.clusters.take(column, block, now_ns)
+        if echoes:
+            refused["echo"] = echoes
+        held = self.clusters.reports
+        if self.clusters.aside:
+            moved = moved[held.system[moved] != NONE]
+        if fresh:
+            fresh = self._without_echoes(fresh)
         if not (len(moved) or fresh):
             return refused
-        held = self.clusters.reports
         homes = self._associator.place(self.clusters, fresh, column) if fresh else {}
         joined = [self._house(row, homes.get(row)) for row in fresh]
         rows, systems = moved, held.system[moved]  # each system track once: it has one member a nation
@@ -102,6 +111,13 @@ class Picture:
         self._fused.append(systems)
         return refused
 
+    def _without_echoes(self, fresh: list[int]) -> list[int]:
+        """The new reports but for those that stand on what is told already, which are set aside."""
+        echoes = self._echoes.at_once(self.clusters, fresh)
+        for row, system in echoes.items():
+            self.clusters.set_aside(row, system)
+        return [row for row in fresh if row not in echoes]
+
     def _house(self, row: int, home: int | None) -> int:
         """The system track of a new report: the one it surely belongs to, or its own."""
         if home is None:
@@ -124,7 +140,7 @@ class Picture:
         refused = self.clusters.decorrelate(message, now_ns)
         of = self.clusters.reports.system
         for one, other in self.clusters.decorrelations.rows:
-            if of[one] == of[other]:
+            if of[one] == of[other] != NONE:
                 self._part(one, other, now_ns)
         return refused
 
@@ -254,9 +270,31 @@ class Picture:
             self.clusters.correct(self.registration.offsets)
             table = self.clusters.systems
             self._estimate(np.flatnonzero((table.number != 0) & (table.mask != 0)))
+        if self._associator.due(self._newest_ns):
+            self._tend_echoes(now_ns)
         for one, other in self._associator.look(self.clusters, self._newest_ns, most_waiting):
             if not self.clusters.decorrelations.between(one, other):  # each pair may be, and the whole that they make not
                 self._merge(*self.book.elder(one, other), now_ns)
+
+    def _tend_echoes(self, now_ns: int) -> None:
+        """Set aside what has been found out, and take again what strayed."""
+        table = self.clusters.systems
+        found, strayed = self._echoes.review(self.clusters)
+        for row, system in found:
+            before = int(self.clusters.reports.system[row])
+            if before != system and self.book.cases[before].standing and not self.book.cases[system].standing:
+                continue  # of a warning and none the warning stays
+            self.clusters.set_aside(row, system)
+            if table.mask[before]:
+                self._estimate([before])
+            else:
+                self.book.merge(system, before)
+                self._ended.append(self.clusters.end(before))
+        for row in strayed:
+            del self.clusters.aside[row]
+            own = self._house(row, None)
+            self._estimate([own])
+            self.book.judge(own, now_ns)
 
     def _merge(self, kept: int, gone: int, now_ns: int) -> None:
         self.book.merge(kept, gone)

@@ -50,6 +50,22 @@ class Association(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         float, Meta(gt=0.0, le=1e4, description="a member further off than this is inconsistent; 1e-6 at 6 dof")
     ] = 38.3
     split_after: Annotated[int, Meta(ge=1, le=1000, description="inconsistent reports in a row before a member is split off")] = 5
+    echo_chi2: Annotated[
+        float,
+        Meta(ge=0.0, le=100.0, description="a track of sensors not told that is nearer is an echo; 0.014 of others, 6 dof"),
+    ] = 1.0
+    echo_after: Annotated[int, Meta(ge=1, le=1000, description="looks in a row that near before a track held is set aside")] = 3
+
+
+Bits = Annotated[int, Meta(ge=0, le=2**32 - 1, description="pedigree bits, one a sensor")]
+
+
+class Sensors(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which sensors are a nation's own: a report that tells of another nation's is an echo. As of the catalogue."""
+
+    jpn: Bits = 0x0000F
+    kor: Bits = 0x020F0
+    usa: Bits = 0x1DF00
 
 
 class Registration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -174,6 +190,7 @@ class FusionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """All of the fusion core's settings."""
 
     motion: Motion = Motion()
+    sensors: Sensors = Sensors()
     association: Association = Association()
     combination: Combination = Combination()
     registration: Registration = Registration()

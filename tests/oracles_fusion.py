@@ -65,8 +65,8 @@ def information_fusion(states: Float, covs: Float) -> tuple[Float, Float]:
 
 
 def kin(pedigree: list[int]) -> list[int]:
-    """For each, the first one reached from it over shared bits; one without bits is kin to all."""
-    linked = [[bool(a & b) or a == 0 or b == 0 for b in pedigree] for a in pedigree]
+    """For each, the first one reached from it over shared bits."""
+    linked = [[i == j or bool(a & b) for j, b in enumerate(pedigree)] for i, a in enumerate(pedigree)]
     first = []
     for start in range(len(pedigree)):
         reached, waiting = {start}, [start]

@@ -7,7 +7,7 @@ stationary and correlated in time, and its covariance is the truth about it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ _LAT, _LON = np.radians(39.2), np.radians(125.7)
 _SITE_M = geodetic_to_ecef(_LAT, _LON, 0.0)
 _ENU = enu_matrix(_LAT, _LON)
 _STEP_S = 0.25
+OWN_SENSOR = {"jpn": 1, "kor": 1 << 4, "usa": 1 << 8}  # a nation's first radar, as a pedigree bit; the next is its infrared
 
 
 def flight(seconds: int) -> Float:
@@ -124,7 +125,7 @@ def report_block(
         phase=np.where(boosts[:, None], np.array([250, 5, 0]), np.array([0, 255, 0])).astype(np.uint8),
         quality=np.full(n, 9, np.uint8),
         phenomenology=np.full(n, eye.phenomenology, np.uint8),
-        pedigree=np.full(n, 1 << (4 * eye.phenomenology), np.uint32),
+        pedigree=np.full(n, OWN_SENSOR[eye.nation] << (eye.phenomenology - 1), np.uint32),
         detected_age_ms=np.full(n, 3000, np.uint32),
         tracked_age_ms=np.full(n, 1000, np.uint32),
     )
@@ -159,5 +160,5 @@ def one(nation: Nation, t_s: float, *, track: int = 1, east_m: float = 0.0, sigm
     state[:3] += _ENU.T @ np.array([east_m, 0.0, 0.0])
     at_ns = START_NS + int(t_s * S)
     sigma = np.repeat([sigma_m, sigma_m / 10.0], 3)
-    block = report_block(np.array([track]), at_ns, state[None, :], sigma, np.array([t_s < BURN_S]), eye)
+    block = report_block(np.array([track]), at_ns, state[None, :], sigma, np.array([t_s < BURN_S]), replace(eye, nation=nation))
     return Inbound(frame_of(block, nation, at_ns), EVERYONE)

@@ -73,7 +73,7 @@ def test_independent_reports_are_as_good_as_claimed() -> None:
     assert low < total / (6 * n) < high
 
 
-@pytest.mark.parametrize("pedigree", [[1, 1, 1], [3, 6, 4], [0, 1, 2], [5, 6, 8 | 1]])
+@pytest.mark.parametrize("pedigree", [[1, 1, 1], [3, 6, 4], [0, 0, 0], [5, 6, 8 | 1]])
 def test_reports_that_share_a_sensor_or_tell_of_none_are_intersected(pedigree: list[int]) -> None:
     states, covs = members(np.random.default_rng(4), 3)
     sound, x, p = combine(states, covs, np.array(pedigree), 0.0)
@@ -90,6 +90,28 @@ def test_a_report_that_holds_a_partners_sensor_never_counts_twice() -> None:
     x_slow, p_slow = oracle.information_fusion(states, covs)
     np.testing.assert_allclose(p, p_slow, rtol=1e-6)
     np.testing.assert_allclose(x, x_slow, atol=1e-3)
+
+
+@pytest.mark.parametrize("echo", [0, 1, 2])
+def test_what_tells_no_sensor_is_intersected_with_what_the_others_give(echo: int) -> None:
+    """It may be made of them all, and that those are independent stays so."""
+    states, covs = members(np.random.default_rng(7), 3)
+    others = np.array([i for i in range(3) if i != echo])
+    pedigree = np.array([0 if i == echo else 1 << i for i in range(3)])
+    _, x_told, p_told = combine(states[others], covs[others], pedigree[others], 0.1)
+    sound, x, p = combine(states, covs, pedigree, 0.1)
+    _, _, x_slow, p_slow = intersect(np.stack([x_told, states[echo]]), np.stack([p_told, covs[echo]]))
+    assert sound
+    np.testing.assert_allclose(x, x_slow)
+    np.testing.assert_allclose(p, p_slow)
+
+
+def test_an_estimate_that_comes_back_changes_nothing() -> None:
+    states, covs = members(np.random.default_rng(8), 2)
+    _, x, p = combine(states, covs, np.array([1, 2]), 0.1)
+    _, x_again, p_again = combine(np.vstack([states, x[None]]), np.vstack([covs, p[None]]), np.array([1, 2, 0]), 0.1)
+    np.testing.assert_allclose(p_again, p, rtol=1e-6)
+    np.testing.assert_allclose(x_again, x, atol=1e-3)
 
 
 @settings(deadline=None)  # the first example compiles

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -122,8 +123,9 @@ def test_impact_is_predicted_only_of_a_path_that_leaves_the_air(speed_m_s: float
     state, sigma = shot(speed_m_s, 35.0, alt_m=40e3), np.repeat([50.0, 5.0], 3)
     for second in range(15):
         at_ns = START_NS + second * S
-        block = report_block(np.array([1]), at_ns, state[None, :], sigma, np.array([False]), KOR)
-        told += [step(engine, [Inbound(frame_of(block, nation, at_ns), NATIONS)], at_ns) for nation in NATIONS]
+        for nation in NATIONS:
+            block = report_block(np.array([1]), at_ns, state[None, :], sigma, np.array([False]), replace(KOR, nation=nation))
+            told.append(step(engine, [Inbound(frame_of(block, nation, at_ns), NATIONS)], at_ns))
         state = propagate_one(state, 1.0)
     alerts = [alert for outputs in told for alert in outputs.alerts]
     assert alerts

@@ -76,7 +76,7 @@ def test_a_look_that_may_confirm_an_alert_is_taken_at_once() -> None:
 
 
 def test_alerts_are_the_same_at_the_same_times_though_all_picture_work_is_shed() -> None:
-    """But for impacts told again: predictions are made at other instants, so that one may be news some seconds sooner or later."""
+    """But for impacts told again: predictions are made at other instants, and one may be news some seconds sooner or later."""
     told: list[list[tuple[int, str, str, str]]] = []
     again: list[int] = []
     for shed in (False, True):

@@ -1,0 +1,150 @@
+"""Echoes: reports that are made of what others report, our own picture coming back among them.
+
+- Known by its pedigree, where that tells a sensor of another nation. While each such nation is heard itself, nothing in it is
+  new: it is left out before it is held. Where one is not heard, its sensors have no other way here, and the echo is taken.
+- Unknown, where no sensor is told. It may be anything, so it is taken: it founds, and adds what intersection gives
+  (`fusion.combine`), but it confirms nothing. It is found out by where it stands: so near to what those say whose sensors are
+  told as independent errors are once in a hundred times. A new one that does, and a held one that does look after look, is set
+  aside: its latest report is held and watched, and has no part in any system track. What strays out of the gate of what it was
+  set aside for is taken again.
+
+A nation cannot see one object twice: without this, its own track and its echo would stand apart, and so would two halves of one
+object that each hold their own echo.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from bus.columns import Reports
+from bus.release import NATIONS
+from fusion.clusters import Clusters
+from fusion.combine import fuse_many
+from fusion.gate import pairs_within
+from fusion.lineage import foreign_bits, own_bits
+from fusion.settings import FusionSettings
+from fusion.tables import NONE, Float, Rows
+
+_NO_BIAS: Final = np.zeros(2)
+_LONG_AGO: Final = -(2**62)
+
+
+class Echoes:
+    """What one picture knows of its echoes; `sigmas_m_s2` as of the associator. Changes nothing but its own counts."""
+
+    def __init__(self, settings: FusionSettings, sigmas_m_s2: Float) -> None:
+        self._rules, self._timing, self._sigmas = settings.association, settings.timing, sigmas_m_s2
+        shared, self._lost_m_s2 = settings.combination, settings.motion.lost_m_s2
+        self._correlations = np.array([shared.boost, shared.coast, shared.reentry])
+        self._own, self._foreign = own_bits(settings.sensors), foreign_bits(settings.sensors)
+        self._heard_ns = [_LONG_AGO] * len(NATIONS)
+        self._near: dict[int, tuple[int, int]] = {}  # a report's row: the system track that it stands on, and for how many looks
+        self._any = False
+
+    def sift(self, column: int, block: Reports, now_ns: int) -> tuple[Reports, int]:
+        """A frame of a nation without its known echoes, and how many those were."""
+        others = block.pedigree & self._foreign[column]
+        echo = others != 0
+        if (block.pedigree[~echo] != 0).any():
+            self._heard_ns[column] = max(self._heard_ns[column], now_ns)
+        self._any = self._any or bool((block.pedigree == 0).any())
+        if not echo.any():
+            return block, 0
+        silent_ns = now_ns - int(self._timing.silent_s * 1e9)
+        heard = np.bitwise_or.reduce(self._own[[at_ns >= silent_ns for at_ns in self._heard_ns]])
+        old = echo & (others & ~heard == 0)
+        self._any = self._any or bool((echo & ~old).any())
+        return (block.take(~old), int(old.sum())) if old.any() else (block, 0)
+
+    def at_once(self, clusters: Clusters, fresh: list[int]) -> dict[int, int]:
+        """New reports that stand on what is told already: by row, the system track."""
+        if not self._any:
+            return {}
+        rows = np.array(fresh, np.int64)
+        return self._standing_on(clusters, rows[clusters.may_be_echoes(rows)], self._rules.echo_chi2)
+
+    def review(self, clusters: Clusters) -> tuple[list[tuple[int, int]], list[int]]:
+        """At a look: reports (rows) that have been echoes of a system track for long enough, and those set aside that strayed."""
+        if not self._any:
+            return [], []
+        held, table = clusters.reports, clusters.systems
+        members = table.members[(table.number != 0) & (table.mask != 0)].ravel()
+        members = members[members != NONE]
+        suspects = members[clusters.may_be_echoes(members)]
+        near, found = self._standing_on(clusters, suspects, self._rules.echo_chi2), []
+        self._near = {row: (system, self._near_for(row, system) + 1) for row, system in near.items()}
+        for row, (system, looks) in self._near.items():
+            if looks >= self._rules.echo_after:
+                found.append((row, system))
+        strayed = []
+        still = self._standing_on(clusters, np.array(list(clusters.aside), np.int64), self._rules.gate_chi2, clusters.aside)
+        for row in clusters.aside:
+            held.off[row] = 0 if row in still else held.off[row] + 1
+            if held.off[row] >= self._rules.split_after:
+                strayed.append(row)
+        self._any = bool(len(suspects) or clusters.aside)
+        return found, strayed
+
+    def _near_for(self, row: int, system: int) -> int:
+        before, looks = self._near.get(row, (NONE, 0))
+        return looks if before == system else 0
+
+    def _standing_on(
+        self, clusters: Clusters, rows: Rows, gate_chi2: float, only: dict[int, int] | None = None
+    ) -> dict[int, int]:
+        """Of reports (rows) those inside this gate of what is told of a system track, the nearest such, or that in `only`."""
+        if not len(rows):
+            return {}
+        systems, at_ns, x, p, phase = self._told(clusters)
+        held = clusters.reports
+        first, second, costs = pairs_within(
+            rows,
+            held.valid_ns,
+            held.state,
+            held.cov,
+            held.phase,
+            np.zeros(held.capacity, np.int64),
+            np.arange(len(systems)),
+            at_ns,
+            x,
+            p,
+            phase,
+            np.zeros(len(systems), np.int64),
+            self._sigmas,
+            _NO_BIAS,
+            gate_chi2,
+            int((self._timing.lag_s + self._timing.silent_s) * 1e9),
+        )
+        nearest: dict[int, tuple[float, int]] = {}
+        for i, j, cost in zip(first.tolist(), second.tolist(), costs.tolist(), strict=True):
+            row, system = int(rows[i]), int(systems[j])
+            if only is None or only[row] == system:
+                nearest[row] = min(nearest.get(row, (cost, system)), (cost, system))
+        return {row: system for row, (_, system) in nearest.items()}
+
+    def _told(self, clusters: Clusters) -> tuple[Rows, Rows, Float, Float, Float]:
+        """Estimates by those who tell their sensors: system tracks, valid times, states, covariances, phases."""
+        held, table = clusters.reports, clusters.systems
+        systems = np.flatnonzero((table.number != 0) & (table.mask != 0))
+        members = table.members[systems]
+        members[clusters.may_be_echoes(members)] = NONE
+        told = (members != NONE).any(axis=1)
+        systems, members = systems[told], members[told]
+        at_ns, _, x, p, phase, _ = fuse_many(
+            members,
+            np.zeros(len(systems), np.int64),
+            held.valid_ns,
+            held.state,
+            held.cov,
+            held.phase,
+            held.pedigree,
+            self._sigmas,
+            self._correlations,
+            self._lost_m_s2,
+            int(self._timing.stale_s * 1e9),
+            _NO_BIAS,
+            NONE,
+        )
+        return systems, at_ns, x, p, phase

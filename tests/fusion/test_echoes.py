@@ -1,0 +1,179 @@
+"""Echoes: a partner's report that holds another's sensor, or our own picture coming back, never counts twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.distort import fed_back
+from bus.columns import SystemTracks
+from bus.messages import Alert, PictureFrame, TrackDropped, TrackFrame, reports_of, system_tracks_of
+from bus.release import EVERYONE, NATIONS, Nation
+from fusion.engine import FusionEngine, Inbound
+from fusion.settings import FusionSettings
+from sensors.instruments import sensor_catalogue
+from tests.fusion.scenes import KOR, OWN_SENSOR, START_NS, USA, S, Scene, dropped, frame_of, one
+from tests.fusion.test_engine import RECIPIENT, at, rows_of, step
+
+
+def retold(message: Inbound, nation: Nation, pedigree: int, track: int = 77, **fields: object) -> Inbound:
+    """A report as another nation's, of these sensors."""
+    assert isinstance(message.message, TrackFrame)
+    block, _ = reports_of(message.message)
+    n = len(block)
+    changed = replace(block, track=np.full(n, track, np.uint32), pedigree=np.full(n, pedigree, np.uint32), **fields)  # type: ignore[arg-type]
+    return Inbound(frame_of(changed, nation, at(message)), EVERYONE)
+
+
+def test_a_nations_own_sensors_are_those_of_the_catalogue() -> None:
+    own = dict.fromkeys(NATIONS, 0)
+    for sensor in sensor_catalogue().values():
+        own[sensor.nation] |= 1 << sensor.bit
+    assert {nation: getattr(FusionSettings().sensors, nation) for nation in NATIONS} == own
+
+
+def test_a_report_that_holds_anothers_sensor_is_left_out_while_that_other_is_heard() -> None:
+    engine = FusionEngine()
+    heard = one("kor", 80.0, eye=KOR)
+    step(engine, [heard], at(heard))
+    outputs = step(engine, [retold(heard, "jpn", OWN_SENSOR["kor"] | OWN_SENSOR["jpn"])], at(heard))
+    assert engine.rejected == Counter(echo=1)
+    assert not outputs.alerts
+    assert rows_of(outputs) is None
+
+
+def test_a_report_that_holds_anothers_sensor_is_taken_where_that_other_is_not_heard() -> None:
+    engine, message = FusionEngine(), one("kor", 80.0, eye=KOR)
+    outputs = step(engine, [retold(message, "jpn", OWN_SENSOR["kor"])], at(message))
+    assert not engine.rejected
+    assert [alert.state for alert in outputs.alerts] == ["quick"] * 3
+    silent_s = FusionSettings().timing.silent_s
+    for t_s, left_out in ((81.0, 1), (82.0 + silent_s, 0)):  # heard once, and then no more
+        engine.rejected.clear()
+        own = one("kor", 81.0, eye=KOR)
+        if left_out:
+            step(engine, [own], at(own))
+        later = one("kor", t_s, eye=KOR)
+        step(engine, [retold(later, "jpn", OWN_SENSOR["kor"])], at(later))
+        assert engine.rejected["echo"] == left_out
+
+
+@pytest.mark.parametrize("pedigree", [0, OWN_SENSOR["usa"]])
+def test_an_echo_confirms_nothing(pedigree: int) -> None:
+    """Nor one that says that it is of two kinds of sensor, where there is none beside it."""
+    engine = FusionEngine()
+    for t_s in np.arange(40.0, 60.0):
+        seen = one("usa", t_s, sigma_m=2000.0, eye=USA)
+        step(engine, [seen], at(seen))
+        step(engine, [retold(seen, "jpn", pedigree)], at(seen))
+    assert {alert.state for alert in engine.standing_alerts()} == {"quick"}
+    assert len(engine.standing_alerts()) == 3
+    alone, both = FusionEngine(), np.array([3], np.uint8)
+    outputs = step(alone, [retold(seen, "jpn", pedigree, phenomenology=both)], at(seen))
+    assert [alert.state for alert in outputs.alerts] == ["quick"] * 3
+
+
+def fed(scene: Scene, *, sensors: str) -> tuple[dict[int, bytes], Counter[str], int, int]:
+    """Play a scene whose picture jpn sends back every second, with its sensors known, unknown, or (none) not at all.
+
+    The estimates by time and members, the states of alerts, how many system tracks too many there were, and how many in all.
+    """
+    engine, held, before = FusionEngine(), dict[int, SystemTracks](), set[int]()
+    found: dict[int, bytes] = {}
+    alerts: list[Alert] = []
+    next_ns, apart, rows = START_NS, 0, 0
+    for at_ns, inbound in scene.messages():
+        while next_ns < at_ns:
+            for messages in [*([Inbound(each, EVERYONE)] for each in _echo(held, before, next_ns, sensors)), []]:
+                outputs = step(engine, messages, next_ns)
+                alerts += outputs.alerts
+                _hold(held, outputs.pictures)
+            next_ns += S
+        outputs = step(engine, [inbound], at_ns)
+        alerts += outputs.alerts
+        _hold(held, outputs.pictures)
+        missiles = Counter[int]()
+        for block in held.values():
+            members = block.members[0].tolist()
+            real = {scene.tracks[n, t] for n, t in zip(NATIONS, members, strict=True) if 0 < t < 1_000_000}
+            missiles.update(real or {-1 for t in members if t})
+            if len(real) == 1 and all(t < 1_000_000 for t in members):
+                found[hash((at_ns, tuple(members)))] = block.state.tobytes() + block.cov.tobytes()
+        apart += sum(count - 1 for missile, count in missiles.items() if missile >= 0) + missiles[-1]
+        rows += len(held)
+    return found, Counter(alert.state for alert in alerts if alert.recipient == RECIPIENT), apart, rows
+
+
+def _hold(held: dict[int, SystemTracks], pictures: list[PictureFrame]) -> None:
+    for frame in pictures:
+        if frame.recipient == "jpn":
+            block, _ = system_tracks_of(frame)
+            held.update({system: block.take(np.array([i])) for i, system in enumerate(block.system.tolist())})
+            for system in frame.dropped:
+                held.pop(system, None)
+
+
+def _echo(held: dict[int, SystemTracks], before: set[int], at_ns: int, sensors: str) -> list[TrackFrame | TrackDropped]:
+    if sensors == "none" or not held:
+        return []
+    picture = SystemTracks.join(list(held.values()))
+    sent = fed_back(picture, [-1] * len(picture), before, "jpn", at_ns, pedigree_known=sensors == "known")
+    messages: list[TrackFrame | TrackDropped] = []
+    before.clear()
+    for each in sent:
+        if each.reports is not None:
+            before |= set(each.reports.track.tolist())
+            messages.append(frame_of(each.reports, "jpn", at_ns))
+        else:
+            messages.append(dropped("jpn", each.tracks, "lost", at_ns))
+    return messages
+
+
+def test_a_picture_is_the_same_to_the_bit_though_it_comes_back_with_its_sensors_told() -> None:
+    scene = Scene(3)
+    assert fed(scene, sensors="known") == fed(scene, sensors="none")
+
+
+def test_a_picture_is_the_same_though_it_comes_back_without_its_sensors() -> None:
+    """But for the first looks at each new object, and the alerts that those raised and retracted."""
+    scene = Scene(3)
+    plain, states, apart, rows = fed(scene, sensors="none")
+    found, states_fed, apart_fed, _ = fed(scene, sensors="unknown")
+    same = [found[key] == value for key, value in plain.items() if key in found]
+    assert len(same) > 0.9 * len(plain)
+    assert np.mean(same) == 1.0
+    assert states_fed["closed"] == states["closed"]
+    assert states_fed["confirmed"] == states["confirmed"]
+    assert states_fed["quick"] - states["quick"] == states_fed["retracted"] - states["retracted"]
+    assert apart_fed - apart < 0.05 * rows
+
+
+def test_what_stands_on_a_track_for_a_while_and_goes_its_own_way_is_taken_again() -> None:
+    """A missile of its own, of a nation that tells no sensors."""
+    engine, east_m = FusionEngine(), np.concatenate([np.zeros(8), np.arange(1.0, 25.0) * 500.0])
+    numbers = []
+    for second, off_m in enumerate(east_m.tolist()):
+        seen = one("kor", 80.0 + second, eye=KOR)
+        other = retold(one("jpn", 80.0 + second, east_m=off_m, eye=KOR), "jpn", 0)
+        step(engine, [seen], at(seen))
+        step(engine, [other], at(other))
+        numbers.append(engine.system_tracks[RECIPIENT])
+    assert numbers[:8] == [1] * 8
+    assert numbers[-1] == 2
+
+
+def test_reports_that_tell_no_sensor_but_err_on_their_own_are_fused() -> None:
+    """Off by 1.7 sigma on every axis: no echo of one that is not off."""
+    sigma = np.repeat([KOR.sigma_m, KOR.sigma_m_s], 3)
+    engine, members = FusionEngine(), list[list[list[int]] | None]()
+    for second in range(12):
+        seen = one("kor", 80.0 + second, eye=KOR)
+        block = reports_of(one("jpn", 80.0 + second, eye=KOR).message)[0]  # type: ignore[arg-type]
+        other = retold(one("jpn", 80.0 + second, eye=KOR), "jpn", 0, state=block.state + 1.7 * sigma)
+        step(engine, [seen], at(seen))
+        rows = rows_of(step(engine, [other], at(other)))
+        members.append(None if rows is None else rows.members.tolist())
+    assert members[-1] == [[77, 1, 0]]
