@@ -5,13 +5,13 @@ wait apart and are looked at again: a pair that wins look after look adds up evi
 is needed (errors persist from look to look), and a look that it loses takes all of it away. Better late than wrong: waiting
 costs a confirmation some seconds, a wrong pair is kept.
 
-Looks are taken for each pair of nations, over all tracks at once. What an operator keeps apart is no pair anywhere. Changes
-nothing but its own evidence.
+A look is one problem over all nations' tracks that wait: which of them are one object, two or three together
+(`fusion.partition`). So what a third nation says of a pair speaks for it or against it. What an operator keeps apart is in no
+pair and no triple. Changes nothing but its own evidence.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass, field
 
@@ -23,8 +23,10 @@ from fusion.assign import assign
 from fusion.clusters import Clusters
 from fusion.decorrelation import Decorrelations
 from fusion.gate import pairs_within
+from fusion.partition import partition
 from fusion.settings import FusionSettings
-from fusion.tables import ReportTable, SystemTable
+from fusion.tables import NONE, ReportTable, SystemTable
+from fusion.triples import triples_within
 from physics.compile import jit
 
 Rows = NDArray[np.int64]
@@ -44,12 +46,16 @@ def without(nation: int, number: Rows, mask: Rows) -> Rows:
 
 @dataclass(slots=True)
 class Associator:
-    """The rules of association, and the evidence gathered so far for pairs of system tracks (by their numbers)."""
+    """The rules of association, and the evidence gathered so far for pairs of system tracks (by their numbers).
+
+    `gap`: the largest duality gap of the last look, as a share of the bound; 0 where its answer is proven best.
+    """
 
     settings: FusionSettings
     decorrelations: Decorrelations = field(default_factory=lambda: Decorrelations(ReportTable()))
     evidence: dict[tuple[int, int], float] = field(default_factory=dict)
     looked_ns: int = 0
+    gap: float = 0.0
 
     @property
     def sigmas_m_s2(self) -> NDArray[np.float64]:
@@ -85,20 +91,20 @@ class Associator:
         """Whether it is time for another look, by the newest report's time."""
         return at_ns - self.looked_ns >= self.settings.association.look_every_s * 1e9
 
-    def look(self, clusters: Clusters, at_ns: int, most_waiting: int) -> list[tuple[int, int]]:
-        """Pairs of system tracks (rows) now held to be one object, each track in one pair at most.
+    def look(self, clusters: Clusters, at_ns: int, most_waiting: int) -> list[tuple[int, ...]]:
+        """Groups of system tracks (rows) now held to be one object, each track in one group at most.
 
         With more than `most_waiting` tracks that lack a nation there is no look: its cost grows faster than their number.
         """
         if not self.due(at_ns):
             return []
         systems = clusters.systems
-        waiting = (systems.mask != 0) & (systems.mask != (1 << len(NATIONS)) - 1)
-        if np.count_nonzero(waiting) > most_waiting:
+        waiting = np.flatnonzero((systems.mask != 0) & (systems.mask != (1 << len(NATIONS)) - 1))
+        if len(waiting) > most_waiting:
             return []
         self.looked_ns = at_ns
-        won = self._winners(clusters, waiting)
-        rules, numbers = self.settings.association, clusters.systems.number
+        won = self._winners(systems, waiting)
+        rules, numbers = self.settings.association, systems.number
         gathered: dict[tuple[int, int], float] = {}
         ready: list[tuple[float, int, int]] = []
         for (one, other), regret in won.items():
@@ -108,34 +114,55 @@ class Associator:
             if regret >= rules.sure or total >= rules.enough:
                 ready.append((-regret, one, other))
         self.evidence = gathered
-        joined: list[tuple[int, int]] = []
-        taken: set[int] = set()
+        groups: dict[int, list[int]] = {}
         for _, one, other in sorted(ready):
-            if one not in taken and other not in taken:
-                taken |= {one, other}
-                joined.append((one, other))
-        return joined
+            group = groups.setdefault(one, [one])
+            if other not in group:
+                group += groups.get(other, [other])
+                groups.update(dict.fromkeys(group, group))
+        return list(dict.fromkeys(map(tuple, groups.values())))
 
-    def _winners(self, clusters: Clusters, single: NDArray[np.bool_]) -> dict[tuple[int, int], float]:
-        """Pairs that win wherever they compete, and their smallest regret."""
-        systems = clusters.systems
-        won: dict[tuple[int, int], float] = {}
-        beaten: set[tuple[int, int]] = set()
-        for one, other in itertools.combinations(range(len(NATIONS)), 2):
-            left = np.flatnonzero(single & (systems.mask >> one & 1 == 1) & (systems.mask >> other & 1 == 0))
-            right = np.flatnonzero(single & (systems.mask >> other & 1 == 1) & (systems.mask >> one & 1 == 0))
-            if not (len(left) and len(right)):
-                continue
-            first, second, costs = self._pairs(systems, left, systems, right)
-            regrets = {(int(left[i]), int(right[j])): regret for i, j, regret in assign(first, second, costs, self.miss)}
-            for a, b in zip(left[first].tolist(), right[second].tolist(), strict=True):
-                pair = (min(a, b), max(a, b))
-                regret = regrets.get((a, b))
-                if regret is None:
-                    beaten.add(pair)
-                else:
-                    won[pair] = min(won.get(pair, math.inf), regret)
-        return {pair: regret for pair, regret in won.items() if pair not in beaten}
+    def _winners(self, systems: SystemTable, waiting: Rows) -> dict[tuple[int, int], float]:
+        """Pairs of rows that are together in the best partition of all that wait, and their regrets."""
+        members, gains, pairs = self.groups(systems, waiting)
+        rules = self.settings.association
+        regret, self.gap = partition(members, gains, pairs, len(waiting), max(rules.sure, rules.look_most))
+        won = members[:pairs][regret > 0.0]
+        ends = np.sort(waiting[won[won != NONE]].reshape(-1, 2))
+        return dict(zip(map(tuple, ends.tolist()), regret[regret > 0.0].tolist(), strict=True))
+
+    def groups(self, systems: SystemTable, waiting: Rows) -> tuple[Rows, NDArray[np.float64], int]:
+        """What may be one object of tracks that wait (rows): groups (g, 3), what they gain (g,), and how many are pairs.
+
+        Pairs come first, then triples. They are indices of tracks by the first nation that each holds, NONE for none.
+        """
+        mask, rules = systems.mask[waiting], self.settings.association
+        first, second, third = (np.flatnonzero(mask & -mask == 1 << side) for side in range(len(NATIONS)))
+        others = np.concatenate([first, second])
+        a, b, costs = self._pairs(systems, waiting[first], systems, waiting[second])
+        c, d, more = self._pairs(systems, waiting[third], systems, waiting[others])
+        pairs = np.full((len(a) + len(c), len(NATIONS)), NONE)
+        pairs[: len(a), 0], pairs[: len(a), 1], pairs[len(a) :, 2] = first[a], second[b], third[c]
+        pairs[np.arange(len(a), len(pairs)), (d >= len(first)).astype(np.int64)] = others[d]
+        gains = self.miss - np.concatenate([costs, more])
+        pairs, gains = pairs[gains > 0.0], gains[gains > 0.0]
+        triples, joint = triples_within(
+            pairs,
+            gains,
+            waiting,
+            systems.mask,
+            systems.valid_ns,
+            systems.state,
+            systems.cov,
+            systems.phase,
+            self.sigmas_m_s2,
+            self.bias_var,
+            rules.gate_chi2,
+            self.miss,
+        )
+        may_be = self.decorrelations.allow(np.where(triples == NONE, NONE, waiting[triples]))
+        triples, joint = triples[may_be], joint[may_be]
+        return np.concatenate([pairs, triples]), np.concatenate([gains, joint]), len(pairs)
 
     def likeness(self, clusters: Clusters, system: int) -> int | None:
         """The system track that a lost one most likely is: none of its nations saw both at once. None without any in the gate."""

@@ -13,9 +13,11 @@ Knows the table of reports, not what is done about it (`fusion.associate` pairs 
 
 from __future__ import annotations
 
+import itertools
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fusion.tables import NONE, Float, ReportTable, Rows, SystemTable
 
@@ -112,6 +114,13 @@ class Decorrelations:
         housed = (mine != NONE) & (theirs != NONE)
         apart = np.isin(rows[first] * _ROWS + others[second], mine[housed] * _ROWS + theirs[housed])
         return first[~apart], second[~apart], costs[~apart]
+
+    def allow(self, groups: Rows) -> NDArray[np.bool_]:
+        """Which groups (g, 3) of system tracks (rows, NONE for none) hold no two members that are apart."""
+        if not self.rows:
+            return np.ones(len(groups), np.bool_)
+        tracks = [[row for row in group if row != NONE] for group in groups.tolist()]
+        return np.array([not any(itertools.starmap(self.between, itertools.combinations(each, 2))) for each in tracks], np.bool_)
 
     def between(self, one: int, other: int) -> bool:
         """Whether two system tracks (rows) hold members that are apart."""

@@ -192,6 +192,11 @@ class Picture:
         self._touched, self._ended = False, []
         return rows, ended
 
+    @property
+    def gap(self) -> float:
+        """The largest duality gap of the last look for pairs."""
+        return self._associator.gap
+
     def raid(self, at_ns: int) -> Raid | None:
         """How many missiles there are, counted anew where the last count is old; None where no alert stands."""
         self.counter.end(self.book.over)
@@ -272,9 +277,11 @@ class Picture:
             self._estimate(np.flatnonzero((table.number != 0) & (table.mask != 0)))
         if self._associator.due(self._newest_ns):
             self._tend_echoes(now_ns)
-        for one, other in self._associator.look(self.clusters, self._newest_ns, most_waiting):
-            if not self.clusters.decorrelations.between(one, other):  # each pair may be, and the whole that they make not
-                self._merge(*self.book.elder(one, other), now_ns)
+        for kept, *others in self._associator.look(self.clusters, self._newest_ns, most_waiting):
+            for other in others:
+                if not self.clusters.decorrelations.between(kept, other):  # each pair may be, and the whole that they make not
+                    kept, gone = self.book.elder(kept, other)
+                    self._merge(kept, gone, now_ns)
 
     def _tend_echoes(self, now_ns: int) -> None:
         """Set aside what has been found out, and take again what strayed."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, LinearConstraint, milp, minimize
 
 from physics.motion import ballistic_acceleration
 
@@ -149,3 +150,52 @@ def distribution(chances: Float) -> Float:
     for chance in chances:
         out = np.convolve(out, (1.0 - chance, chance))
     return out
+
+
+def joint_cost(states: Float, covs: Float, bias_var: Float) -> float:
+    """Minus twice the log-likelihood that independent estimates (k, 6), (k, 6, 6) are of one state of which nothing is known: of
+    what the others differ from the first by, all at once.
+    """
+    shared = covs + 0.5 * np.diag(np.repeat(bias_var, 3))
+    k = len(states) - 1
+    spread = np.kron(np.ones((k, k)), shared[0])
+    for i in range(k):
+        spread[6 * i : 6 * i + 6, 6 * i : 6 * i + 6] += shared[i + 1]
+    off = (states[1:] - states[0]).ravel()
+    return float(off @ np.linalg.solve(spread, off) + np.linalg.slogdet(2.0 * np.pi * spread)[1])
+
+
+Groups = Sequence[tuple[frozenset[int], float]]  # tracks that are one object, and what that gains
+
+
+def partitions(groups: Groups) -> list[tuple[float, frozenset[frozenset[int]]]]:
+    """Every way to take groups without a track in common, with what it gains, the most first."""
+    ways: list[tuple[float, frozenset[frozenset[int]]]] = [(0.0, frozenset())]
+    for tracks, gain in groups:
+        ways += [(total + gain, taken | {tracks}) for total, taken in ways if not any(tracks & other for other in taken)]
+    return sorted(ways, key=lambda way: -way[0])
+
+
+def together(taken: Iterable[frozenset[int]], pair: frozenset[int]) -> bool:
+    """Whether two tracks are in one group."""
+    return any(pair <= tracks for tracks in taken)
+
+
+def best_partition(groups: Groups, apart: frozenset[int] = frozenset()) -> tuple[float, frozenset[frozenset[int]]]:
+    """The most that any way gains, and the way, by a general solver; with a pair that must stay apart, if one is given."""
+    used = [(tracks, gain) for tracks, gain in groups if not (apart and apart <= tracks)]
+    if not used:
+        return 0.0, frozenset()
+    index = {track: row for row, track in enumerate(sorted(frozenset().union(*(tracks for tracks, _ in used))))}
+    once = np.zeros((len(index), len(used)))
+    for column, (tracks, _) in enumerate(used):
+        once[[index[track] for track in tracks], column] = 1.0
+    found = milp(
+        -np.array([gain for _, gain in used]),
+        constraints=LinearConstraint(once, -np.inf, 1.0),
+        integrality=np.ones(len(used), np.int64),
+        bounds=Bounds(0.0, 1.0),
+        options={"mip_rel_gap": 0.0},
+    )
+    assert found.success
+    return -float(found.fun), frozenset(tracks for (tracks, _), taken in zip(used, found.x, strict=True) if taken > 0.5)
