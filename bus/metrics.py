@@ -103,6 +103,12 @@ class Metrics:
             ["recipient"],
             registry=registry,
         )
+        self.association_gap = Gauge(
+            "triwarn_association_gap",
+            "Largest duality gap of the last look for pairs, as a share of the bound; 0 where the answer is proven best",
+            ["recipient"],
+            registry=registry,
+        )
         feeds = ["recipient", "feed", "other"]
         self.offset_m = Gauge(
             "triwarn_feed_offset_metres",

@@ -132,6 +132,11 @@ class FusionEngine:
         }
 
     @property
+    def gaps(self) -> dict[Nation, float]:
+        """By how much the last look for pairs may fall short of the best answer, as a share of it, by recipient."""
+        return {to: group.picture.gap for group in self._groups for to in group.recipients}
+
+    @property
     def offsets(self) -> dict[tuple[Nation, Nation, Nation], Offset]:
         """What is taken off between two feeds, by recipient: nothing where they are as they claim."""
         return {

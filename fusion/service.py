@@ -170,6 +170,8 @@ class FusionWorker:
             self._metrics.raid_count_sigma.labels(recipient).set(raid.in_flight.sigma if raid else 0.0)
         for (recipient, state), count in self._engine.alerts_by_state.items():
             self._metrics.alerts.labels(recipient, state).set(count)
+        for recipient, gap in self._engine.gaps.items():
+            self._metrics.association_gap.labels(recipient).set(gap)
         for feeds, offset in self._engine.offsets.items():
             self._metrics.offset_m.labels(*feeds).set(math.hypot(*offset.position_m.tolist()))
             self._metrics.offset_sigma_m.labels(*feeds).set(offset.sigma_m)
