@@ -68,7 +68,10 @@ JPN = Eye("jpn", 200.0, 15.0, 70.0, 160.0, 1)
 
 @dataclass
 class Scene:
-    """`n` missiles, `gap_s` apart, from launchers `apart_m` from one another, and the messages that `eyes` send of them."""
+    """`n` missiles, `gap_s` apart, from launchers `apart_m` from one another, and the messages that `eyes` send of them.
+
+    With `drift_m_s` they drift sideways, the first and the last by so much in opposite directions, and meet at the age `meet_s`.
+    """
 
     n: int
     eyes: tuple[Eye, ...] = (JPN, KOR, USA)
@@ -76,6 +79,8 @@ class Scene:
     apart_m: float = 400.0
     seed: int = 1
     end: str = "impact"
+    drift_m_s: float = 0.0
+    meet_s: float = 90.0
     tracks: dict[tuple[str, int], int] = field(default_factory=dict)  # (nation, track) -> missile
 
     def messages(self) -> Iterator[tuple[int, Inbound]]:
@@ -83,6 +88,7 @@ class Scene:
         rng = np.random.default_rng(self.seed)
         path = flight(180)
         offsets = rng.normal(scale=self.apart_m, size=(self.n, 3)) @ _ENU * np.array([1.0, 1.0, 1.0])
+        drifts = np.linspace(-1.0, 1.0, self.n)[:, None] * self.drift_m_s * _ENU[0] if self.drift_m_s else np.zeros((self.n, 3))
         found: list[tuple[int, int, Inbound]] = []
         for eye in self.eyes:
             numbers = rng.permutation(self.n) + 1
@@ -96,7 +102,8 @@ class Scene:
                 at_ns = START_NS + int((tick + eye.delay_s) * S)
                 if len(seen):
                     states = path[(ages[seen] * 4).astype(int)] + errors[seen] * sigma
-                    states[:, :3] += offsets[seen]
+                    states[:, :3] += offsets[seen] + drifts[seen] * (ages[seen, None] - self.meet_s)
+                    states[:, 3:] += drifts[seen]
                     block = report_block(numbers[seen], START_NS + int(tick * S), states, sigma, ages[seen] < BURN_S, eye)
                     found.append((at_ns, len(found), Inbound(frame_of(block, eye.nation, at_ns), EVERYONE)))
                 over = np.flatnonzero((ages >= eye.until_s) & (ages < eye.until_s + eye.every_s))

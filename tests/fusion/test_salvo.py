@@ -32,6 +32,24 @@ def test_salvo_ends_with_one_confirmed_alert_a_launch_and_none_beside(seed: int)
     assert engine.standing_alerts() == []
 
 
+@pytest.mark.parametrize("meet_s", [60.0, 90.0])
+def test_crossing_tracks_of_a_salvo_do_not_swap(meet_s: float) -> None:
+    """Six that cross at one point and instant: while two nations' tracks are still being joined, and when all are."""
+    scene, engine = Scene(6, gap_s=0.0, apart_m=100.0, drift_m_s=60.0, meet_s=meet_s), FusionEngine()
+    right, joined = Counter[bool](), dict[int, set[int]]()
+    for _, outputs in play(engine, scene.messages(), until_s=200.0):
+        for frame in outputs.pictures:
+            right.update(_pairs(scene, frame))
+            block, _ = system_tracks_of(frame)
+            for number, members in zip(block.system.tolist(), block.members.tolist(), strict=True):
+                missiles = [scene.tracks[nation, track] for nation, track in zip(NATIONS, members, strict=True) if track]
+                if len(missiles) > 1:
+                    joined.setdefault(number, set()).update(missiles)
+    assert set(right) == {True}
+    assert {len(missiles) for missiles in joined.values()} == {1}
+    assert set().union(*joined.values()) == set(range(6))
+
+
 def _pairs(scene: Scene, frame: PictureFrame) -> list[bool]:
     """Whether members held together are the same missile."""
     pairs = []
