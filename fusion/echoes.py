@@ -45,13 +45,13 @@ class Echoes:
 
     def sift(self, column: int, block: Reports, now_ns: int) -> tuple[Reports, int]:
         """A frame of a nation without its known echoes, and how many those were."""
-        others = block.pedigree & self._foreign[column]
-        echo = others != 0
+        others, told = block.pedigree & self._foreign[column], bool(block.pedigree.all())
+        if told and not others.any():  # almost every frame
+            self._heard_ns[column] = max(self._heard_ns[column], now_ns)
+            return block, 0
+        echo, self._any = others != 0, self._any or not told
         if (block.pedigree[~echo] != 0).any():
             self._heard_ns[column] = max(self._heard_ns[column], now_ns)
-        self._any = self._any or bool((block.pedigree == 0).any())
-        if not echo.any():
-            return block, 0
         silent_ns = now_ns - int(self._timing.silent_s * 1e9)
         heard = np.bitwise_or.reduce(self._own[[at_ns >= silent_ns for at_ns in self._heard_ns]])
         old = echo & (others & ~heard == 0)
