@@ -36,7 +36,7 @@ from sensors.truth import Truth
 
 log = logging.getLogger(__name__)
 
-_READY_WITHIN_S: Final = 120.0
+_READY_WITHIN_S: Final = 300.0  # a slow machine without any kernel compiled needs some minutes
 _HEAD_START_S: Final = 1.0  # from publishing the clock to its start, so that every process has it
 _DRAIN_S: Final = 0.5
 _STOP_WITHIN_S: Final = 10.0
