@@ -23,7 +23,7 @@ Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-_ROUNDS = 100
+_ROUNDS = 150
 _LEAST_ROUNDS = 3  # for a regret; fewer tell no more than prices alone
 _PATIENCE, _SHORTER = 12, 0.7  # rounds without a better bound before steps become shorter, and by how much
 _SEARCH_EVERY = 10  # rounds

@@ -174,11 +174,13 @@ def test_large_components_promise_no_more_than_is_true(sides: tuple[int, ...]) -
 @pytest.mark.parametrize(("objects", "spread_m"), [(18, 3000.0), (18, 500.0), (18, 100.0), (60, 3000.0)])
 def test_the_gap_of_dense_clusters_is_one_percent_at_most(objects: int, spread_m: float) -> None:
     """Objects closer than the worst of three nations sees: all may be one with many."""
-    for seed in range(4):
+    for seed in range(20):
         members, gain, pairs, tracks = dense(np.random.default_rng(seed), objects, spread_m)
         assert len(gain) > 10 * objects
         regret, gap = partition(members, gain, pairs, tracks, 30.0)
         assert gap <= 0.01
+        if seed >= 3:
+            continue
         c, _ = component_of(members, gain)
         _, bound, _, total = solve(c, np.zeros(len(gain), np.bool_), np.zeros(c.tracks), 0.0, 100)
         most, taken = oracle.best_partition(groups_of(members, gain))
