@@ -1,4 +1,4 @@
-"""Estimates system tracks anew and writes what came of it into their table, all in one kernel.
+"""Estimates system tracks anew and writes what came of it into their table, all in one kernel, by the settings.
 
 The arithmetic of combining is in `fusion.combine`. Here is what it means for the table: when an estimate holds, since when
 nothing hinted at boost, when the clock has to look at the track again, and that it has changed.
@@ -6,14 +6,20 @@ nothing hinted at boost, when the clock has to look at the track again, and that
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fusion.combine import fuse_many
+from fusion.settings import FusionSettings
+from fusion.tables import NONE, ReportTable, SystemTable
 from physics.compile import jit
 
 Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
+
+_S: Final = 1_000_000_000
 
 
 @jit
@@ -82,3 +88,47 @@ def estimate_into(
         if shares[i, 0] > boost_most or shares[i, 0] + shares[i, 1] + shares[i, 2] <= 0.0:
             coast_ns[row] = valid[i]
     return off
+
+
+class Estimator:
+    """Estimates the system tracks of one table from the reports of another; `sigmas_m_s2`, `bias_var` as of the associator."""
+
+    def __init__(
+        self, settings: FusionSettings, systems: SystemTable, reports: ReportTable, sigmas_m_s2: Float, bias_var: Float
+    ) -> None:
+        self._systems, self._reports = systems, reports
+        self._sigmas, self._bias = sigmas_m_s2, bias_var
+        shared, timing = settings.combination, settings.timing
+        self._correlations = np.array([shared.boost, shared.coast, shared.reentry])
+        self._lost_m_s2, self._boost_most = settings.motion.lost_m_s2, settings.assessment.boost_most
+        self._stale_ns, self._silent_ns = int(timing.stale_s * _S), int(timing.silent_s * _S)
+
+    def estimate(self, systems: Rows, at_ns: int = 0, column: int = NONE) -> Float:
+        """`estimate_into` for rows (m,) of the table; how far the member in `column` is from the others (m,), d2."""
+        table, held = self._systems, self._reports
+        return estimate_into(
+            table.members,
+            table.valid_ns,
+            table.newest_ns,
+            table.state,
+            table.cov,
+            table.phase,
+            table.due_ns,
+            table.coast_ns,
+            table.touched,
+            systems,
+            at_ns,
+            held.valid_ns,
+            held.state,
+            held.cov,
+            held.phase,
+            held.pedigree,
+            self._sigmas,
+            self._correlations,
+            self._lost_m_s2,
+            self._bias,
+            self._stale_ns,
+            self._silent_ns,
+            self._boost_most,
+            column,
+        )

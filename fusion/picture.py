@@ -24,7 +24,7 @@ from fusion.associate import Associator
 from fusion.casebook import Casebook
 from fusion.clusters import Clusters
 from fusion.echoes import Echoes
-from fusion.estimate import estimate_into
+from fusion.estimate import Estimator
 from fusion.lineage import COLUMN_OF
 from fusion.raid import RaidCounter, shares
 from fusion.registration import Registration
@@ -50,11 +50,10 @@ class Picture:
         self.book = Casebook(settings, self.clusters)
         self.counter = RaidCounter(settings.counting)
         self._associator = Associator(settings, self.clusters.decorrelations)
-        self._sigmas, self._bias = self._associator.sigmas_m_s2, self._associator.bias_var
-        self._echoes = Echoes(settings, self._sigmas)
-        self.registration = Registration(settings, self._associator.miss, self._sigmas, self._bias)
-        shared = settings.combination
-        self._correlations = np.array([shared.boost, shared.coast, shared.reentry])
+        sigmas, bias = self._associator.sigmas_m_s2, self._associator.bias_var
+        self._estimator = Estimator(settings, self.clusters.systems, self.clusters.reports, sigmas, bias)
+        self._echoes = Echoes(settings, sigmas)
+        self.registration = Registration(settings, self._associator.miss, sigmas, bias)
         self._newest_ns = 0
         self._fused: list[Rows] = []  # system tracks that messages have changed since the last upkeep
         self._aged = False  # whether there was a tick since then
@@ -216,39 +215,10 @@ class Picture:
         waiting = np.flatnonzero((mask != 0) & (mask != (1 << len(NATIONS)) - 1))
         return any(self.book.cases[system].standing for system in waiting.tolist())
 
-    def _estimate(
-        self, systems: list[int] | Rows, at_ns: int = 0, column: int = NONE
-    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    def _estimate(self, systems: list[int] | Rows, at_ns: int = 0, column: int = NONE) -> Float:
         """Estimate anew from the members' latest reports; how far the member in `column` is from the others (m,), d2."""
-        table, held, rules = self.clusters.systems, self.clusters.reports, self._settings
-        chosen = np.asarray(systems, np.int64)
-        off = estimate_into(
-            table.members,
-            table.valid_ns,
-            table.newest_ns,
-            table.state,
-            table.cov,
-            table.phase,
-            table.due_ns,
-            table.coast_ns,
-            table.touched,
-            chosen,
-            at_ns,
-            held.valid_ns,
-            held.state,
-            held.cov,
-            held.phase,
-            held.pedigree,
-            self._sigmas,
-            self._correlations,
-            rules.motion.lost_m_s2,
-            self._bias,
-            int(rules.timing.stale_s * _S),
-            int(rules.timing.silent_s * _S),
-            rules.assessment.boost_most,
-            column,
-        )
-        self._touched |= len(chosen) > 0
+        off = self._estimator.estimate(np.asarray(systems, np.int64), at_ns, column)
+        self._touched |= len(systems) > 0
         return off
 
     def _due_by(self) -> tuple[Rows, Float, NDArray[np.bool_], Rows, Rows, Rows, Rows, int, int, float]:
