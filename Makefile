@@ -1,15 +1,16 @@
-# make run    installs into .venv and runs the default exercise     make test    linters and the whole suite
-# make bench  measures bus, feeds and fusion                       make clean   removes .venv and every cache
+# make run    installs into .venv and runs the default exercise     make test    linters and the suite
+# make long   the tests that take minutes                          make clean   removes .venv and every cache
+# make bench  measures bus, feeds and fusion
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench clean
+.PHONY: help run test long lint bench clean
 
 help:
-	@sed -n '1,2s/^# //p' Makefile
+	@sed -n '1,3s/^# //p' Makefile
 
 $(VENV)/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -39,6 +40,9 @@ lint: $(VENV)/installed-dev
 
 test: lint
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+long: $(VENV)/installed-dev
+	$(BIN)/pytest -n 2 -m long $(ARGS)
 
 bench: $(VENV)/installed
 	@$(BIN)/triwarn bench latency
