@@ -44,6 +44,7 @@ SECONDS: Final = 10.0
 MOST_LAUNCHES: Final = 4000
 WARM_UP: Final = 300
 SOURCE: Final[Nation] = "usa"
+SOURCE_BIT: Final = 11  # the catalogue's GEO infrared A; another nation's sensor would make an echo of every launch
 RECEIVER: Final[Nation] = "usa"  # the last of the three recipients that the worker serves: the worst case
 _SETTLE_S: Final = 0.5
 _TURN_S: Final = 2.0
@@ -102,7 +103,7 @@ def launch_report(track: int, valid_ns: int) -> Reports:
         phase=np.array([[255, 0, 0]], np.uint8),
         quality=np.array([7], np.uint8),
         phenomenology=np.array([2], np.uint8),
-        pedigree=np.array([1 << 13], np.uint32),
+        pedigree=np.array([1 << SOURCE_BIT], np.uint32),
         detected_age_ms=np.array([10_000], np.uint32),
         tracked_age_ms=np.array([1_000], np.uint32),
     )

@@ -38,18 +38,20 @@ class Echoes:
         self._rules, self._timing, self._sigmas = settings.association, settings.timing, sigmas_m_s2
         shared, self._lost_m_s2 = settings.combination, settings.motion.lost_m_s2
         self._correlations = np.array([shared.boost, shared.coast, shared.reentry])
-        self._own, self._foreign = own_bits(settings.sensors), foreign_bits(settings.sensors)
+        self._own: Final = own_bits(settings.sensors)
+        self._foreign: Final[list[int]] = foreign_bits(settings.sensors).tolist()
         self._heard_ns = [_LONG_AGO] * len(NATIONS)
         self._near: dict[int, tuple[int, int]] = {}  # a report's row: the system track that it stands on, and for how many looks
         self._any = False
 
     def sift(self, column: int, block: Reports, now_ns: int) -> tuple[Reports, int]:
         """A frame of a nation without its known echoes, and how many those were."""
-        others, told = block.pedigree & self._foreign[column], bool(block.pedigree.all())
-        if told and not others.any():  # almost every frame
+        told, foreign = set(block.pedigree.tolist()), self._foreign[column]
+        if 0 not in told and not any(pedigree & foreign for pedigree in told):  # almost every frame: a few values, no arrays
             self._heard_ns[column] = max(self._heard_ns[column], now_ns)
             return block, 0
-        echo, self._any = others != 0, self._any or not told
+        others = block.pedigree & foreign
+        echo, self._any = others != 0, self._any or 0 in told
         if (block.pedigree[~echo] != 0).any():
             self._heard_ns[column] = max(self._heard_ns[column], now_ns)
         silent_ns = now_ns - int(self._timing.silent_s * 1e9)
