@@ -52,6 +52,7 @@ def main(verbose: int) -> None:
 @click.option("--speed", default="10", show_default=True, metavar="N|max", help="Times real time; max: simulated clock.")
 @click.option("--seed", type=click.IntRange(0, 2**53), help="Seed of every random stream.  [default: the scenario's]")
 @click.option("--report", type=click.Path(path_type=Path, file_okay=False), help="Write JSON, CSV and a Markdown page here.")
+@click.option("--audit", metavar="FOLDER", help="Every process keeps its audit log here.")
 @click.option("--attach", is_flag=True, help="Start no process: use those that already wait on --broker.")
 @_broker_option
 @_settings_option
@@ -61,6 +62,7 @@ def run(
     speed: str,
     seed: int | None,
     report: Path | None,
+    audit: str | None,
     attach: bool,
     broker: str | None,
     settings_file: Path | None,
@@ -69,7 +71,7 @@ def run(
     """Run an exercise: SCENARIO is a shipped one's name (see `triwarn scenarios`) or a file."""
     from bench.exercise import run_exercise
 
-    settings = load(settings_file, broker__url=broker)
+    settings = load(settings_file, broker__url=broker, audit__folder=audit)
     sys.exit(
         run_exercise(scenario, speed, seed, settings, settings_file=settings_file, report=report, attach=attach, as_json=as_json)
     )
@@ -205,6 +207,27 @@ def tap(topic: str, count: int | None, broker: str | None, settings_file: Path |
     from bench.tap import run_tap
 
     run_tap(load(settings_file, broker__url=broker), topic, count, as_json=as_json)
+
+
+@main.group()
+def audit() -> None:
+    """Audit logs: what each process decided, sent and refused (`triwarn run --audit FOLDER`, or the setting `audit.folder`)."""
+
+
+@audit.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--head", "heads", multiple=True, metavar="HEX", help="A log must end in this chain value; repeatable.")
+@click.option(
+    "--result", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="And in those that a result.json tells."
+)
+@click.option("--allow-open", is_flag=True, help="A log without its end is no fault: its process runs, or was killed.")
+@_json_option
+def verify(paths: tuple[Path, ...], heads: tuple[str, ...], result: Path | None, allow_open: bool, as_json: bool) -> None:
+    """Find any change in audit logs: PATHS are files, or folders of them. Exit code 1 where there is one."""
+    from bench.audit import heads_in, run_verify
+
+    wanted = [*heads, *(heads_in(result) if result else [])]
+    sys.exit(run_verify(paths, wanted, allow_open=allow_open, as_json=as_json))
 
 
 @main.group()

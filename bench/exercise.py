@@ -142,6 +142,7 @@ def _plan(
         settings_file=settings_file,
         worker=settings.worker.name,
         attach=attach,
+        audit_folder=settings.audit.folder,
     )
 
 
@@ -151,7 +152,7 @@ def _simulated(
     world = play_out(scenario, seed, display.say)
     interrupts.stage = "running"
     display.say("fusing on a simulated clock")
-    outcome = simulate(world, settings.fusion, stopped=interrupts.stopped)
+    outcome = simulate(world, settings.fusion, stopped=interrupts.stopped, audit_folder=settings.audit.folder)
     interrupts.stage = "reporting"
     return world, outcome
 

@@ -114,6 +114,7 @@ class Plan:
     settings_file: Path | None
     worker: str
     attach: bool = False
+    audit_folder: str = ""
 
 
 @contextlib.contextmanager
@@ -219,6 +220,8 @@ async def _start(plan: Plan, name: str, arguments: list[str], url: str) -> _Proc
     ours = ["--record", str(plan.directory), "--endpoint-port", "0", "--with-parent"]
     command = [sys.executable, "-m", "bench", *arguments, *settings, *ours]
     environment = {**os.environ, "TRIWARN_BROKER__URL": url}  # no flag: every user of the machine can read those
+    if plan.audit_folder:
+        environment["TRIWARN_AUDIT__FOLDER"] = plan.audit_folder
     log_path = plan.directory / f"{name.replace(' ', '-')}.log"
     with log_path.open("wb") as out:
         handle = await asyncio.create_subprocess_exec(

@@ -12,8 +12,10 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from bench.warning import WarningMeter
+from bus.audit import AuditLog
 from bus.columns import SystemTracks
 from bus.errors import Rejected
 from bus.messages import Alert, AnyMessage, ExerciseClock, PictureFrame, system_tracks_of
@@ -131,6 +133,7 @@ class ReceiverService:
         if not self.holdings.take_alert(message):
             return
         self._record(held_ns, delivery)
+        self.party.log(partial(AuditLog.alert, alert=message, kind="held"))
         times = message.times
         machine_s = (held_ns - times.due_ns) / 1e9 if times.due_ns else 0.0
         if times.due_ns:

@@ -98,6 +98,8 @@ def summary_lines(result: Result) -> list[str]:
         counts = "Bus: counted by the processes themselves; see their metrics."
     else:
         counts = f"Bus: {bus.published} published, {bus.received} received, {bus.gaps} gaps, {bus.duplicates} duplicates."
+    if result.audit:
+        counts += f" Audit: {len(result.audit)} logs of {sum(each.entries for each in result.audit)} entries."
     return [
         *([f"NOT COMPLETE: ended before their time: {', '.join(result.lost)}."] if result.lost else []),
         f"{result.scenario}, seed {result.seed}, speed {result.speed}, over {result.broker}: "

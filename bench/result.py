@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from bus.party import AuditHead
 from bus.release import Nation
 
 
@@ -107,7 +108,10 @@ class BusCounts(Struct, frozen=True, kw_only=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """A whole exercise. `complete`: neither stopped early nor left by one of its processes; those are named in `lost`."""
+    """A whole exercise. `complete`: neither stopped early nor left by one of its processes; those are named in `lost`.
+
+    `audit`: where each process's audit log ended, where they were kept.
+    """
 
     scenario: str
     seed: int
@@ -123,6 +127,7 @@ class Result(Struct, frozen=True, kw_only=True):
     tracks: Tracks
     raids: dict[Nation, RaidTold]
     bus: BusCounts
+    audit: list[AuditHead] = []
 
 
 GOSPA_CUTOFF_M: Final = 10_000.0

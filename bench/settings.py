@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from bus.audit import AuditSettings
 from bus.link import LinkSettings, parse_url
 from bus.metrics import Budgets
 from bus.settings import load_settings
@@ -38,6 +39,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     link: LinkSettings = LinkSettings()
     endpoint: EndpointSettings = EndpointSettings()
     budgets: Budgets = Budgets()
+    audit: AuditSettings = AuditSettings()
     worker: WorkerSettings = WorkerSettings()
     fusion: FusionSettings = FusionSettings()
 

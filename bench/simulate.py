@@ -9,11 +9,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from bench.receiver import ReceiverService
 from bench.world import World
+from bus.audit import AuditLog
 from bus.clock import SimulatedClock
 from bus.memory import MemoryBus, MemoryTransport
 from bus.metrics import Budgets, Metrics
@@ -47,8 +49,12 @@ def simulate(
     nations: tuple[Nation, ...] = NATIONS,
     recipients: tuple[Nation, ...] = NATIONS,
     stopped: Callable[[], bool] = lambda: False,
+    audit_folder: str = "",
 ) -> Outcome:
-    """Run the releases of `nations` through one fusion worker to `recipients`, on a simulated clock, until `stopped()`."""
+    """Run the releases of `nations` through one fusion worker to `recipients`, on a simulated clock, until `stopped()`.
+
+    With a folder, every party keeps its audit log there; the wall time of its entries is 0, as of everything here.
+    """
     bus, clock = MemoryBus(), SimulatedClock(world.truth.start_ns)
     received: dict[Nation, list[Entry]] = {recipient: [] for recipient in recipients}
     make: MakeTransport = bus.transport
@@ -58,6 +64,8 @@ def simulate(
     parties = [each.party for each in feeds.values()] + [worker.party] + [each.party for each in receivers.values()]
     for number, party in enumerate(parties):
         _join(party, clock, session=number + 1)
+        if audit_folder:
+            party.audit = AuditLog(Path(audit_folder), party.principal, clock.wall_ns)
     for feed in feeds.values():
         feed.party.announce("starting")
     for at_ns, nation, release in _in_order(world, nations):
@@ -68,6 +76,9 @@ def simulate(
             worker.tick()
         else:
             feeds[nation].send(outgoing(release, nation, clock, feeds[nation].sessions), release)
+    for party in parties:
+        if party.audit is not None:
+            party.audit.close()
     return Outcome(received, [party.summary() for party in parties], clock.now_ns())
 
 

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from bench.links import link_maker, link_url
 from bench.settings import Settings, load
+from bus.audit import AuditLog
 from bus.link import parse_url
 from bus.loop import run_service
 from bus.metrics import Endpoint, Metrics
@@ -64,6 +65,8 @@ def serve(
     async def main() -> None:
         stopping = stop_on_signals(with_parent=with_parent)
         service = build(link_maker(settings), metrics, settings, recorder.write if recorder else None)
+        if settings.audit.folder:
+            service.party.audit = AuditLog(Path(settings.audit.folder), service.party.principal)
         endpoint = Endpoint(registry, lambda: service.party.ready, settings.endpoint.host, settings.endpoint.port)
         click.echo(f"{name}: metrics on http://{settings.endpoint.host}:{endpoint.port}/metrics", err=True)
         try:
@@ -73,6 +76,8 @@ def serve(
             endpoint.close()
             if recorder:
                 recorder.close()
+            if service.party.audit is not None:
+                service.party.audit.close()
             if record is not None:
                 (record / f"{name}.summary.json").write_bytes(msgspec.json.encode(service.party.summary()))
 

@@ -94,6 +94,7 @@ class Metrics:
             registry=registry,
         )
         self.rejected = Counter("triwarn_rejected", "Messages or rows dropped, by reason", ["reason"], registry=registry)
+        self.audit_failures = Counter("triwarn_audit_failures", "Times the audit log could not be written", registry=registry)
         self.system_tracks = Gauge(
             "triwarn_system_tracks", "System tracks in a recipient's picture", ["recipient"], registry=registry
         )

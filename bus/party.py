@@ -24,6 +24,7 @@ from functools import lru_cache
 import msgspec
 from msgspec.structs import replace
 
+from bus.audit import AuditLog
 from bus.clock import Clock, ScaledClock, WallClock
 from bus.errors import Rejected
 from bus.loop import settle
@@ -64,6 +65,14 @@ class Streams:
         return number
 
 
+class AuditHead(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an audit log ended: its file's name, how many entries it has, and its head."""
+
+    log: str
+    entries: int
+    head: str
+
+
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The counters of one process: messages by kind, and what went wrong on the way."""
 
@@ -75,6 +84,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: int
     reconnects: int
     dropped: int
+    audit: AuditHead | None = None
 
 
 class Party:
@@ -93,6 +103,8 @@ class Party:
         self.role, self.name, self.metrics = role, name, metrics
         self.streams = Streams(new_session() if session is None else session)
         self.exercise: ExerciseClock | None = None
+        self.audit: AuditLog | None = None
+        self._audit_fails = False
         self.clock: Clock = WallClock()
         self.incoming = SequenceTracker()
         self.received: Counter[str] = Counter()
@@ -125,7 +137,7 @@ class Party:
                 address = parse_topic(delivery.topic)
                 message = decode(address, delivery.payload)
             except Rejected as rejected:
-                self.reject(rejected.reason)
+                self.reject(rejected.reason, topic=delivery.topic)
                 log.debug("dropped a message on %s: %s", delivery.topic, rejected)
                 return
             self.received[address.kind] += 1
@@ -135,9 +147,21 @@ class Party:
 
         link.subscribe(topic_filter, handle, qos)
 
-    def reject(self, reason: str, count: int = 1) -> None:
+    def reject(self, reason: str, count: int = 1, topic: str = "") -> None:
         """Count messages or rows that were dropped."""
         self.metrics.rejected.labels(reason).inc(count)
+        self.log(lambda audit: audit.reject(reason, topic, count))
+
+    def log(self, write: Callable[[AuditLog], None]) -> None:
+        """Write into the audit log, where one is kept. One that takes nothing more (a full disk) stops nothing; it is counted."""
+        if self.audit is not None:
+            try:
+                write(self.audit)
+            except OSError as error:
+                if not self._audit_fails:
+                    log.error("the audit log %s takes nothing more: %s", self.audit.path, error.strerror)
+                self._audit_fails = True
+                self.metrics.audit_failures.inc()
 
     def _in_sequence(self, address: Address, message: AnyMessage) -> bool:
         stream = stream_of(address)
@@ -151,7 +175,8 @@ class Party:
         return seen != "duplicate"
 
     def note_silence(self) -> None:
-        """Export which streams have been silent for too long; called now and then."""
+        """Export which streams have been silent for too long; called now and then. What was rejected is logged by then."""
+        self.log(lambda audit: audit.flush())
         runs = self.exercise is not None and self.exercise.state == "running"
         silent = set(self.incoming.stale(self.clock.wall_ns(), _SILENT_AFTER_NS)) if runs else set()
         for stream in self._heard:
@@ -181,7 +206,7 @@ class Party:
 
     def summary(self) -> Summary:
         """What this process has counted so far."""
-        links = (self.bulk.stats, self.urgent.stats)
+        links, audit = (self.bulk.stats, self.urgent.stats), self.audit
         return Summary(
             role=self.role,
             name=self.name,
@@ -191,7 +216,13 @@ class Party:
             duplicates=self.incoming.duplicates,
             reconnects=sum(stats.reconnects for stats in links),
             dropped=sum(sum(stats.dropped.values()) for stats in links),
+            audit=None if audit is None else AuditHead(log=audit.path.name, entries=audit.entries, head=audit.head),
         )
+
+    @property
+    def principal(self) -> str:
+        """Who this is, in one word: `feed.jpn`."""
+        return f"{self.role}.{self.name}"
 
     @property
     def ready(self) -> bool:

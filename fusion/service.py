@@ -13,9 +13,11 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
+from bus.audit import AuditLog
 from bus.messages import Alert, AnyMessage, ExerciseClock, FeedMessage, TrackFrame
 from bus.metrics import Metrics, Stage
 from bus.party import MakeTransport, Party
@@ -122,6 +124,8 @@ class FusionWorker:
             with self.party.urgent.together():  # one system call for all recipients: it costs as much as all the rest of sending
                 for alert in alerts:
                     self._send(alert, fused_ns, by_report=alert.times.received_ns == received_ns)
+            for alert in alerts:  # once they are on their way
+                self.party.log(partial(AuditLog.alert, alert=alert))
         return fused_ns
 
     def _draw_in_time(self) -> None:

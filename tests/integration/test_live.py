@@ -91,7 +91,8 @@ def test_an_exercise_over_a_real_broker_warns_everyone_without_a_gap(broker: Bro
 
 
 def test_the_embedded_broker_is_started_where_none_is_given(short: Path, tmp_path: Path) -> None:
-    with triwarn("run", str(short), "--speed", "20", "--report", str(tmp_path / "report")) as process:
+    report, logs = tmp_path / "report", tmp_path / "logs"
+    with triwarn("run", str(short), "--speed", "20", "--report", str(report), "--audit", str(logs)) as process:
         code, out, err = finished(process)
     assert code == 0, err
     assert "Warning time by launch and recipient" in out
@@ -99,6 +100,10 @@ def test_the_embedded_broker_is_started_where_none_is_given(short: Path, tmp_pat
     assert written["broker"] == "embedded"
     assert "## Timeline" in (tmp_path / "report" / "report.md").read_text()
     assert len((tmp_path / "report" / "result.csv").read_text().splitlines()) == 1 + 6 * 3
+    assert len(written["audit"]) == 7
+    with triwarn("audit", "verify", str(logs), "--result", str(report / "result.json")) as process:
+        code, out, err = finished(process)
+    assert (code, out.splitlines()[-1]) == (0, "sound"), out + err
 
 
 def test_every_launch_is_alerted_though_the_broker_is_killed_in_mid_salvo(mosquitto: MosquittoBroker, short: Path) -> None:

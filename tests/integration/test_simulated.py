@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
+from bench.audit import judge
 from bench.report import to_csv, to_json, to_markdown
 from bench.result import Result
 from bench.score import Held, held_alerts, score
@@ -144,6 +148,27 @@ def test_what_is_not_released_to_a_nation_never_reaches_it() -> None:
     }
     assert "jpn" not in nations["usa"]
     assert "jpn" in nations["jpn"] & nations["kor"]
+
+
+def logged(folder: Path, who: str, *kinds: str) -> list[dict[str, Any]]:
+    lines = (folder / f"{who}.000001.audit").read_bytes().splitlines()
+    return [entry["facts"] for entry in (json.loads(line[65:]) for line in lines) if entry["kind"] in kinds]
+
+
+def test_audit_logs_tell_every_alert_and_change_nothing(tmp_path: Path) -> None:
+    world = play_out(parse_scenario(SHORT, "short.toml"), 1)
+    outcome = simulate(world, FusionSettings(), audit_folder=str(tmp_path))
+    assert outcome.received == simulate(world, FusionSettings()).received
+    assert outcome.summaries is not None
+    heads = [each.audit.head for each in outcome.summaries if each.audit is not None]
+    assert len(heads) == 7
+    assert judge([tmp_path], heads).sound
+    sent = logged(tmp_path, "fusion.fusion-1", "alert", "retraction")
+    for nation in NATIONS:
+        told = {(each["id"], each["revision"]) for each in sent if each["recipient"] == nation}
+        received = {(held.alert.id, held.alert.revision) for held in held_alerts(world, outcome.received[nation])}
+        assert told >= received
+        assert {(each["id"], each["revision"]) for each in logged(tmp_path, f"receiver.{nation}", "held")} == told
 
 
 def pairs_of(world: World, to: Nation = "kor") -> list[tuple[float, set[tuple[int, int]]]]:

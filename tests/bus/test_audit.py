@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from bench.audit import heads_in, judge
+from bus.audit import AuditLog, read, runs_of, verify
+from bus.errors import BadInput
+from bus.memory import MemoryBus
+from bus.messages import Alert, AlertTimes, Member
+from bus.metrics import Budgets, Metrics
+from bus.party import Party
+
+WHO = "fusion.fusion-1"
+
+
+def written(folder: Path, entries: int = 5, *, end: bool = True) -> Path:
+    log = AuditLog(folder, WHO, lambda: 1_000)
+    for number in range(entries):
+        log.write("decision", track=number, to="usa", allowed=number % 2 == 0)
+    if end:
+        log.close()
+    return log.path
+
+
+def an_alert(state: Any) -> Alert:
+    return Alert(
+        session=1,
+        seq=1,
+        id="a-1",
+        recipient="kor",
+        state=state,
+        revision=2,
+        system=3,
+        members=[Member("jpn", 7), Member("usa", 9)],
+        phenomenology=2,
+        reason="infrared of usa",
+        times=AlertTimes(valid_ns=1, detected_ns=1, tracked_ns=1, released_ns=5),
+        heading_deg=90.0,
+    )
+
+
+def test_a_log_is_what_its_description_says(tmp_path: Path) -> None:
+    """Read without any of our code."""
+    head = bytes(32)
+    for number, line in enumerate(written(tmp_path).read_bytes().splitlines(), start=1):
+        chain, body = line.split(b" ", 1)
+        head = hashlib.blake2b(head + body, digest_size=32).digest()
+        assert chain.decode() == head.hex()
+        assert json.loads(body)["n"] == number
+
+
+def test_a_sound_log_is_sound(tmp_path: Path) -> None:
+    (log,) = verify([written(tmp_path)])
+    assert (log.entries, log.open, log.problem) == (7, False, "")
+
+
+def test_any_flipped_bit_is_found(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    sound = path.read_bytes()
+    for place in range(len(sound)):
+        for bit in (0, 3, 7):
+            path.write_bytes(sound[:place] + bytes([sound[place] ^ 1 << bit]) + sound[place + 1 :])
+            (log,) = verify([path])
+            assert log.problem, (place, bit)
+
+
+def test_a_line_taken_out_doubled_moved_or_put_in_is_found(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    for place in range(len(lines)):
+        others = lines[:place] + lines[place + 1 :]
+        changed = [lines[:place] + [lines[place]] * 2 + lines[place + 1 :]]
+        changed += [others] if place < len(lines) - 1 else []
+        changed += [[*others[:at], lines[place], *others[at:]] for at in range(len(lines)) if at != place]
+        for each in changed:
+            path.write_bytes(b"".join(each))
+            (log,) = verify([path])
+            assert log.problem
+
+
+def test_a_cut_at_a_lines_end_leaves_a_log_without_its_end(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    for kept in range(1, len(lines)):
+        path.write_bytes(b"".join(lines[:kept]))
+        (log,) = verify([path])
+        assert log.open
+        assert not judge([path]).sound
+        assert judge([path], allow_open=True).sound
+
+
+def test_a_cut_inside_a_line_is_found(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    sound = path.read_bytes()
+    path.write_bytes(sound[:-3])
+    (log,) = verify([path])
+    assert log.problem == "line 7: is torn"
+
+
+def test_a_log_written_anew_is_found_by_the_head_that_is_known(tmp_path: Path) -> None:
+    head = read(written(tmp_path)).head
+    assert judge([tmp_path], [head.upper()]).sound
+    runs_of(tmp_path, WHO)[0].unlink()
+    written(tmp_path, 3)
+    verdicts = judge([tmp_path], [head])
+    assert not verdicts.sound
+    assert verdicts.heads_missing == [head]
+
+
+def test_each_run_follows_the_one_before(tmp_path: Path) -> None:
+    written(tmp_path, end=False)  # killed
+    second, third = written(tmp_path), written(tmp_path)
+    assert [log.problem for log in verify([tmp_path])] == ["", "", ""]
+    second.rename(tmp_path / "away")
+    assert [log.problem for log in verify([tmp_path])] == ["", f"follows {second.name}, which is not there"]
+    (tmp_path / "away").rename(second)
+    lines = second.read_bytes().splitlines(keepends=True)
+    second.write_bytes(b"".join(lines[:3]))
+    assert verify([third])[0].problem == f"follows {second.name}, which has changed since"
+
+
+def test_another_process_of_the_same_name_gets_a_log_of_its_own(tmp_path: Path) -> None:
+    one, other = AuditLog(tmp_path, WHO), AuditLog(tmp_path, WHO)
+    one.close()
+    other.close()
+    assert one.path != other.path
+    assert judge([tmp_path]).sound
+
+
+def test_a_log_under_anothers_name_is_found(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    path.rename(tmp_path / "feed.jpn.000001.audit")
+    assert verify([tmp_path])[0].problem == f"is named feed.jpn.000001.audit, and of {WHO}"
+
+
+@given(body=st.binary(max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_rubbish_is_no_log_and_no_crash(body: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("audit") / f"{WHO}.000001.audit"
+    path.write_bytes(body)
+    assert verify([path])[0].problem
+
+
+def test_a_forged_chain_of_no_entries_is_found(tmp_path: Path) -> None:
+    path = tmp_path / f"{WHO}.000001.audit"
+    for body in (
+        b"[]",
+        b"{}",
+        b'{"n":1,"at_ns":0,"kind":"alert","facts":{}}',
+        b'{"n":2,"at_ns":0,"kind":"begin","facts":{}}',
+        b"\xff",
+    ):
+        path.write_bytes(hashlib.blake2b(bytes(32) + body, digest_size=32).hexdigest().encode() + b" " + body + b"\n")
+        assert verify([path])[0].problem.startswith("line 1: is ")
+
+
+def test_alerts_retractions_and_what_is_held_are_told_apart(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path, WHO)
+    log.alert(an_alert("quick"))
+    log.alert(an_alert("retracted"))
+    log.alert(an_alert("retracted"), "held")
+    log.close()
+    entries = [json.loads(line[65:]) for line in log.path.read_bytes().splitlines()]
+    assert [each["kind"] for each in entries] == ["begin", "alert", "retraction", "held", "end"]
+    assert entries[2]["facts"]["members"] == ["jpn/7", "usa/9"]
+    assert entries[2]["facts"]["reason"] == "infrared of usa"
+
+
+def test_every_rejection_is_counted_and_a_flood_of_them_is_a_few_lines(tmp_path: Path) -> None:
+    now_ns = 0
+    log = AuditLog(tmp_path, WHO, lambda: now_ns)
+    for number in range(10_000):
+        now_ns = number * 1_000_000  # ten seconds
+        log.reject("malformed", f"rubbish/{number}")
+        log.reject("late", "mw/v1/feed/jpn/tracks/jpn-usa", 2)
+    log.close()
+    entries = [json.loads(line[65:]) for line in log.path.read_bytes().splitlines()]
+    counts: dict[str, int] = {}
+    for each in entries:
+        if each["kind"] == "rejection":
+            counts[each["facts"]["reason"]] = counts.get(each["facts"]["reason"], 0) + each["facts"]["count"]
+    assert counts == {"malformed": 10_000, "late": 20_000}
+    assert len(entries) < 11 * 260
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match=r"audit: folder: .*file.* cannot be written"):
+        AuditLog(tmp_path / "file", WHO)
+
+
+def test_a_folder_without_logs_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no audit log is here"):
+        judge([tmp_path])
+
+
+def test_heads_come_from_a_result(tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    result.write_text('{"scenario": "x", "audit": [{"log": "a", "entries": 2, "head": "0abc"}]}')
+    assert heads_in(result) == ["0abc"]
+    for text, problem in (('{"audit": []}', "no audit log was kept"), ("[", "holds no heads")):
+        result.write_text(text)
+        with pytest.raises(BadInput, match=problem):
+            heads_in(result)
+
+
+def test_a_full_disk_stops_nothing_and_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics(CollectorRegistry(), Budgets())
+    party = Party("fusion", "fusion-1", MemoryBus().transport, metrics)
+    party.audit = AuditLog(tmp_path, party.principal)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bus.audit.os.write", full)
+        party.reject("malformed", topic="x")
+        party.log(lambda audit: audit.alert(an_alert("quick")))
+    assert metrics.audit_failures._value.get() == 1.0
+    assert metrics.rejected.labels("malformed")._value.get() == 1.0
