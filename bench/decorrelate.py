@@ -1,7 +1,7 @@
 """`triwarn decorrelate`: an operator's word on the bus that two national tracks are not one object, or may be one again.
 
 It takes from the bus what makes the word exact: the sessions of both tracks' feeds (their retained status), the exercise's clock,
-and to whom the nation's tracks are released in it.
+and to whom the nation's tracks are released in it. The broker retains the word: a fusion worker that starts later hears it too.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from bench.settings import Settings
 from bus.clock import Clock, ScaledClock, WallClock
 from bus.errors import BadInput, BusError, Rejected
 from bus.link import shown
-from bus.messages import Decorrelation, ExerciseClock, Status, TrackName, decode, encode
+from bus.messages import DECORRELATION_EXPIRY_S, Decorrelation, ExerciseClock, Status, TrackName, decode, encode
 from bus.party import new_session
 from bus.release import NATIONS, Nation, Release, label, parse, release
-from bus.topics import EXERCISE_CLOCK, feed_events, parse_topic, status
+from bus.topics import EXERCISE_CLOCK, feed_decorrelation, parse_topic, status
 from bus.tracks import PAIR_FORM, TRACK_FORM, NationalTrack, parse_pair, parse_track
 from bus.transport import Delivery
 from sensors.scenario import default_nation, parse_scenario
@@ -133,7 +133,9 @@ async def _say(
             tracks=[TrackName(nation=each.nation, session=heard.sessions[each.nation], track=each.number) for each in pair],
             apart=not undo,
         )
-        if not (link.publish(feed_events(speaker, to), encode(word), qos=1) and await link.flush()):
+        topic = feed_decorrelation(speaker, to, *pair)
+        taken = link.publish(topic, encode(word), qos=1, retain=True, expiry_s=DECORRELATION_EXPIRY_S)
+        if not (taken and await link.flush()):
             raise BusError(f"the broker at {shown(link_url(settings))} has not confirmed it")
     finally:
         await link.stop()

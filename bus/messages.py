@@ -19,10 +19,12 @@ from bus.columns import QuickLook, Reports, SystemTracks, bad_rows, quickly_soun
 from bus.errors import Rejected
 from bus.release import Nation
 from bus.topics import Address, Role
+from bus.tracks import NationalTrack, pair_label
 
 SCHEMA: Final = 1
 MAX_PAYLOAD_BYTES: Final = 256 * 1024
 MAX_SCENARIO_BYTES: Final = 200_000
+DECORRELATION_EXPIRY_S: Final = 86_400  # for how long an operator's word is retained: no flight lasts a day
 MAX_FRAME_ROWS: Final = 256  # a frame of this many reports stays under 64 kB
 
 Nanos = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -82,7 +84,8 @@ class TrackName(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Decorrelation(Message, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="decorrelation"):
-    """An operator's word that two tracks of two nations are not the same object or, not `apart`, that they may be one again.
+    """An operator's word that two tracks of two nations are not the same object or, not `apart`, that they may be one again
+    (topic `feed/<nation>/decorrelations/<release>/<pair>`, retained).
 
     Of a nation's words on the same two the newest counts, by `released_ns`; of two at one instant the one that keeps them apart.
     """
@@ -97,9 +100,15 @@ class Decorrelation(Message, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if len({each.nation for each in self.tracks}) != 2:
             raise ValueError("two tracks of two nations are needed")
 
+    @property
+    def pair(self) -> tuple[NationalTrack, NationalTrack]:
+        """The two tracks, whatever their sessions."""
+        one, other = (NationalTrack(each.nation, each.track) for each in self.tracks)
+        return one, other
 
-Event = LaunchDetected | TrackDropped | Decorrelation
-FeedMessage = TrackFrame | Event
+
+Event = LaunchDetected | TrackDropped
+FeedMessage = TrackFrame | Event | Decorrelation
 
 
 class Tally(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -230,6 +239,7 @@ _encoder = msgspec.msgpack.Encoder()
 _decoders: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
     "tracks": msgspec.msgpack.Decoder(TrackFrame),
     "events": msgspec.msgpack.Decoder(Event),
+    "decorrelation": msgspec.msgpack.Decoder(Decorrelation),
     "picture": msgspec.msgpack.Decoder(PictureFrame),
     "alert": msgspec.msgpack.Decoder(Alert),
     "status": msgspec.msgpack.Decoder(Status),
@@ -274,8 +284,10 @@ def _check_attribution(address: Address, message: AnyMessage) -> None:
     claimed: str
     inside: bool
     match message:
-        case TrackFrame() | TrackDropped() | Decorrelation():
+        case TrackFrame() | TrackDropped():
             claimed, inside = message.nation, message.nation in address.release
+        case Decorrelation():
+            claimed, inside = message.nation, message.nation in address.release and pair_label(*message.pair) == address.pair
         case PictureFrame():
             claimed, inside = message.recipient, True
         case Alert():

@@ -28,7 +28,7 @@ from bus.audit import AuditLog
 from bus.clock import Clock, ScaledClock, WallClock
 from bus.errors import Rejected
 from bus.loop import settle
-from bus.messages import AnyMessage, ExerciseClock, Status, decode, encode
+from bus.messages import DECORRELATION_EXPIRY_S, AnyMessage, ExerciseClock, Status, decode, encode
 from bus.metrics import Metrics
 from bus.release import Release, label
 from bus.session import SequenceTracker
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 _SILENT_AFTER_NS = 10_000_000_000  # ten report intervals
 _STEADY = ("tracks", "picture")  # streams that speak steadily, if at all
-_EXPIRY_S = 10  # what supersedes one another is worth nothing later
+_EXPIRY_S = dict.fromkeys(_STEADY, 10) | {"decorrelation": DECORRELATION_EXPIRY_S}  # what is superseded soon is not kept long
 
 MakeTransport = Callable[[str, Will | None], Transport]
 Take = Callable[[Address, AnyMessage, Delivery], None]
@@ -186,7 +186,7 @@ class Party:
         """Number, stamp and send a message; whether the link took it."""
         number = self.streams.next(stream_of(parse_topic(topic)))
         payload = encode(replace(message, session=self.streams.session, seq=number, sent_ns=self.clock.wall_ns()))
-        taken = link.publish(topic, payload, qos=qos, retain=retain, expiry_s=_EXPIRY_S if kind in _STEADY else None)
+        taken = link.publish(topic, payload, qos=qos, retain=retain, expiry_s=_EXPIRY_S.get(kind))
         self.published[kind] += 1
         return taken
 

@@ -1,13 +1,14 @@
 """The topics of the bus, built and parsed in one place.
 
-mw/v1/feed/<nation>/status               birth and death (last will)   QoS 1, retained
-mw/v1/feed/<nation>/tracks/<release>     track frame                   QoS 0
-mw/v1/feed/<nation>/events/<release>     launch, drop, decorrelation   QoS 1
-mw/v1/picture/<recipient>/tracks         frame of system tracks        QoS 0
-mw/v1/picture/<recipient>/alerts/<id>    alert                         QoS 1, retained until closed
-mw/v1/receiver/<recipient>/status        birth and death               QoS 1, retained
-mw/v1/fusion/<worker>/status             birth and death, load         QoS 1, retained
-mw/v1/exercise/clock                     the exercise and its clock    QoS 1, retained
+mw/v1/feed/<nation>/status                             birth and death (last will)   QoS 1, retained
+mw/v1/feed/<nation>/tracks/<release>                   track frame                   QoS 0
+mw/v1/feed/<nation>/events/<release>                   launch, drop                  QoS 1
+mw/v1/feed/<nation>/decorrelations/<release>/<pair>    an operator's word            QoS 1, retained for a day
+mw/v1/picture/<recipient>/tracks                       frame of system tracks        QoS 0
+mw/v1/picture/<recipient>/alerts/<id>                  alert                         QoS 1, retained until closed
+mw/v1/receiver/<recipient>/status                      birth and death               QoS 1, retained
+mw/v1/fusion/<worker>/status                           birth and death, load         QoS 1, retained
+mw/v1/exercise/clock                                   the exercise and its clock    QoS 1, retained
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from typing import Final, Literal, NamedTuple
 
 from bus.errors import Rejected
 from bus.release import NATIONS, Nation, Release, label, parse
+from bus.tracks import NationalTrack, pair_label, parse_pair_label
 
 ROOT: Final = "mw/v1"
 EXERCISE_CLOCK: Final = f"{ROOT}/exercise/clock"
 ALL_FEED_TRACKS: Final = f"{ROOT}/feed/+/tracks/+"
 ALL_FEED_EVENTS: Final = f"{ROOT}/feed/+/events/+"
+ALL_FEED_DECORRELATIONS: Final = f"{ROOT}/feed/+/decorrelations/+/+"
 ALL_FEED_STATUS: Final = f"{ROOT}/feed/+/status"
 ALL_STATUS: Final = f"{ROOT}/+/+/status"
 EVERYTHING: Final = f"{ROOT}/#"
@@ -29,16 +32,19 @@ EVERYTHING: Final = f"{ROOT}/#"
 _ALERTS_OF: Final = {f"{ROOT}/picture/{nation}/alerts": nation for nation in NATIONS}
 
 Role = Literal["feed", "fusion", "receiver"]
-Kind = Literal["tracks", "events", "picture", "alert", "status", "clock"]
+Kind = Literal["tracks", "events", "decorrelation", "picture", "alert", "status", "clock"]
 
 
 class Address(NamedTuple):
-    """What a topic says: the kind of message, who owns it, and for feeds the release, for alerts the alert's id."""
+    """What a topic says: the kind of message, who owns it, and for feeds the release, for alerts the alert's id, for operators'
+    words the two tracks.
+    """
 
     kind: Kind
     owner: str
     release: Release = ()
     alert: str = ""
+    pair: str = ""
     role: Role | None = None
 
 
@@ -48,6 +54,11 @@ def feed_tracks(nation: Nation, to: Release) -> str:
 
 def feed_events(nation: Nation, to: Release) -> str:
     return f"{ROOT}/feed/{nation}/events/{label(to)}"
+
+
+def feed_decorrelation(nation: Nation, to: Release, one: NationalTrack, other: NationalTrack) -> str:
+    """A topic for every two tracks, so that the newest word on them is what is retained."""
+    return f"{ROOT}/feed/{nation}/decorrelations/{label(to)}/{pair_label(one, other)}"
 
 
 def picture_tracks(recipient: Nation) -> str:
@@ -84,6 +95,11 @@ def _parse(topic: str) -> Address:
         case ["mw", "v1", "feed", nation, ("tracks" | "events") as kind, to] if nation in NATIONS:
             try:
                 return Address(kind, nation, release=parse(to))
+            except ValueError as error:
+                raise Rejected("topic", f"{topic}: {error}") from error
+        case ["mw", "v1", "feed", nation, "decorrelations", to, pair] if nation in NATIONS:
+            try:
+                return Address("decorrelation", nation, release=parse(to), pair=pair_label(*parse_pair_label(pair)))
             except ValueError as error:
                 raise Rejected("topic", f"{topic}: {error}") from error
         case ["mw", "v1", "picture", recipient, "tracks"] if recipient in NATIONS:

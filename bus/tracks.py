@@ -1,4 +1,4 @@
-"""National tracks as people write them: `jpn/4` is Japan's track 4. Pure."""
+"""National tracks as people write them: `jpn/4` is Japan's track 4; of two, as a level of a topic: `jpn-4-usa-7`. Pure."""
 
 from __future__ import annotations
 
@@ -37,3 +37,17 @@ def parse_pair(texts: Sequence[str]) -> tuple[NationalTrack, NationalTrack]:
     if len(tracks) != 2 or tracks[0].nation == tracks[1].nation:
         raise ValueError(f"{' and '.join(texts) or 'none'} are not two tracks of two nations")
     return tracks[0], tracks[1]
+
+
+def pair_label(one: NationalTrack, other: NationalTrack) -> str:
+    """The topic level of two tracks, the same in either order: `jpn-4-usa-7`."""
+    return "-".join(f"{track.nation}-{track.number}" for track in sorted((one, other)))
+
+
+def parse_pair_label(text: str) -> tuple[NationalTrack, NationalTrack]:
+    """The two tracks behind a topic level; ValueError unless it is the canonical spelling."""
+    levels = text.split("-")
+    pair = parse_pair([f"{nation}/{number}" for nation, number in zip(levels[::2], levels[1::2], strict=False)])
+    if pair_label(*pair) != text:
+        raise ValueError(f"two tracks are written {pair_label(*pair)}, not {text}")
+    return pair

@@ -5,6 +5,9 @@ go out first, on the urgent link; then the engine catches up, and what alerts th
 link, gathered over some milliseconds. A slow clock tick only ages tracks and alerts when nothing arrives. While messages are
 late, pictures gather for longer, and catching up leaves what no alert needs. It decides nothing itself: what is fused, in
 `fusion.engine`; when work is shed, in `fusion.load`.
+
+Operators' words are retained by the broker, which may hand them out before the exercise's clock. So the worker keeps the newest,
+and an exercise begins with those that were said in it.
 """
 
 from __future__ import annotations
@@ -18,12 +21,12 @@ from functools import partial
 import msgspec
 
 from bus.audit import AuditLog
-from bus.messages import Alert, AnyMessage, ExerciseClock, FeedMessage, TrackFrame
+from bus.messages import Alert, AnyMessage, Decorrelation, ExerciseClock, FeedMessage, TrackFrame
 from bus.metrics import Metrics, Stage
 from bus.party import MakeTransport, Party
 from bus.recording import Entry
 from bus.release import NATIONS, Nation
-from bus.topics import ALL_FEED_EVENTS, ALL_FEED_TRACKS, Address, picture_alert, picture_tracks
+from bus.topics import ALL_FEED_DECORRELATIONS, ALL_FEED_EVENTS, ALL_FEED_TRACKS, Address, picture_alert, picture_tracks
 from bus.transport import Delivery, LinkState
 from fusion.engine import FusionEngine, Inbound
 from fusion.load import Load
@@ -31,6 +34,8 @@ from fusion.settings import FusionSettings, WorkerSettings
 from fusion.warm import warm_up
 
 log = logging.getLogger(__name__)
+
+_MOST_WORDS = 1024  # more than the pictures keep of all nations
 
 
 class FusionWorker:
@@ -53,9 +58,11 @@ class FusionWorker:
         self._load = Load(worker.shedding, {stage: metrics.budgets.seconds(stage) for stage in ("transit", "fuse")})
         self._write = record
         self._retained: set[str] = set()  # topics of the alerts that the broker holds for us
+        self._words: dict[str, Inbound] = {}  # by topic what the broker retains, the newest last
         self._engine = FusionEngine(fusion, recipients)
         self.party.listen(self.party.bulk, ALL_FEED_TRACKS, self._take)
         self.party.listen(self.party.urgent, ALL_FEED_EVENTS, self._take, qos=1)
+        self.party.listen(self.party.urgent, ALL_FEED_DECORRELATIONS, self._take_word, qos=1)
         self.party.on_exercise(self._begin_exercise)
         self.party.urgent.on_link(self._republish)
 
@@ -99,6 +106,31 @@ class FusionWorker:
             self._metrics.stage(stage, seconds)
         if address.kind == "tracks" and isinstance(message, TrackFrame):  # a launch's rows come in a frame too
             self._reports_in.inc(message.n)
+
+    def _take_word(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
+        if not isinstance(message, Decorrelation):
+            return
+        word = Inbound(message, address.release)
+        self._words.pop(delivery.topic, None)
+        self._words[delivery.topic] = word
+        if len(self._words) > _MOST_WORDS:
+            del self._words[next(iter(self._words))]
+        if delivery.retained:
+            self._honour(word)
+        elif self._is_of_this_exercise(word):
+            self._take(address, message, delivery)
+
+    def _honour(self, word: Inbound) -> None:
+        """Take a word that was said some time ago: how long it was on its way says nothing of the load."""
+        if self._is_of_this_exercise(word):
+            now_ns = self.party.clock.now_ns()
+            self._tell(self._engine.step([word], now_ns))
+            self._catch_up(now_ns)
+
+    def _is_of_this_exercise(self, word: Inbound) -> bool:
+        """A feed that goes on into the next exercise numbers its tracks anew: what was said before is not about those."""
+        exercise, due_ns = self.party.exercise, word.message.due_ns
+        return exercise is None or due_ns == 0 or due_ns >= exercise.start_wall_ns
 
     def _catch_up(self, now_ns: int, received_ns: int = 0) -> None:
         """What follows a step once its alerts are out: the upkeep, its alerts, the pictures."""
@@ -192,6 +224,8 @@ class FusionWorker:
         self._draw()
         self._clear_retained()
         self._engine = FusionEngine(self._fusion, self._recipients)
+        for word in self._words.values():
+            self._honour(word)
 
     def _clear_retained(self) -> None:
         for topic in sorted(self._retained):

@@ -28,7 +28,7 @@ from bus.metrics import Metrics
 from bus.pace import until_wall
 from bus.party import MakeTransport, Party
 from bus.release import Nation
-from bus.topics import ALL_FEED_STATUS, Address, feed_events, feed_tracks
+from bus.topics import ALL_FEED_STATUS, Address, feed_decorrelation, feed_events, feed_tracks
 from bus.transport import Delivery
 from sensors.feed import NationalFeed, Release
 from sensors.scenario import parse_scenario
@@ -117,10 +117,13 @@ class FeedService:
         log.info("feed %s has nothing more to say in exercise %s", self.nation, exercise.exercise)
 
     def send(self, message: FeedMessage, release: Release) -> None:
-        """Publish a release: frames on the bulk link, all else on the urgent one at QoS 1."""
+        """Publish a release: frames on the bulk link, all else on the urgent one at QoS 1, an operator's words retained."""
         if release.kind == "frame":
             self.party.publish(self.party.bulk, feed_tracks(self.nation, release.to), message, kind="tracks")
             self._metrics.reports.labels("out").inc(len(release.reports or ()))
+        elif isinstance(message, Decorrelation):
+            topic = feed_decorrelation(self.nation, release.to, *message.pair)
+            self.party.publish(self.party.urgent, topic, message, kind="decorrelation", qos=1, retain=True)
         else:
             self.party.publish(self.party.urgent, feed_events(self.nation, release.to), message, kind="events", qos=1)
         self._metrics.stage("publish", (self.party.clock.wall_ns() - message.due_ns) / 1e9)

@@ -10,6 +10,7 @@ import pytest
 from bench.reference import DOCS, TABLES, metric_table, renewed
 from bus import topics
 from bus.release import NATIONS
+from bus.tracks import NationalTrack
 
 
 @pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
@@ -39,6 +40,7 @@ def test_every_topic_is_a_channel() -> None:
     for topic in (
         topics.feed_tracks("jpn", NATIONS),
         topics.feed_events("kor", ("kor", "usa")),
+        topics.feed_decorrelation("kor", ("kor", "usa"), NationalTrack("jpn", 4), NationalTrack("usa", 7)),
         topics.picture_tracks("usa"),
         topics.picture_alert("jpn", "jpn-usa-1-17"),
         topics.status("fusion", "fusion-1"),

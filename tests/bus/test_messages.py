@@ -43,6 +43,7 @@ ADDRESSES = [
     parse_topic("mw/v1/picture/kor/alerts/a1"),
     parse_topic("mw/v1/feed/jpn/status"),
     parse_topic("mw/v1/exercise/clock"),
+    parse_topic("mw/v1/feed/jpn/decorrelations/jpn-usa/jpn-4-usa-7"),
 ]
 GOLDEN = Path(__file__).parent / "golden_frame.hex"
 GOLDEN_DECORRELATION = Path(__file__).parent / "golden_decorrelation.hex"
@@ -130,14 +131,14 @@ def decorrelation(apart: bool = True) -> Decorrelation:
 
 @pytest.mark.parametrize("apart", [True, False])
 def test_a_decorrelation_comes_back_and_its_wire_has_not_changed(apart: bool) -> None:
-    assert decode(ADDRESSES[1], encode(decorrelation(apart))) == decorrelation(apart)
+    assert decode(ADDRESSES[-1], encode(decorrelation(apart))) == decorrelation(apart)
     assert (encode(decorrelation(apart)).hex() == GOLDEN_DECORRELATION.read_text(encoding="ascii").strip()) == apart
 
 
 def test_a_decorrelation_that_does_not_say_apart_keeps_apart() -> None:
     tree = msgpack.unpackb(encode(decorrelation(apart=False)))
     del tree["apart"]
-    assert decode(ADDRESSES[1], msgpack.packb(tree)) == decorrelation()
+    assert decode(ADDRESSES[-1], msgpack.packb(tree)) == decorrelation()
 
 
 JPN_4 = {"nation": "jpn", "session": 7, "track": 4}
@@ -148,6 +149,8 @@ JPN_4 = {"nation": "jpn", "session": 7, "track": 4}
     [
         ({"nation": "usa"}, "attribution"),  # in Japan's name, by its topic
         ({"nation": "kor"}, "attribution"),
+        ({"tracks": [JPN_4, {"nation": "usa", "session": 9, "track": 8}]}, "attribution"),  # not the topic's two
+        ({"tracks": [JPN_4, {"nation": "kor", "session": 9, "track": 7}]}, "attribution"),
         ({"tracks": [JPN_4]}, "malformed"),
         ({"tracks": [JPN_4, JPN_4]}, "malformed"),
         ({"tracks": [JPN_4, JPN_4 | {"track": 5}]}, "malformed"),  # a nation's own two are two already
@@ -163,7 +166,7 @@ JPN_4 = {"nation": "jpn", "session": 7, "track": 4}
 )
 def test_a_wrong_decorrelation_is_rejected_with_its_reason(change: dict[str, object], reason: str) -> None:
     with pytest.raises(Rejected) as caught:
-        decode(ADDRESSES[1], msgpack.packb(msgpack.unpackb(encode(decorrelation())) | change))
+        decode(ADDRESSES[-1], msgpack.packb(msgpack.unpackb(encode(decorrelation())) | change))
     assert caught.value.reason == reason
 
 

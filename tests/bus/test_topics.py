@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bus import release, topics
 from bus.errors import Rejected
 from bus.release import NATIONS
+from bus.tracks import NationalTrack
 
 
 @given(st.sets(st.sampled_from(NATIONS), min_size=1))
@@ -29,6 +30,11 @@ def test_a_release_that_is_not_canonical_is_released_to_nobody(text: str) -> Non
     [
         (topics.feed_tracks("kor", ("kor", "usa")), "tracks", "kor"),
         (topics.feed_events("usa", NATIONS), "events", "usa"),
+        (
+            topics.feed_decorrelation("usa", NATIONS, NationalTrack("usa", 7), NationalTrack("jpn", 4)),
+            "decorrelation",
+            "usa",
+        ),
         (topics.picture_tracks("jpn"), "picture", "jpn"),
         (topics.picture_alert("jpn", "jpn-usa-1-9"), "alert", "jpn"),
         (topics.status("fusion", "fusion-1"), "status", "fusion-1"),

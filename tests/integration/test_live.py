@@ -370,7 +370,7 @@ class Reporters:
 
     async def report_until(self, done: Callable[[], bool]) -> None:
         """A report of each feed every tenth of a second, of a missile in free flight 80 s after its launch."""
-        async with asyncio.timeout(60.0):
+        async with asyncio.timeout(200.0):
             while not done():
                 now_ns, self.seq = time.time_ns(), self.seq + 1
                 state = propagate_one(flight(90)[4 * 80], (now_ns - self.begun_ns) / 1e9)
@@ -417,6 +417,29 @@ async def test_an_operator_parts_two_tracks_over_a_real_broker_and_takes_it_back
         code, _, err = await asyncio.to_thread(finished, fusion, 30.0)
     assert code == 0, err
     assert "Traceback" not in err
+    await link.stop()
+
+
+async def test_an_operators_word_outlives_the_worker_that_heard_it_and_the_console_that_said_it(broker: Broker) -> None:
+    link = MqttTransport(broker.url, client_id="world")
+    world = Reporters(link)
+    link.subscribe(picture_tracks("kor"), world.take)
+    await link.start()
+    world.announce()
+    with triwarn("fuse", "--broker", broker.url) as first:
+        await world.report_until(lambda: sorted(world.held.values()) == ONE)
+        with triwarn("decorrelate", "kor", "kor/1", "jpn/1", "--broker", broker.url) as console:
+            code, _, err = await asyncio.to_thread(finished, console, 60.0)
+        assert code == 0, err
+        await world.report_until(lambda: sorted(world.held.values()) == TWO)
+        first.kill()
+        await asyncio.to_thread(first.wait)
+    world.held.clear()
+    with triwarn("fuse", "--broker", broker.url):
+        await world.report_until(lambda: sorted(world.held.values()) == TWO)
+        looks = time.monotonic() + 6.0  # as above
+        await world.report_until(lambda: sorted(world.held.values()) != TWO or time.monotonic() > looks)
+        assert sorted(world.held.values()) == TWO
     await link.stop()
 
 

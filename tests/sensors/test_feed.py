@@ -8,15 +8,18 @@ from functools import cache
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 from scipy.stats import chi2
 
 from bus.clock import SimulatedClock
 from bus.columns import Reports, bad_rows, unpack_cov
-from bus.messages import Decorrelation, TrackName
+from bus.memory import MemoryBus
+from bus.messages import DECORRELATION_EXPIRY_S, Decorrelation, TrackName
+from bus.metrics import Budgets, Metrics
 from bus.release import NATIONS, Nation
 from sensors.feed import NationalFeed, Release
-from sensors.scenario import load_scenario, parse_scenario
-from sensors.service import outgoing
+from sensors.scenario import DecorrelationPlan, load_scenario, parse_scenario
+from sensors.service import FeedService, outgoing
 from sensors.truth import build_truth
 
 
@@ -172,6 +175,20 @@ undo = true
     named = [TrackName(nation="usa", session=6, track=1), TrackName(nation="jpn", session=5, track=1)]
     assert all(isinstance(each, Decorrelation) for each in sent)
     assert [(each.tracks, each.apart) for each in sent] == [(named, False), (named[::-1], True)]  # type: ignore[union-attr]
+
+
+def test_an_operators_word_is_retained_on_a_topic_of_its_pair_and_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    bus, kept = MemoryBus(), list[tuple[str, bool, int | None]]()
+    service = FeedService(bus.transport, Metrics(CollectorRegistry(), Budgets()), "jpn", [])
+    word = DecorrelationPlan(nation="jpn", at_s=1.0, tracks=["usa/7", "jpn/4"])
+    release = Release(1, "decorrelation", ("jpn", "usa"), word=word)
+    monkeypatch.setattr(
+        service.party.urgent,
+        "publish",
+        lambda topic, payload, *, qos, retain, expiry_s: kept.append((topic, retain and qos == 1, expiry_s)),
+    )
+    service.send(outgoing(release, "jpn", SimulatedClock(), {"jpn": 5, "usa": 6}), release)
+    assert kept == [("mw/v1/feed/jpn/decorrelations/jpn-usa/jpn-4-usa-7", True, DECORRELATION_EXPIRY_S)]
 
 
 def test_radars_that_lose_the_object_after_burnout_end_the_track_as_lost() -> None:
