@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import or_
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -199,3 +202,64 @@ def best_partition(groups: Groups, apart: frozenset[int] = frozenset()) -> tuple
     )
     assert found.success
     return -float(found.fun), frozenset(tracks for (tracks, _), taken in zip(used, found.x, strict=True) if taken > 0.5)
+
+
+def cores(taken: Iterable[frozenset[int]], sides: Sequence[frozenset[int]], side: int) -> set[frozenset[int]]:
+    """What some groups keep together of the two sides beside `side`: their parts there, and every other track by itself."""
+    beside = frozenset().union(*(tracks for other, tracks in enumerate(sides) if other != side))
+    together_there = {tracks & beside for tracks in taken if len(tracks & beside) == 2}
+    alone = beside - frozenset().union(*together_there)
+    return together_there | {frozenset({track}) for track in alone}
+
+
+def seated(groups: Groups, taken: Iterable[frozenset[int]], sides: Sequence[frozenset[int]], side: int) -> float:
+    """The most that any partition gains of groups that hold one core whole and no other track but of `side`."""
+    kept = cores(taken, sides, side)
+    return partitions([(tracks, gain) for tracks, gain in groups if tracks - sides[side] in kept])[0][0]
+
+
+Row = dict[str, Any]
+
+
+def told(system: Row, reports: dict[int, Row]) -> Row:
+    """A row of the table of system tracks as a picture tells it, from the rows of its members' reports (`fusion.emit.told`)."""
+    held = {column: reports[row] for column, row in enumerate(system["members"]) if row >= 0}
+    age_ms = (system["valid_ns"] - system["newest_ns"]) // 1_000_000
+    return {
+        "system": system["number"],
+        "valid_ns": system["valid_ns"],
+        "state": list(system["state"]),
+        "cov": [system["cov"][i][j] for i in range(6) for j in range(i, 6)],
+        "phase": [round(255 * min(max(share, 0.0), 1.0)) for share in system["phase"]],
+        "quality": max(max((report["quality"] for report in held.values()), default=0) - age_ms // 2000, 0),
+        "phenomenology": reduce(or_, (report["phenomenology"] for report in held.values()), 0),
+        "pedigree": reduce(or_, (report["pedigree"] for report in held.values()), 0),
+        "members": [held[c]["track"] if c in held and not held[c]["dropped"] else 0 for c in range(3)],
+        "age_ms": min(age_ms, 2**32 - 1),
+    }
+
+
+def pattern_from(
+    start: Float, apart: Float, information: Float, log_det: Float, prior_var_m2: float, miss: float, rounds: int
+) -> tuple[Float, float, Float]:
+    """From one offset, by turns: each row to the best column that is left, then least squares (`fusion.pattern.settle`)."""
+    offset, to = start, np.vstack([np.eye(3), np.zeros((3, 3))])
+    for _ in range(rounds):
+        total, free, pairs = 0.0, set(range(log_det.shape[1])), list[tuple[int, int]]()
+        for i in range(len(log_det)):
+            left = apart[i] - to @ offset
+            costs = {j: log_det[i, j] + left[j] @ information[i, j] @ left[j] for j in free}
+            best = min(costs, key=lambda j: costs[j], default=None)
+            if best is None or costs[best] >= miss:
+                total += miss
+                continue
+            total += costs[best]
+            free.remove(best)
+            pairs.append((i, best))
+        weight = np.eye(3) / prior_var_m2 + sum((to.T @ information[pair] @ to for pair in pairs), np.zeros((3, 3)))
+        value = sum((to.T @ information[pair] @ apart[pair] for pair in pairs), np.zeros(3))
+        score = total + float(offset @ offset) / prior_var_m2
+        before, offset = offset, np.linalg.solve(weight, value)
+        if np.abs(offset - before).max() < 1.0:
+            break
+    return offset, score, weight

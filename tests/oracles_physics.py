@@ -12,7 +12,7 @@ Float = NDArray[np.float64]
 GM, A, J2, OMEGA = 3.986004418e14, 6378137.0, 1.0826261e-3, 7.292115e-5
 
 
-def _acceleration(y: Float, j2: float, spin_rad_s: float) -> Float:
+def acceleration(y: Float, j2: float = J2, spin_rad_s: float = OMEGA) -> Float:
     """Point mass, oblateness and the rotating frame, written from the potential's gradient."""
     r, v, spin = y[:3], y[3:], np.array([0.0, 0.0, spin_rad_s])
     d = np.linalg.norm(r)
@@ -27,7 +27,7 @@ def free_flight(state: Float, seconds: float, *, j2: float = J2, spin_rad_s: flo
     """DOP853 at 1e-12 without air; without oblateness or rotation where they are given as 0."""
 
     def rate(_: float, y: Float) -> Float:
-        return np.concatenate([y[3:], _acceleration(y, j2, spin_rad_s)])
+        return np.concatenate([y[3:], acceleration(y, j2, spin_rad_s)])
 
     done = solve_ivp(rate, (0.0, seconds), state, method="DOP853", rtol=1e-12, atol=1e-9)
     out: Float = done.y[:, -1]
@@ -56,10 +56,13 @@ def density_kg_m3(alt_m: float) -> float:
     return float(np.exp(log_pascal)) / (gas * kelvin) if height <= bases[-1] else 0.0
 
 
+def drag(y: Float, beta_kg_m2: float) -> Float:
+    """Acceleration of drag, m/s2."""
+    return -0.5 * density_kg_m3(max(_height_m(y[:3]), 0.0)) * float(np.linalg.norm(y[3:])) / beta_kg_m2 * y[3:]
+
+
 def _falling(y: Float, beta_kg_m2: float) -> Float:
-    speed = float(np.linalg.norm(y[3:]))
-    drag = -0.5 * density_kg_m3(max(_height_m(y[:3]), 0.0)) * speed / beta_kg_m2 * y[3:]
-    return np.concatenate([y[3:], _acceleration(y, J2, OMEGA) + drag])
+    return np.concatenate([y[3:], acceleration(y) + drag(y, beta_kg_m2)])
 
 
 def fallen(state: Float, seconds: float, beta_kg_m2: float) -> Float:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from bus.release import NATIONS
 from fusion.assign import assign
-from fusion.associate import Associator
+from fusion.associate import Associator, without
 from fusion.clusters import Clusters
 from fusion.settings import FusionSettings
 from tests import oracles_fusion as oracle
 from tests.fusion.scenes import START_NS, S, flight
+from tests.plain import both_ways
 
 Float = NDArray[np.float64]
 
@@ -111,3 +112,11 @@ def test_a_track_of_two_nations_takes_the_third_that_fits_both() -> None:
         table.mask[row] |= 2
         table.number[row + 2] = table.mask[row + 2] = 0
     assert sky.look() == [(0, 4), (1, 5)]
+
+
+@both_ways(without)
+def test_a_nation_looks_at_system_tracks_that_it_has_no_part_in() -> None:
+    rng = np.random.default_rng(1)
+    number, mask = rng.integers(0, 3, 40), rng.integers(0, 8, 40)
+    for bit in (1, 2, 4):
+        assert without(bit, number, mask).tolist() == [row for row in range(40) if number[row] and not mask[row] & bit]

@@ -12,6 +12,7 @@ from scipy.stats import chi2
 from fusion.combine import combine, correlation_of, intersect, kin
 from tests import oracles_fusion as oracle
 from tests.fusion.test_kernels import STATE, random_cov
+from tests.plain import both_ways
 
 Float = NDArray[np.float64]
 APART = np.array([1, 2, 4])
@@ -23,6 +24,7 @@ def members(rng: np.random.Generator, k: int) -> tuple[Float, Float]:
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
+@both_ways(combine)
 def test_reports_without_a_sensor_in_common_add_their_information(k: int) -> None:
     rng = np.random.default_rng(1)
     for _ in range(20):
@@ -74,6 +76,7 @@ def test_independent_reports_are_as_good_as_claimed() -> None:
 
 
 @pytest.mark.parametrize("pedigree", [[1, 1, 1], [3, 6, 4], [0, 0, 0], [5, 6, 8 | 1]])
+@both_ways(combine)
 def test_reports_that_share_a_sensor_or_tell_of_none_are_intersected(pedigree: list[int]) -> None:
     states, covs = members(np.random.default_rng(4), 3)
     sound, x, p = combine(states, covs, np.array(pedigree), 0.0)
@@ -93,6 +96,7 @@ def test_a_report_that_holds_a_partners_sensor_never_counts_twice() -> None:
 
 
 @pytest.mark.parametrize("echo", [0, 1, 2])
+@both_ways(combine)
 def test_what_tells_no_sensor_is_intersected_with_what_the_others_give(echo: int) -> None:
     """It may be made of them all, and that those are independent stays so."""
     states, covs = members(np.random.default_rng(7), 3)
@@ -116,6 +120,7 @@ def test_an_estimate_that_comes_back_changes_nothing() -> None:
 
 @settings(deadline=None)  # the first example compiles
 @given(st.lists(st.integers(0, 63), min_size=1, max_size=3))
+@both_ways(kin)
 def test_kin_are_those_connected_by_sensors(pedigree: list[int]) -> None:
     assert kin(np.array(pedigree)).tolist() == oracle.kin(pedigree)
 
@@ -129,6 +134,7 @@ def test_numbers_without_an_inverse_leave_the_surest_member() -> None:
     np.testing.assert_array_equal(p, covs[1])
 
 
+@both_ways(correlation_of)
 def test_the_bound_goes_by_phase_and_what_is_not_known_boosts() -> None:
     bounds = np.array([0.4, 0.0, 0.2])
     assert correlation_of(np.array([0.5, 0.5, 0.0]), bounds) == pytest.approx(0.2)

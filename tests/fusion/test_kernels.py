@@ -14,6 +14,7 @@ from physics.constants import USUAL_BETA_KG_M2
 from physics.motion import drag_acceleration
 from physics.propagate import propagate_one, rk4
 from tests import oracles_fusion as oracle
+from tests.plain import both_ways
 
 Float = NDArray[np.float64]
 STATE = np.array([-3.05e6, 4.05e6, 4.05e6, 900.0, -700.0, 1500.0])
@@ -27,6 +28,7 @@ def random_cov(rng: np.random.Generator, scale: float = 1.0) -> Float:
 
 
 @pytest.mark.parametrize("dt_s", [-8.0, -2.5, 0.0, 0.4, 2.9, 3.1, 15.0])
+@both_ways(align_one)
 def test_aligned_report_agrees_with_small_steps_and_finite_differences(dt_s: float) -> None:
     cov = random_cov(np.random.default_rng(1))
     x, p = align_one(STATE, cov, dt_s, 40.0)
@@ -63,6 +65,7 @@ def test_drag_of_what_falls_stays_inside_the_aligned_covariance(height_m: float,
     assert aligned < 1.1 * np.linalg.norm(drag_acceleration(state, USUAL_BETA_KG_M2)) + SIGMAS[2]
 
 
+@both_ways(acceleration_sigma)
 def test_unmodelled_acceleration_is_the_root_mean_square_over_the_phases() -> None:
     high = STATE * np.array([1.2, 1.2, 1.2, 1.0, 1.0, 1.0])  # no air there
     assert acceleration_sigma(high, 0.0, 1.0, 0.0, SIGMAS) == pytest.approx(0.05)
@@ -72,6 +75,7 @@ def test_unmodelled_acceleration_is_the_root_mean_square_over_the_phases() -> No
     assert acceleration_sigma(high, 0.01, 0.99, 0.0, SIGMAS) == pytest.approx(0.05)  # a hint so faint is none
 
 
+@both_ways(distance)
 def test_distance_agrees_with_a_general_solver() -> None:
     rng = np.random.default_rng(2)
     for _ in range(20):
@@ -90,6 +94,7 @@ def test_distance_of_absurd_spreads_neither_overflows_nor_vanishes() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 3, 6])
+@both_ways(inverse)
 def test_inverse_agrees_with_a_general_solver(n: int) -> None:
     rng = np.random.default_rng(12)
     for _ in range(20):
@@ -111,6 +116,7 @@ def test_inverse_of_a_matrix_that_has_none_says_so() -> None:
 
 
 @pytest.mark.parametrize("k", [2, 3])
+@both_ways(intersect, few=1)
 def test_intersection_reaches_the_largest_information(k: int) -> None:
     rng = np.random.default_rng(3)
     for _ in range(10):
@@ -150,10 +156,11 @@ def test_intersection_of_the_same_report_twice_gains_nothing() -> None:
     np.testing.assert_allclose(p, cov, rtol=1e-9)
 
 
-def test_pairs_of_the_sweep_are_all_pairs_of_the_gate() -> None:
+@pytest.mark.parametrize("n", [30, 180])
+@both_ways(pairs_within, few=1)
+def test_pairs_of_the_sweep_are_all_pairs_of_the_gate(n: int) -> None:
     """Enough tracks for the sweep, spread over 600 km at different times, against asking every pair."""
     rng = np.random.default_rng(7)
-    n = 180
     home = STATE + np.hstack([rng.normal(scale=2e5, size=(n, 3)), rng.normal(scale=100.0, size=(n, 3))])
     valid_a, valid_b = rng.integers(0, 2_000_000_000, size=(2, n))
     cov = np.tile(np.diag([1e6] * 3 + [400.0] * 3), (n, 1, 1))

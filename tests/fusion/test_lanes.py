@@ -22,6 +22,7 @@ from fusion.lanes import (
     unload_into,
 )
 from tests.fusion.test_kernels import BIAS, SIGMAS, STATE, random_cov
+from tests.plain import both_ways
 
 Float = NDArray[np.float64]
 SCALE = np.repeat([1e4, 100.0], 3)
@@ -51,6 +52,7 @@ def of_lane(a: Float, lane: int) -> tuple[Float, Float]:
 
 
 @pytest.mark.parametrize("n", [1, 3, 8, 64])
+@both_ways(fly_lanes_into, load_into, unload_into)
 def test_a_flight_in_lanes_is_the_flight_of_one(n: int) -> None:
     states, covs = estimates(1, n)
     t, sigma = np.random.default_rng(2).uniform(-3.0, 3.0, n), np.linspace(0.0, 40.0, n)
@@ -64,6 +66,7 @@ def test_a_flight_in_lanes_is_the_flight_of_one(n: int) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 3, 8, 64])
+@both_ways(inform_lanes_into, solve_lanes_into, distance_lanes_into)
 def test_information_solutions_and_distances_in_lanes_are_those_of_one(n: int) -> None:
     (x, p), (y, q) = estimates(3, n), estimates(4, n)
     one, other, total, d2 = lanes(x, p), lanes(y, q), np.zeros(NUMBERS * ROW), np.empty(n)
@@ -143,6 +146,7 @@ def test_an_estimate_does_not_depend_on_what_else_is_estimated(seed: int, column
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(-1, 2))
+@both_ways(fuse_many, few=1)
 def test_an_estimate_in_lanes_is_the_estimate_of_one(seed: int, column: int) -> None:
     reported = Reported(seed, 20)
     valid, newest, state, cov, phase, off = reported.fused(np.arange(20), column)

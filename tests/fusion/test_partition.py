@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,11 +13,11 @@ from fusion.associate import Associator
 from fusion.clusters import Clusters
 from fusion.matching import match
 from fusion.partition import partition, solve
-from fusion.relaxation import component_of, relax, seat, settle
+from fusion.relaxation import Component, component_of, relax, seat, settle
 from fusion.search import search
 from fusion.settings import FusionSettings
 from tests import oracles_fusion as oracle
-from tests.plain import plain
+from tests.plain import both_ways
 
 Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -28,11 +25,6 @@ Rows = NDArray[np.int64]
 SETTINGS = FusionSettings()
 NONE = -1
 EXACT = 1e9  # every regret to the end
-
-
-def both(kernel: Callable[..., Any]) -> pytest.MarkDecorator:
-    """The test runs with the kernel compiled, and as it is written."""
-    return pytest.mark.parametrize("kernel", [kernel, plain(kernel)], ids=["compiled", "uncompiled"])
 
 
 def problem(rng: np.random.Generator, sides: tuple[int, ...], filled: float) -> tuple[Rows, Float, int, int]:
@@ -60,17 +52,15 @@ def groups_of(members: Rows, gain: Float) -> list[tuple[frozenset[int], float]]:
 small = st.tuples(st.integers(0, 10_000), st.tuples(*[st.integers(1, 3)] * 3), st.floats(0.2, 1.0))
 
 
-@both(match)
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10_000), rows=st.integers(1, 8), columns=st.integers(1, 8), filled=st.floats(0.0, 1.0))
-def test_match_is_the_best_there_is_and_its_prices_prove_it(
-    kernel: Callable[..., Any], seed: int, rows: int, columns: int, filled: float
-) -> None:
+@both_ways(match)
+def test_match_is_the_best_there_is_and_its_prices_prove_it(seed: int, rows: int, columns: int, filled: float) -> None:
     rng = np.random.default_rng(seed)
     table = np.where(rng.random((rows, columns)) < filled, rng.uniform(-5.0, 30.0, (rows, columns)), -np.inf)
     row, column = np.nonzero(np.isfinite(table))
     start = np.searchsorted(row, np.arange(rows + 1))
-    taken, row_price, column_price = kernel(start, column, table[row, column], columns)
+    taken, row_price, column_price = match(start, column, table[row, column], columns)
     edges = taken[taken != NONE]
     assert (row[edges] == np.flatnonzero(taken != NONE)).all()
     assert len(set(column[edges].tolist())) == len(edges)
@@ -82,12 +72,10 @@ def test_match_is_the_best_there_is_and_its_prices_prove_it(
     assert min(row_price.min(), column_price.min()) >= -1e-9
 
 
-@both(relax)
 @settings(max_examples=40, deadline=None)
 @given(drawn=small, price=st.floats(0.0, 40.0))
-def test_no_partition_gains_more_than_all_prices_together(
-    kernel: Callable[..., Any], drawn: tuple[int, tuple[int, ...], float], price: float
-) -> None:
+@both_ways(relax, component_of)
+def test_no_partition_gains_more_than_all_prices_together(drawn: tuple[int, tuple[int, ...], float], price: float) -> None:
     rng = np.random.default_rng(drawn[0])
     members, gain, _, _ = problem(rng, drawn[1], drawn[2])
     if not len(gain):
@@ -95,7 +83,7 @@ def test_no_partition_gains_more_than_all_prices_together(
     c, own = component_of(members, gain)
     barred = rng.random(len(gain)) < 0.2
     given_prices = np.where(np.arange(c.tracks) >= c.first + c.second, rng.uniform(0.0, price + 1e-9, c.tracks), 0.0)
-    prices, taken = kernel(c, barred, given_prices)
+    prices, taken = relax(c, barred, given_prices)
     left = [group for group, out in zip(groups_of(members[own], gain[own]), barred.tolist(), strict=True) if not out]
     assert prices.sum() >= oracle.partitions(left)[0][0] - 1e-9
     assert prices.min() >= -1e-9
@@ -109,39 +97,74 @@ def test_no_partition_gains_more_than_all_prices_together(
     assert total == pytest.approx(c.gain[groups].sum())
 
 
-@both(search)
 @settings(max_examples=40, deadline=None)
 @given(drawn=small)
-def test_search_ends_with_the_best_of_all_partitions(
-    kernel: Callable[..., Any], drawn: tuple[int, tuple[int, ...], float]
-) -> None:
+@both_ways(search)
+def test_search_ends_with_the_best_of_all_partitions(drawn: tuple[int, tuple[int, ...], float]) -> None:
     members, gain, _, _ = problem(np.random.default_rng(drawn[0]), drawn[1], drawn[2])
     if not len(gain):
         return
     c, _ = component_of(members, gain)
     none = np.zeros(len(gain), np.bool_)
     prices, _ = relax(c, none, np.zeros(c.tracks))
-    ended, found, most = kernel(c, none, prices, np.empty(0, np.int64), 0.0, 100_000)
+    ended, found, most = search(c, none, prices, np.empty(0, np.int64), 0.0, 100_000)
     assert ended
     assert most == pytest.approx(oracle.partitions(groups_of(members, gain))[0][0])
     assert most == pytest.approx(c.gain[found].sum())
-    assert not kernel(c, none, prices, np.empty(0, np.int64), 0.0, 0)[0]
+    assert not search(c, none, prices, np.empty(0, np.int64), 0.0, 0)[0]
 
 
-@both(partition)
 @settings(max_examples=60, deadline=None)
 @given(drawn=small)
-def test_partition_and_its_regrets_agree_with_trying_everything(
-    kernel: Callable[..., Any], drawn: tuple[int, tuple[int, ...], float]
-) -> None:
+@both_ways(partition)
+def test_partition_and_its_regrets_agree_with_trying_everything(drawn: tuple[int, tuple[int, ...], float]) -> None:
     members, gain, pairs, tracks = problem(np.random.default_rng(drawn[0]), drawn[1], drawn[2])
-    regret, gap = kernel(members, gain, pairs, tracks, EXACT)
+    regret, gap = partition(members, gain, pairs, tracks, EXACT)
     groups = groups_of(members, gain)
     ways = oracle.partitions(groups)
     for (pair, _), told in zip(groups[:pairs], regret.tolist(), strict=True):
         without = next(total for total, taken in ways if not oracle.together(taken, pair))
         assert told == pytest.approx(ways[0][0] - without, abs=1e-6)
     assert gap == 0.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(drawn=small, side=st.integers(0, 2))
+@both_ways(seat, settle)
+def test_seating_one_side_anew_is_the_best_of_all_ways_to(drawn: tuple[int, tuple[int, ...], float], side: int) -> None:
+    """Twin: every partition of the groups that hold what is kept together whole; settled is where no side's seating gains."""
+    rng = np.random.default_rng(drawn[0])
+    members, gain, _, _ = problem(rng, drawn[1], drawn[2])
+    if not len(gain):
+        return
+    c, _ = component_of(members, gain)
+    barred = rng.random(len(gain)) < 0.2
+    own = groups_of(c.members, c.gain)
+    left = [group for group, out in zip(own, barred.tolist(), strict=True) if not out]
+    sides = [frozenset(range(c.seats[s], c.seats[s + 1])) for s in range(3)]
+    shuffled = list(enumerate(own))
+    rng.shuffle(shuffled)
+    given_groups, beside = [], frozenset[int]()
+    for g, (tracks, _) in shuffled:  # of `side` a track may be in many of them
+        if not barred[g] and not (tracks - sides[side]) & beside:
+            given_groups.append(g)
+            beside |= tracks - sides[side]
+    groups, total = seat(c, barred, np.array(given_groups, np.int64), side)
+    assert total == pytest.approx(oracle.seated(left, [own[g][0] for g in given_groups], sides, side))
+    partitioned(c, barred, groups, total)
+    better, most = settle(c, barred, groups, total)
+    partitioned(c, barred, better, most)
+    assert most >= total - 1e-6
+    for again in range(3):
+        assert oracle.seated(left, [own[g][0] for g in better.tolist()], sides, again) == pytest.approx(most)
+
+
+def partitioned(c: Component, barred: NDArray[np.bool_], groups: Rows, total: float) -> None:
+    """Hold groups to be a partition that gains so much."""
+    held = c.members[groups][c.members[groups] != NONE]
+    assert len(set(held.tolist())) == len(held)
+    assert not barred[groups].any()
+    assert total == pytest.approx(c.gain[groups].sum())
 
 
 @settings(max_examples=20, deadline=None)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fusion.pattern import find_pattern
+from fusion.pattern import _ROUNDS, find_pattern, settle
 from tests import oracles_fusion as oracle
+from tests.plain import both_ways
 
 Float = NDArray[np.float64]
 
@@ -40,6 +41,24 @@ def test_offset_and_pairs_are_the_best_of_every_way_there_is(seed: int) -> None:
     assert found is not None
     assert {(int(i), int(j)) for i, j in found.pairs} == pairs
     np.testing.assert_allclose(found.offset_m, best, atol=1.0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@both_ways(settle)
+def test_assignment_and_least_squares_by_turns_are_those_of_whole_matrices(seed: int) -> None:
+    """Of objects so near that their rows want the same columns."""
+    rng = np.random.default_rng(seed)
+    first, covs, second, covs_b = two_feeds(4, seed, rng.normal(size=3) * 1500.0, apart_m=300.0, apart_m_s=12.0, missing=(2,))
+    apart, spread = first[:, None] - second[None], covs[:, None] + covs_b[None] + np.diag(np.repeat(_BIAS, 3))
+    information = np.asarray(np.linalg.inv(spread), np.float64)
+    log_det = np.asarray(np.linalg.slogdet(2.0 * np.pi * spread)[1], np.float64)
+    starts = apart[..., :3].reshape(-1, 3)[:5]
+    found = settle(starts, apart, information, log_det, _PRIOR_M**2, _MISS)
+    for start, offset, score, sharp in zip(starts, *found, strict=True):
+        twin = oracle.pattern_from(start, apart, information, log_det, _PRIOR_M**2, _MISS, _ROUNDS)
+        np.testing.assert_allclose(offset, twin[0], rtol=1e-9, atol=1e-6)
+        assert score == pytest.approx(twin[1], rel=1e-9)
+        np.testing.assert_allclose(sharp, twin[2], rtol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(6))

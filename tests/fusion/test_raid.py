@@ -19,6 +19,7 @@ from fusion.settings import Counting, FusionSettings
 from tests import oracles_fusion as oracle
 from tests.fusion.scenes import JPN, KOR, START_NS, USA, S, Scene, dropped, one
 from tests.fusion.test_engine import FAR_APART, Outputs, play, step
+from tests.plain import both_ways
 
 NOBODY = np.zeros(0, np.int64)
 JPN_BIT, KOR_BIT, USA_BIT = 1, 2, 4
@@ -74,6 +75,7 @@ def test_probabilities_are_those_of_all_ways_to_pair() -> None:
 
 @settings(deadline=None)  # the first example compiles
 @given(st.integers(0, 2**32 - 1))
+@both_ways(same)
 def test_messages_one_by_one_say_what_they_say_at_once(seed: int) -> None:
     rng = np.random.default_rng(seed)
     pairs = np.argwhere(rng.random((rng.integers(1, 9), rng.integers(1, 9))) < 0.6)
@@ -87,6 +89,7 @@ def test_messages_one_by_one_say_what_they_say_at_once(seed: int) -> None:
 
 @settings(deadline=None)  # the first example compiles
 @given(st.lists(st.floats(0.0, 1.0), max_size=40))
+@both_ways(distribution)
 def test_the_distribution_of_a_sum_is_the_convolution_of_its_terms(chances: list[float]) -> None:
     np.testing.assert_allclose(distribution(np.array(chances)), oracle.distribution(np.array(chances)), rtol=1e-9, atol=1e-15)
 

@@ -23,6 +23,7 @@ from physics.motion import ballistic_acceleration
 from physics.propagate import propagate_one
 from tests import oracles_fusion as oracle
 from tests.fusion.scenes import JPN, KOR, START_NS, S, Scene, frame_of, report_block
+from tests.plain import both_ways
 
 Float = NDArray[np.float64]
 
@@ -204,6 +205,7 @@ def test_an_offset_that_is_no_longer_told_fades() -> None:
     assert not register.offsets.any()
 
 
+@both_ways(differences)
 def test_differences_agree_with_small_steps() -> None:
     rng, n = np.random.default_rng(1), 6
     state, cov = scattered(n, 1), np.tile(np.diag(_SIGMA**2), (n, 1, 1))
@@ -220,6 +222,7 @@ def test_differences_agree_with_small_steps() -> None:
         np.testing.assert_allclose(pull[k], ballistic_acceleration(0.5 * (x + y)), atol=1e-5)
 
 
+@both_ways(shift_into)
 def test_a_shift_replaces_the_one_before() -> None:
     state, shift = scattered(4, 2), np.zeros((4, 6))
     reported = state.copy()
@@ -322,6 +325,7 @@ def test_a_salvo_seen_by_feeds_that_are_as_they_claim_is_left_alone() -> None:
 
 @settings(deadline=None)  # the first example compiles
 @given(st.integers(0, 2**32 - 1))
+@both_ways(mean_chi2)
 def test_the_distance_of_a_mean_is_that_of_numpy(seed: int) -> None:
     rng, k = np.random.default_rng(seed), 5
     apart, root = rng.normal(size=(k, 6)) * 100.0, rng.normal(size=(k, 6, 6)) * 100.0
@@ -332,6 +336,7 @@ def test_the_distance_of_a_mean_is_that_of_numpy(seed: int) -> None:
 
 @settings(deadline=None)  # the first example compiles
 @given(st.integers(0, 2**32 - 1), st.sampled_from([3, 40, 130, 400]))
+@both_ways(joined)
 def test_objects_in_common_are_taken_evenly_from_all_and_only_where_they_tell(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     number, mask = rng.integers(0, 3, n), rng.integers(0, 8, n)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bus.columns import Reports, bad_rows, quickly_sound
 from fusion.soundness import surely_sound
+from tests.plain import both_ways
 from tests.rows import reports
 
 SPOILED = [
@@ -35,6 +36,7 @@ def test_usual_rows_pass_at_the_first_look() -> None:
 
 
 @pytest.mark.parametrize(("column", "value"), SPOILED)
+@both_ways(surely_sound)
 def test_one_unsound_row_is_not_overlooked(column: str, value: float) -> None:
     block = reports(5)
     spoiled = getattr(block, column).copy()
@@ -55,6 +57,7 @@ def columns_of(block: Reports) -> dict[str, np.ndarray]:
 
 @settings(deadline=None, max_examples=300)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 6), st.floats(-14.0, 6.0), st.floats(5.0, 9.0))
+@both_ways(surely_sound)
 def test_what_passes_the_first_look_passes_the_full_check(seed: int, rank: int, floor: float, far: float) -> None:
     """Covariances from singular to sound, places from the ground to beyond the limit."""
     rng = np.random.default_rng(seed)

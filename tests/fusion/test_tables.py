@@ -13,6 +13,8 @@ from bus.release import EVERYONE
 from bus.topics import feed_tracks, parse_topic
 from fusion.clusters import Clusters
 from fusion.settings import Timing
+from fusion.tables import ReportTable, hold_into
+from tests.plain import both_ways
 from tests.rows import frame, reports
 
 
@@ -77,3 +79,31 @@ def test_a_track_that_stands_twice_in_a_frame_is_held_once_with_its_newer_report
     assert (len(moved), fresh, refused) == (2, [], {})
     held = clusters.reports
     assert {int(held.track[row]): (int(held.valid_ns[row]) - NOW_NS) // 10**9 for row in moved} == {1: -2, 2: -3}
+
+
+@both_ways(hold_into)
+def test_rows_are_written_where_they_belong_and_nowhere_else() -> None:
+    table, block, rng = ReportTable(8), reports(5), np.random.default_rng(1)
+    rows, indices = np.array([6, 1, 3]), np.array([4, 0, 2])
+    fields = {name: getattr(block, name) for name in Reports.COLUMNS}
+    fields["quality"], fields["phenomenology"] = rng.integers(0, 256, (2, 5)).astype(np.uint8)
+    fields["detected_age_ms"], fields["tracked_age_ms"] = np.array([[0, 10, 2**32 - 1, 7, 20], [1, 2, 3, 4, 5]], np.uint32)
+    held, sent = [getattr(table, name) for name in HELD], [fields[name] for name in SENT]
+    hold_into(*[*held, rows, indices, *sent])
+    for row, i in zip(rows.tolist(), indices.tolist(), strict=True):
+        assert (table.track[row], table.valid_ns[row]) == (fields["track"][i], fields["valid_ns"][i])
+        np.testing.assert_array_equal(table.state[row], fields["state"][i])
+        np.testing.assert_array_equal(table.cov[row], unpack_cov(fields["cov"][i]))
+        np.testing.assert_array_equal(table.phase[row], fields["phase"][i])
+        assert (table.quality[row], table.phenomenology[row]) == (min(fields["quality"][i], 15), fields["phenomenology"][i] & 3)
+        assert table.pedigree[row] == fields["pedigree"][i]
+        for since, age in (("detected_ns", "detected_age_ms"), ("tracked_ns", "tracked_age_ms")):
+            assert getattr(table, since)[row] == max(int(fields["valid_ns"][i]) - int(fields[age][i]) * 1_000_000, 0)
+    untouched = [row for row in range(8) if row not in rows]
+    assert not any(getattr(table, name)[untouched].any() for name in HELD)
+
+
+HELD = ("valid_ns", "state", "cov", "phase", "quality", "phenomenology", "pedigree", "detected_ns", "tracked_ns", "track")
+SENT = (
+    "valid_ns", "state", "cov", "phase", "quality", "phenomenology", "pedigree", "detected_age_ms", "tracked_age_ms", "track"
+)  # fmt: skip

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +14,8 @@ from fusion.gate import distance
 from fusion.triples import candidates, joint_cost, triples_within
 from tests import oracles_fusion as oracle
 from tests.fusion.test_kernels import BIAS, SIGMAS, STATE, random_cov
-from tests.fusion.test_partition import NONE, both
+from tests.fusion.test_partition import NONE
+from tests.plain import both_ways
 
 Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -32,12 +31,12 @@ def three(seed: int) -> tuple[Float, Float]:
     return STATE + np.array([rng.multivariate_normal(np.zeros(6), cov, method="cholesky") for cov in covs]), covs
 
 
-@both(joint_cost)
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000), order=st.permutations([0, 1, 2]))
-def test_cost_of_three_is_their_joint_likelihood_in_any_order(kernel: Callable[..., Any], seed: int, order: list[int]) -> None:
-    states, covs = three(seed)
-    told = kernel(*order, NOW, states, covs, COAST, SIGMAS, BIAS, np.inf)
+@both_ways(joint_cost)
+def test_cost_of_three_is_their_joint_likelihood_in_any_order(seed: int, order: list[int]) -> None:
+    (first, second, third), (states, covs) = order, three(seed)
+    told = joint_cost(first, second, third, NOW, states, covs, COAST, SIGMAS, BIAS, np.inf)
     assert told == pytest.approx(oracle.joint_cost(states, covs, BIAS), rel=1e-7)
 
 
@@ -69,12 +68,10 @@ def some_pairs(rng: np.random.Generator, sides: tuple[int, int, int], filled: fl
     return np.array(pairs, np.int64).reshape(-1, 3), rng.uniform(0.0, 50.0, len(pairs)), rng.random(sum(sides)) < 0.8
 
 
-@both(candidates)
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), sides=st.tuples(*[st.integers(1, 5)] * 3), filled=st.floats(0.0, 1.0))
-def test_triples_asked_are_those_with_two_pairs_within_the_gate(
-    kernel: Callable[..., Any], seed: int, sides: tuple[int, int, int], filled: float
-) -> None:
+@both_ways(candidates)
+def test_triples_asked_are_those_with_two_pairs_within_the_gate(seed: int, sides: tuple[int, int, int], filled: float) -> None:
     pairs, gains, alone = some_pairs(np.random.default_rng(seed), sides, filled)
     near = {frozenset(row[row != NONE].tolist()): gain for row, gain in zip(pairs, gains.tolist(), strict=True)}
     columns = [sorted(set(pairs[:, side].tolist()) - {NONE}) for side in range(3)]
@@ -83,7 +80,7 @@ def test_triples_asked_are_those_with_two_pairs_within_the_gate(
         within = [near[frozenset(pair)] for pair in itertools.combinations(triple, 2) if frozenset(pair) in near]
         if len(within) >= 2 and alone[list(triple)].all():
             expected[triple] = max(within)
-    found, best = kernel(pairs, gains, alone, 10_000)
+    found, best = candidates(pairs, gains, alone, 10_000)
     assert dict(zip(map(tuple, found.tolist()), best.tolist(), strict=True)) == expected
     assert len(found) == len(expected)
 
@@ -100,6 +97,7 @@ def test_of_too_many_triples_the_best_partners_of_each_track_are_asked() -> None
     assert any(len(set(best.tolist()) & set(triple)) == 2 for triple in some.tolist())
 
 
+@both_ways(triples_within)
 def test_a_triple_no_better_than_one_of_its_pairs_is_left_out() -> None:
     """The third is of somewhere else, as far as the gate lets it."""
     states, covs = np.tile(STATE, (3, 1)), np.tile(np.diag([1e4] * 3 + [100.0] * 3), (3, 1, 1))

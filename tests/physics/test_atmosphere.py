@@ -6,6 +6,7 @@ import pytest
 
 from physics.atmosphere import air
 from tests.oracles_physics import density_kg_m3
+from tests.plain import both_ways
 from tests.reference.read import rows
 
 
@@ -25,6 +26,7 @@ def test_density_falls_without_a_jump_up_to_space() -> None:
     assert air(300e3)[0] == 0.0
 
 
+@both_ways(air)
 def test_the_layers_agree_with_the_hydrostatic_equation_written_plainly() -> None:
     for alt_m in range(0, 86_000, 250):
         assert air(float(alt_m))[0] == pytest.approx(density_kg_m3(float(alt_m)), rel=1e-9)

@@ -14,6 +14,7 @@ from physics.boost import boost_origin
 from physics.ground import ellipse, ground_state
 from tests.physics.population import SENSORS, Sensor, Shot, apart2, offset_m, population, reported, shots, told
 from tests.physics.states import shot
+from tests.plain import both_ways
 
 Float = NDArray[np.float64]
 
@@ -75,6 +76,7 @@ def test_the_constants_are_those_of_the_population() -> None:
     assert abs(np.std(x) - ascent._X_SIGMA) < 0.2
 
 
+@both_ways(weighed, velocity_of)
 def test_a_well_known_state_is_taken_as_it_is() -> None:
     for _, state, _ in seen()[:50]:
         geodetic, v, cov = ground_state(state, np.diag([1.0] * 3 + [0.01] * 3))

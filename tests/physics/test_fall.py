@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pymap3d
 import pytest
 from numpy.typing import NDArray
 
@@ -29,6 +30,7 @@ from physics.propagate import numbers, propagate_one, rk4
 from tests.oracles_physics import fall
 from tests.physics.population import LN_BETA, REGIMES, SENSORS, Regime, Sensor, apart2, population, reported, shots, told
 from tests.physics.states import shot
+from tests.plain import both_ways
 
 Float = NDArray[np.float64]
 
@@ -54,6 +56,7 @@ def test_a_fall_ends_on_the_ellipsoid() -> None:
 @pytest.mark.parametrize(
     ("speed_m_s", "elevation_deg", "alt_m"), [(1500.0, 30.0, 70e3), (3000.0, 45.0, 100e3), (6000.0, 10.0, 150e3)]
 )
+@both_ways(to_ground, few=1)
 def test_a_fall_through_the_air_agrees_with_an_independent_integrator(
     beta_kg_m2: float, speed_m_s: float, elevation_deg: float, alt_m: float
 ) -> None:
@@ -90,6 +93,7 @@ def test_long_steps_come_down_where_short_ones_do(
     ("speed_m_s", "elevation_deg", "alt_m"),
     [(600.0, 45.0, 40e3), (1500.0, 30.0, 70e3), (3000.0, 80.0, 100e3), (6000.0, 40.0, 150e3)],
 )
+@both_ways(apogee_m, few=1)
 def test_the_apogee_is_the_highest_point_of_the_flight(speed_m_s: float, elevation_deg: float, alt_m: float) -> None:
     state, top = shot(speed_m_s, elevation_deg, alt_m=alt_m), 0.0
     while altitude_m(state[:3]) > top:
@@ -97,6 +101,28 @@ def test_the_apogee_is_the_highest_point_of_the_flight(speed_m_s: float, elevati
         state = propagate_one(state, 1.0)
     assert top > alt_m + 5e3
     assert apogee_m(shot(speed_m_s, elevation_deg, alt_m=alt_m)) == pytest.approx(top, rel=0.003)
+
+
+@both_ways(impact, few=1)
+def test_an_impact_is_where_and_when_falls_end_and_as_wide_as_they_scatter() -> None:
+    """Twin: falls of an independent integrator from a state moved a little in each of its numbers, without air."""
+    state, cov = shot(2000.0, 40.0), np.diag([100.0**2] * 3 + [5.0**2] * 3)
+
+    def ends(x: Float) -> Float:
+        seconds, there = fall(x, math.inf)
+        return np.array([seconds, *pymap3d.ecef2geodetic(*there[:3])[:2]])
+
+    middle, steps = ends(state), np.array([50.0] * 3 + [1.0] * 3)
+    slopes = np.array([(ends(state + d) - ends(state - d)) / (2.0 * d.sum()) for d in np.diag(steps)]).T
+    lat = math.radians(middle[1])
+    slopes[1:] *= 6.37e6 * math.pi / 180.0 * np.array([[1.0], [math.cos(lat)]])
+    scatter = slopes @ cov @ slopes.T
+    status, fall_s, sigma_s, lat_rad, lon_rad, (east, both, north) = impact(state, cov, 0.0, 0.0, 3000.0)
+    assert status == GROUND_OK
+    assert (fall_s, math.degrees(lat_rad), math.degrees(lon_rad)) == pytest.approx(tuple(middle), abs=1e-3)
+    assert sigma_s == pytest.approx(math.sqrt(scatter[0, 0]), rel=0.02)
+    scale = math.sqrt(scatter[1, 1] * scatter[2, 2])
+    assert (east, both, north) == pytest.approx((scatter[2, 2], scatter[1, 2], scatter[1, 1]), rel=0.02, abs=0.02 * scale)
 
 
 def test_what_escapes_has_no_apogee() -> None:
@@ -144,6 +170,7 @@ def test_the_coefficient_is_that_of_the_catalogue() -> None:
 
 
 @pytest.mark.parametrize("alt_m", [150e3, 60e3, 30e3])
+@both_ways(step_s, between, carry_into, rk4, numbers, few=1)
 def test_sensitivities_are_the_differences_of_falls(alt_m: float) -> None:
     """Twin: the same steps from a state moved a little, in each of its numbers and in the coefficient."""
     state, beta = shot(2500.0, -35.0, alt_m=alt_m), 6000.0

@@ -11,7 +11,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pymap3d.vincenty import vdist
 
-from physics.frames import bearing_rad, ecef_to_geodetic, enu_matrix, geodetic_to_ecef, ground_distance_m, range_az_el
+from physics.frames import (
+    altitude_m,
+    bearing_rad,
+    ecef_to_geodetic,
+    enu_matrix,
+    geodetic_to_ecef,
+    ground_distance_m,
+    quick_altitude_m,
+    range_az_el,
+)
+from tests.plain import both_ways
 
 lats = st.floats(-89.9, 89.9)
 lons = st.floats(-179.9, 179.9)
@@ -20,6 +30,7 @@ alts = st.floats(-5e3, 3.6e7)
 
 @settings(deadline=None)
 @given(lats, lons, alts)
+@both_ways(geodetic_to_ecef)
 def test_geodetic_to_ecef_agrees_with_pymap3d(lat: float, lon: float, alt: float) -> None:
     ours = geodetic_to_ecef(math.radians(lat), math.radians(lon), alt)
     np.testing.assert_allclose(ours, pymap3d.geodetic2ecef(lat, lon, alt), rtol=0, atol=1e-6)
@@ -27,6 +38,7 @@ def test_geodetic_to_ecef_agrees_with_pymap3d(lat: float, lon: float, alt: float
 
 @settings(deadline=None)
 @given(lats, lons, alts)
+@both_ways(ecef_to_geodetic)
 def test_ecef_to_geodetic_undoes_it(lat: float, lon: float, alt: float) -> None:
     back = ecef_to_geodetic(geodetic_to_ecef(math.radians(lat), math.radians(lon), alt))
     np.testing.assert_allclose(np.degrees(back[:2]), [lat, lon], rtol=0, atol=1e-9)
@@ -34,8 +46,18 @@ def test_ecef_to_geodetic_undoes_it(lat: float, lon: float, alt: float) -> None:
 
 
 @settings(deadline=None)
+@given(lats, lons, st.floats(0.0, 1e6))
+@both_ways(altitude_m, quick_altitude_m)
+def test_heights_agree_with_pymap3d_within_what_they_state(lat: float, lon: float, alt: float) -> None:
+    point = np.array(pymap3d.geodetic2ecef(lat, lon, alt))
+    assert altitude_m(point) == pytest.approx(alt, abs=1e-5)
+    assert quick_altitude_m(point) == pytest.approx(alt, abs=0.6 if alt <= 100e3 else 5.0)
+
+
+@settings(deadline=None)
 @example(0.0, 0.0, 0.0, 1e-9, 1e3)
 @given(st.floats(-80.0, 80.0), lons, st.floats(-1.0, 1.0), st.floats(-1.0, 1.0), st.floats(1e3, 1e6))
+@both_ways(range_az_el, enu_matrix)
 def test_range_azimuth_elevation_agree_with_pymap3d(lat: float, lon: float, dlat: float, dlon: float, alt: float) -> None:
     site = geodetic_to_ecef(math.radians(lat), math.radians(lon), 100.0)
     point = geodetic_to_ecef(math.radians(lat + dlat), math.radians(lon + dlon), alt)
@@ -50,6 +72,7 @@ def test_range_azimuth_elevation_agree_with_pymap3d(lat: float, lon: float, dlat
 
 @settings(deadline=None)
 @given(st.floats(-60.0, 60.0), st.floats(-60.0, 60.0), st.floats(-40.0, 40.0), st.floats(-40.0, 40.0))
+@both_ways(ground_distance_m, bearing_rad)
 def test_ground_distance_and_bearing_are_within_their_stated_errors(lat1: float, lon1: float, dlat: float, dlon: float) -> None:
     lat2, lon2 = max(-85.0, min(85.0, lat1 + dlat)), lon1 + dlon
     reference_m, reference_deg = (float(value) for value in vdist(lat1, lon1, lat2, lon2))

@@ -16,6 +16,7 @@ from physics.propagate import propagate_one
 from tests.fusion.scenes import flight
 from tests.physics.population import SENSORS, Regime, Sensor, apart2, population, reported, shots, told
 from tests.physics.states import shot
+from tests.plain import both_ways
 
 BETA_KG_M2, BETA_SIGMA = USUAL_BETA_KG_M2, USUAL_BETA_SIGMA
 COV = np.diag([500.0**2] * 3 + [50.0**2] * 3)
@@ -73,6 +74,7 @@ def test_the_constants_are_those_of_the_population() -> None:
         assert 0.8 < np.std(fit) < 1.25
 
 
+@both_ways(to_virtual_launch, few=1)
 def test_the_way_back_is_the_free_flight() -> None:
     state = flight(100)[70]
     found, back_s, there, cov = to_virtual_launch(state, COV, BETA_KG_M2, BETA_SIGMA)

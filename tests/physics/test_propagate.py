@@ -19,6 +19,7 @@ from physics.propagate import (
 )
 from tests.oracles_physics import free_flight, jacobi
 from tests.physics.states import shot
+from tests.plain import both_ways
 
 Float = NDArray[np.float64]
 
@@ -34,6 +35,7 @@ shots = st.builds(
 
 @settings(deadline=None, max_examples=25)
 @given(shots, st.floats(-300.0, 600.0))
+@both_ways(propagate_one, few=1)
 def test_free_flight_agrees_with_an_independent_integrator_to_a_metre(state: Float, seconds: float) -> None:
     # Below the surface the field is stiffer than any flight meets: hold the comparison to where things fly.
     reference = free_flight(state, seconds)
@@ -56,6 +58,7 @@ def test_flying_forth_and_back_returns(state: Float, seconds: float) -> None:
 
 @settings(deadline=None, max_examples=15)
 @given(shots, st.floats(-60.0, 120.0))
+@both_ways(transition, few=1)
 def test_the_transition_matrix_is_the_derivative_of_the_flight(state: Float, seconds: float) -> None:
     _, phi = transition(state, seconds)
     steps = np.array([10.0, 10.0, 10.0, 0.01, 0.01, 0.01])
@@ -95,10 +98,12 @@ def test_linear_extrapolation_errs_by_the_known_amount(seconds: float, published
     assert error == pytest.approx(published_m, rel=0.1)
 
 
+@both_ways(propagate_many, propagate_cov_many)
 def test_many_are_each_flown_as_one() -> None:
     states = np.stack([shot(azimuth_deg=a) for a in (0.0, 90.0, 200.0)])
     covs, dt, q = np.stack([np.eye(6) * k for k in (1.0, 2.0, 3.0)]), np.array([1.0, -5.0, 30.0]), np.array([0.0, 1.0, 2.0])
     got, got_covs = propagate_cov_many(states, covs, dt, q)
+    np.testing.assert_array_equal(propagate_many(states, dt), [propagate_one(x, t) for x, t in zip(states, dt, strict=True)])
     for i in range(3):
         one, one_cov = propagate_cov_one(states[i], covs[i], dt[i], q[i])
         np.testing.assert_array_equal(got[i], one)
@@ -115,6 +120,7 @@ def test_noise_widens_in_both_directions_of_time() -> None:
 
 
 @pytest.mark.parametrize("seconds", [20.0, -20.0])
+@both_ways(propagate_cov_one, few=1)
 def test_noise_is_white_acceleration_carried_along_the_flight(seconds: float) -> None:
     """Twin: the accelerations of 400 short spans, each carried by the transition matrix to the end and added up."""
     state, q, spans = shot(), 2.0, 400

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sensors.associate import SHARED, YIELDS, choose, marginals
 from tests.oracles_sensors import every_marginal
+from tests.plain import both_ways
 
 
 @pytest.mark.parametrize("tracks", [1, 2, 3, 4])
@@ -29,6 +30,7 @@ def test_probabilities_are_near_those_of_every_hypothesis(tracks: int, detection
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 5))
+@both_ways(marginals)
 def test_probabilities_are_exact_along_a_chain(seed: int, tracks: int) -> None:
     """Each track shares a detection with the next: pairs without a loop."""
     rng = np.random.default_rng(seed)

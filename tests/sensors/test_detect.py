@@ -9,11 +9,13 @@ import pytest
 from scipy.stats import chi2
 
 from bus.errors import BadInput
-from sensors.detect import Scan, Scanner, widened
+from physics.frames import altitude_m, geodetic_to_ecef
+from sensors.detect import REFERENCE_HEIGHT_M, Scan, Scanner, _measure, symmetric_root, widened
 from sensors.instruments import INFRARED, Infrared, Radar, find_sensors, sensor_catalogue
 from sensors.radar import RadarEye
 from sensors.scenario import load_scenario, parse_scenario
 from sensors.truth import build_truth
+from tests.plain import both_ways
 
 SALVO = load_scenario("salvo-2024-05-30")
 TRUTH = build_truth(SALVO)
@@ -43,6 +45,7 @@ def test_errors_are_of_the_size_that_noise_and_biases_state(name: str) -> None:
     assert chi2.ppf(0.0005, freedom) < sum(squares) < chi2.ppf(0.9995, freedom)
 
 
+@both_ways(widened)
 def test_information_widens_as_covariances_add() -> None:
     rng = np.random.default_rng(1)
     one, other = (root @ root.T for root in rng.normal(size=(2, 3, 3)))
@@ -149,3 +152,46 @@ def test_an_outage_after_burnout_is_a_launchs_own_and_leaves_false_alarms() -> N
 def test_an_unknown_sensor_is_refused_with_the_nations_own() -> None:
     with pytest.raises(BadInput, match=r"my.toml: nations.kor.sensors\[1\]: no sensor 'Cobra Dane' of kor .*Sejong-class Aegis"):
         find_sensors(["green pine b 1", "Cobra Dane"], "kor", "my.toml", "nations.kor.sensors")
+
+
+@pytest.mark.parametrize("measures_range", [True, False])
+@both_ways(_measure)
+def test_a_measurement_is_the_point_moved_along_and_across_the_line_of_sight(measures_range: bool) -> None:
+    """Its information is what is left of the noise along three axes, widened by how far apart what it merges is."""
+    rng, site, axis = np.random.default_rng(1), geodetic_to_ecef(0.6, 2.2, 0.0), np.array([0.0, 0.0, 1.0])
+    if not measures_range:
+        site = 6.0 * site
+    points = np.array([geodetic_to_ecef(0.65 + 0.01 * i, 2.21, 1e5) for i in range(3)])
+    drawn, bias, bias_sigma = rng.normal(size=(3, 3)), rng.normal(size=3), np.array([40.0, 1e-5])
+    sigmas = np.tile([30.0 if measures_range else 0.0, 2e-5], (3, 1))
+    half = 100.0 * rng.normal(size=(3, 3))
+    spread = np.array([np.zeros((3, 3)), half @ half.T, np.zeros((3, 3))])
+    positions, information, biased, sights = _measure(site, axis, points, drawn, sigmas, bias, bias_sigma, spread)
+    for i, point in enumerate(points):
+        far = float(np.linalg.norm(point - site))
+        sight = (point - site) / far
+        level = np.cross(sight, axis) / np.linalg.norm(np.cross(sight, axis))
+        axes, sigma = np.array([sight, level, np.cross(level, sight)]), np.array([sigmas[i, 0], far * 2e-5, far * 2e-5])
+        shifts = np.array([40.0, far * 1e-5, far * 1e-5])
+        moved = point + axes.T @ (sigma * drawn[i] + shifts * bias)
+        np.testing.assert_allclose(sights[i], sight, atol=1e-12)
+        np.testing.assert_allclose(biased[i, :, :3], axes.T * shifts, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(biased[i, :, 3:] @ biased[i, :, 3:].T, spread[i], rtol=1e-6, atol=1e-6)
+        if measures_range:
+            np.testing.assert_allclose(positions[i], moved, rtol=1e-12)
+            total = axes.T @ np.diag(sigma**2) @ axes + spread[i]
+            np.testing.assert_allclose(np.linalg.inv(information[i]), total, rtol=1e-6, atol=1e-6)
+        else:
+            along = (positions[i] - site) / np.linalg.norm(positions[i] - site)
+            np.testing.assert_allclose(along, (moved - site) / np.linalg.norm(moved - site), atol=1e-9)
+            assert altitude_m(positions[i]) == pytest.approx(REFERENCE_HEIGHT_M, abs=100.0)
+            assert abs(sight @ information[i] @ sight) < 1e-6 * np.trace(information[i])
+
+
+@both_ways(symmetric_root)
+def test_the_symmetric_root_of_a_covariance_is_symmetric_and_its_square_the_covariance() -> None:
+    half = np.random.default_rng(1).normal(size=(3, 3))
+    for spread in (half @ half.T, np.zeros((3, 3)), np.outer(half[0], half[0])):
+        root = symmetric_root(spread)
+        np.testing.assert_allclose(root, root.T, atol=1e-12)
+        np.testing.assert_allclose(root @ root, spread, atol=1e-12)

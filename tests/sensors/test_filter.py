@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sensors.filter import columns_of, combined, gate_all, innovation, predict, spread_of, update
+from sensors.filter import columns_of, combined, gate_all, innovation, predict, predict_all, spread_of, update
 from sensors.motion import BOOST, COAST, MODELS, REENTRY, STAGING
 from sensors.products import square_root
 from tests.oracles_sensors import across, schmidt_update
+from tests.plain import both_ways
 
 Float = NDArray[np.float64]
 Track = tuple[Float, Float, Float, Float]
@@ -49,6 +50,7 @@ def columns(sensor: int) -> list[int]:
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.integers(0, SENSORS - 1))
+@both_ways(update)
 def test_an_update_with_a_position_is_that_of_the_augmented_state(seed: int, sensor: int) -> None:
     rng = np.random.default_rng(seed)
     x, cov, cross, mu = track(seed)
@@ -68,6 +70,7 @@ def test_an_update_with_a_position_is_that_of_the_augmented_state(seed: int, sen
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6))
+@both_ways(update)
 def test_an_update_with_a_direction_is_that_of_two_measured_offsets(seed: int) -> None:
     rng = np.random.default_rng(seed)
     x, cov, cross, mu = track(seed)
@@ -86,6 +89,7 @@ def test_an_update_with_a_direction_is_that_of_two_measured_offsets(seed: int) -
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.integers(0, SENSORS - 1))
+@both_ways(update)
 def test_an_update_with_a_merged_detection_considers_the_offset_too(seed: int, sensor: int) -> None:
     rng = np.random.default_rng(seed)
     x, cov, cross, mu = track(seed)
@@ -195,6 +199,7 @@ def test_no_time_changes_nothing() -> None:
         np.testing.assert_array_equal(before, after)
 
 
+@both_ways(combined)
 def test_the_combined_estimate_covers_every_model() -> None:
     x, cov, _, mu = track(6)
     mean, spread = combined(x, cov, mu)
@@ -203,6 +208,7 @@ def test_the_combined_estimate_covers_every_model() -> None:
     assert np.linalg.eigvalsh(spread - within).min() > -1e-6
 
 
+@both_ways(gate_all, innovation, spread_of, columns_of)
 def test_the_gate_leaves_out_what_is_far_and_prices_what_is_near() -> None:
     x, cov, cross, mu = track(7)
     information, bias = np.stack([np.eye(3) / 100.0**2] * 2), alone(np.stack([30.0 * np.eye(3)] * 2))
@@ -226,6 +232,7 @@ def test_a_direction_is_gated_whatever_its_distance() -> None:
     assert np.isfinite(cost[0, 0])
 
 
+@both_ways(predict)
 def test_mixing_changes_no_mean_and_no_covariance_with_the_biases() -> None:
     """Over no time to speak of, position and velocity over all models stay, and so does what biases have to do with them."""
     x, cov, cross, mu = track(9)
@@ -233,3 +240,13 @@ def test_mixing_changes_no_mean_and_no_covariance_with_the_biases() -> None:
     np.testing.assert_allclose(after_mu @ after_x[:, :6], mu @ x[:, :6], rtol=0, atol=0.01)
     total, after = (np.einsum("j,jab->ab", m, c[:, :6]) for m, c in ((mu, cross), (after_mu, after_cross)))
     np.testing.assert_allclose(after, total, atol=1e-3 * np.abs(total).max())
+
+
+@both_ways(predict_all)
+def test_many_tracks_are_each_predicted_as_one() -> None:
+    tracks, dt_s = [track(seed) for seed in (20, 21, 22)], np.array([0.0, 0.5, 2.0])
+    x, cov, cross, mu = (np.stack(each) for each in zip(*tracks, strict=True))
+    together = predict_all(x, cov, cross, mu, dt_s)
+    for i, one_track in enumerate(tracks):
+        for told, alone_told in zip(together, predict(*one_track, dt_s[i]), strict=True):
+            np.testing.assert_allclose(told[i], alone_told, rtol=1e-12)

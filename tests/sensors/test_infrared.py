@@ -9,11 +9,12 @@ import pytest
 from scipy.stats import binomtest, norm
 
 from physics.frames import geodetic_to_ecef
-from sensors.infrared import InfraredEye, earth_hides
+from sensors.infrared import InfraredEye, _in_view, earth_hides
 from sensors.instruments import Infrared, sensor_catalogue
 from sensors.missiles import missile_types
 from sensors.scenario import load_scenario
 from sensors.truth import build_truth
+from tests.plain import both_ways
 
 
 def satellite(name: str) -> Infrared:
@@ -64,3 +65,21 @@ def test_clouds_and_the_earth_hide() -> None:
     states[2, :3] = geodetic_to_ecef(math.radians(39.2), math.radians(-54.3), 20e3)  # the other side
     assert eye.visible(states).tolist() == [False, True, False]
     assert earth_hides(eye.site, states[2, :3])
+
+
+@both_ways(_in_view, earth_hides)
+def test_what_is_in_view_is_above_the_clouds_with_no_earth_on_any_point_between() -> None:
+    rng, satellite = np.random.default_rng(1), geodetic_to_ecef(0.0, math.radians(105.0), 35_786e3)
+    lat, lon = np.radians(rng.uniform(-80.0, 80.0, 60)), np.radians(rng.uniform(-180.0, 180.0, 60))
+    height = rng.uniform(0.0, 3e5, 60)
+    states = np.zeros((61, 6))
+    states[:60, :3] = [geodetic_to_ecef(*each) for each in zip(lat, lon, height, strict=True)]
+    states[60] = np.nan
+    between = satellite + np.linspace(0.0, 1.0, 20_001)[:, None, None] * (states[:60, :3] - satellite)
+    nearest = np.linalg.norm(between, axis=2).min(axis=0)
+    clear = np.abs(nearest - 6.37e6) > 50e3  # which way the limb is taken is the instrument's
+    seen = _in_view(satellite, states, 10e3)
+    assert clear.sum() > 30
+    np.testing.assert_array_equal(seen[:60][clear], (nearest > 6.37e6)[clear] & (height > 10e3)[clear])
+    assert not seen[60]
+    assert {True, False} == set(seen[:60][clear].tolist())

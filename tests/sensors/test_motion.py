@@ -13,6 +13,7 @@ from physics.motion import drag_acceleration
 from physics.propagate import propagate_one
 from sensors.motion import BOOST, COAST, GLIDE, REENTRY, STAGING, air_share, move, usual_drag
 from tests.oracles_physics import fallen
+from tests.plain import both_ways
 
 Float = NDArray[np.float64]
 
@@ -41,6 +42,7 @@ def test_coast_is_free_flight_in_vacuum() -> None:
 
 
 @pytest.mark.parametrize(("height_m", "speed_m_s"), [(70e3, 6000.0), (40e3, 6000.0), (25e3, 1500.0), (12e3, 1000.0)])
+@both_ways(move)
 def test_re_entry_is_a_fall_with_drag(height_m: float, speed_m_s: float) -> None:
     """A second of it against a fine integration with the ballistic coefficient that the force stands for."""
     x = state(height_m, speed_m_s)
@@ -101,6 +103,7 @@ def test_drag_stays_against_the_velocity_that_gravity_turns() -> None:
 
 
 @pytest.mark.parametrize("model", [BOOST, STAGING, COAST])
+@both_ways(move)
 def test_the_transition_matrix_is_the_derivative_of_the_motion(model: int) -> None:
     x = state(60e3, 1500.0, np.array([10.0, -15.0, 20.0]))
     _, f, q = move(x, 1.0, model)

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from sensors.products import inverse3, kept, square_root, through, times_root
+from tests.plain import both_ways
 
 
 @pytest.mark.parametrize("columns", [3, 9, 18])
+@both_ways(through, kept, times_root)
 def test_products_are_those_of_whole_matrices(columns: int) -> None:
     rng = np.random.default_rng(columns)
     a, gain, root = rng.normal(size=(9, columns)), rng.normal(size=(9, 3)), rng.normal(size=(3, 3))
@@ -19,6 +21,7 @@ def test_products_are_those_of_whole_matrices(columns: int) -> None:
     np.testing.assert_allclose(times_root(a.T.copy(), root), a.T[:, :3] @ root, atol=1e-12)
 
 
+@both_ways(inverse3, square_root)
 def test_an_inverse_and_a_root_are_of_their_matrix() -> None:
     rng = np.random.default_rng(1)
     for _ in range(20):

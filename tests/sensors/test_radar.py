@@ -11,7 +11,8 @@ from scipy.stats import binomtest
 
 from physics.frames import enu_matrix, geodetic_to_ecef, range_az_el
 from sensors.instruments import Radar, Waypoint, sensor_catalogue
-from sensors.radar import LOST_LOOKS, VERIFY_LOOKS, VERIFY_SHARE, RadarEye, apparent_elevation_rad, signal_to_noise
+from sensors.radar import LOST_LOOKS, VERIFY_LOOKS, VERIFY_SHARE, RadarEye, apparent_elevation_rad, look, signal_to_noise
+from tests.plain import both_ways
 
 
 def radar(name: str) -> Radar:
@@ -138,8 +139,23 @@ def test_the_lowest_visible_altitude_above_sunan_is_the_published_one(
     assert elevation_deg(at_3_km - 3.0) < 3.0 < elevation_deg(at_3_km + 3.0), site
 
 
+@both_ways(apparent_elevation_rad)
 def test_refraction_lets_a_radar_see_a_quarter_further_down() -> None:
     """At 1,000 km the ground lies 78.5 km under the horizontal, and 58.9 km over an Earth 4/3 as large: 19.6 km less."""
     gained = 1_000e3 / (8.0 * 6_371_008.8)
     assert apparent_elevation_rad(-gained, 1_000e3) == pytest.approx(0.0, abs=1e-5)
     assert gained * 1_000e3 == pytest.approx(19.6e3, rel=0.01)
+
+
+@both_ways(look)
+def test_a_look_is_range_azimuth_and_apparent_elevation_of_each_that_is_there() -> None:
+    states = np.stack([above(39.2, 125.7, 60e3), np.full(6, np.nan), above(38.0, 128.0, 200e3)])
+    site, enu = geodetic_to_ecef(0.63, 2.2, 100.0), enu_matrix(0.63, 2.2)
+    seen = look(site, enu, states)
+    assert np.isnan(seen[1]).all()
+    for i in (0, 2):
+        east, north, up = enu @ (states[i, :3] - site)
+        far = math.sqrt(east**2 + north**2 + up**2)
+        elevation = math.asin(up / far)
+        bent = elevation + 0.25 * far * math.cos(elevation) / (2.0 * 6_371_008.8)
+        np.testing.assert_allclose(seen[i], [far, math.atan2(east, north) % (2.0 * math.pi), bent], rtol=1e-9)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sensors.resolution import resolve
+from tests.plain import both_ways
 
 SITE = np.zeros(3)
 NONE = np.zeros(4)
@@ -15,6 +16,7 @@ def at(*places: tuple[float, float]) -> np.ndarray:
     return np.array([[r * np.cos(a), r * np.sin(a), 0.0] for r, a in places])
 
 
+@both_ways(resolve)
 def test_two_in_one_cell_give_one_detection_where_the_power_is() -> None:
     points = at((1e6, 0.0), (1e6 + 40.0, 0.001), (1e6 + 500.0, 0.0))
     strongest, places, power, spread = resolve(SITE, points, np.array([1.0, 3.0, 5.0]), NONE[:3], 100.0, 0.01)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from physics.frames import altitude_m
+from physics.frames import altitude_m, geodetic_to_ecef
+from sensors.flight import STEP_S
 from sensors.missiles import missile_types
 from sensors.scenario import SCENARIOS, load_scenario
-from sensors.truth import build_truth
+from sensors.truth import PHASE_NONE, _phases, _states, build_truth
+from tests.plain import both_ways
 
 NS = 1_000_000_000
 
@@ -69,3 +71,37 @@ def test_every_shipped_scenario_can_be_flown(name: str) -> None:
     truth = build_truth(scenario)
     assert truth.end_ns > truth.start_ns == scenario.start_ns
     assert [launch.launch_id for launch in truth.launches] == [f"L{i + 1:02d}" for i in range(len(truth.launches))]
+
+
+@both_ways(_states)
+def test_states_between_rows_are_those_of_the_cubic_through_both() -> None:
+    """Of two flights on cubics, which the interpolation has to give back exactly; the last step of each is shorter."""
+    rng = np.random.default_rng(1)
+    cubics, begun, over = rng.normal(size=(2, 4, 3)), np.array([5.0, 7.0]), np.array([5.0 + 4.3 * STEP_S, 7.0 + 2.9 * STEP_S])
+
+    def at(flight: int, since_s: float) -> np.ndarray:
+        powers = since_s ** np.arange(4.0)
+        slopes = np.array([0.0, 1.0, 2.0 * since_s, 3.0 * since_s**2])
+        return np.concatenate([powers @ cubics[flight], slopes @ cubics[flight]])
+
+    rows = [[*np.arange(0.0, over[i] - begun[i], STEP_S), over[i] - begun[i]] for i in range(2)]
+    table, first = (
+        np.array([at(i, t) for i in range(2) for t in rows[i]]),
+        np.array([0, len(rows[0]), len(rows[0]) + len(rows[1])]),
+    )
+    for t_s in np.linspace(4.0, 7.0 + 5.0 * STEP_S, 60):
+        told = _states(table, first, begun, over, t_s)
+        for i in range(2):
+            if begun[i] <= t_s <= over[i]:
+                np.testing.assert_allclose(told[i], at(i, t_s - begun[i]), rtol=1e-6, atol=1e-6)
+            else:
+                assert np.isnan(told[i]).all()
+
+
+@both_ways(_phases)
+def test_the_phase_is_of_thrust_and_then_of_height_and_fall() -> None:
+    up, high = geodetic_to_ecef(0.68, 2.2, 60e3), geodetic_to_ecef(0.68, 2.2, 300e3)
+    rises, falls = up / np.linalg.norm(up), -up / np.linalg.norm(up)
+    states = np.array([[*up, *rises], [*up, *rises], [*up, *falls], [*high, *falls], [np.nan] * 6])
+    told = _phases(states, np.array([True, False, False, False, False]))
+    assert told.tolist() == [0, 1, 2, 1, PHASE_NONE]
