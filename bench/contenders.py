@@ -25,6 +25,7 @@ from bus.columns import unpack_cov
 from fusion.assign import assign
 from fusion.combine import fuse_many
 from fusion.gate import pairs_within
+from fusion.partial import quantiles
 from fusion.settings import FusionSettings
 
 Float = NDArray[np.float64]
@@ -32,6 +33,8 @@ Rows = NDArray[np.int64]
 
 MISSING: Final = 0.05
 GATE_D2: Final = FusionSettings().association.gate_chi2
+_GATES: Final = quantiles(GATE_D2)
+_NO_PRIOR: Final = np.full(2, np.inf)  # every track of a sky is whole
 _FORBIDDEN: Final = 1e9
 
 
@@ -87,17 +90,20 @@ def triwarn(job: Job) -> Prepared:
     n, m = len(state_a), len(state_b)
     rows, state, cov = np.arange(n + m), np.vstack([state_a, state_b]), np.vstack([cov_a, cov_b])
     mask, valid_ns, phase = np.repeat([1, 2], [n, m]), np.zeros(n + m, np.int64), np.tile([0.0, 1.0, 0.0], (n + m, 1))
-    table, none = (valid_ns, state, cov, phase, mask), np.zeros(3)
+    whole = np.ones(n + m, np.bool_)
+    table, none = (valid_ns, state, cov, phase, mask, whole), np.zeros(3)
     log_det = float(np.linalg.slogdet(2.0 * np.pi * (cov_a[0] + cov_b[0]))[1])
 
     def run() -> tuple[Rows, Float, Float]:
-        first, second, costs = pairs_within(rows[:n], *table, rows[n:], *table, none, none[:2], GATE_D2, 0)
+        first, second, costs = pairs_within(rows[:n], *table, rows[n:], *table, none, none[:2], _NO_PRIOR, _GATES, 0)
         matches = assign(first, second, costs, GATE_D2 + log_det)
         members = np.full((len(matches), 3), -1)
         for i, (row, column, _) in enumerate(matches):
             members[i, 0], members[i, 1] = row, n + column
         at_ns = np.zeros(len(matches), np.int64)
-        _, _, x, p, _, _ = fuse_many(members, at_ns, valid_ns, state, cov, phase, mask, none, none, 0.0, 0, none[:2], -1)
+        _, _, x, p, _, _ = fuse_many(
+            members, at_ns, valid_ns, state, cov, phase, mask, whole, none, none, 0.0, 0, none[:2], _NO_PRIOR, _GATES, -1
+        )
         return members, x, p
 
     return Prepared(run, lambda done: Answer(done[0][:, :2] - [0, n], done[1], done[2]))

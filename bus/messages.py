@@ -191,7 +191,8 @@ class AlertTimes(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Alert(Message, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A warning about one launch to one recipient. `revision` counts from 1; the highest one seen is the truth.
 
-    `impact` is None while the object boosts: nothing honest can be said yet. `heading_deg` is of the horizontal velocity.
+    `impact` is None while the object boosts: nothing honest can be said yet. `heading_deg` is of the horizontal velocity, 0 where
+    that is not told.
     """
 
     id: Short

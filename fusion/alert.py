@@ -50,7 +50,7 @@ FINAL: Final[frozenset[AlertState]] = frozenset(("closed", "retracted"))
 class Case:
     """What is known of one system track beyond its estimate: its founder, its places, and where its alert stands.
 
-    `anchor` is the alert's id less the recipient.
+    `anchor` is the alert's id less the recipient; `seeks_launch`: its founder told too little for a launch point.
     """
 
     anchor: str
@@ -58,6 +58,7 @@ class Case:
     raised_ns: int = 2**63 - 1
     apogee_m: float | None = None  # of its path as it was before re-entry
     launch: Place | None = None
+    seeks_launch: bool = False
     impact: Place | None = None
     told_impact: Place | None = None
     told_ns: int = 0

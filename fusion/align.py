@@ -3,7 +3,8 @@
 An unmodelled acceleration of standard deviation s an axis, constant over the span dt, adds (s dt^2 / 2)^2 to the position's
 variance, (s dt)^2 to the velocity's, and their product between them. That is deliberately not white noise: thrust does not
 average out. s is the root of the phases' mean square, weighted with their probabilities; probabilities up to NOISE count as none.
-What re-enters has all of a usual body's drag in it, for flight here is free.
+What re-enters has all of a usual body's drag in it, for flight here is free; where its speed or height is not known
+(`fusion.partial`), the most drag that there is.
 
 Spans up to SHORT_S use a series in time; longer ones are integrated (`physics.propagate`).
 Does not choose the time.
@@ -29,10 +30,11 @@ NOISE = 5.0 / 255.0  # a probability up to this is a tracker's floor, not a hint
 
 
 @jit
-def acceleration_sigma(state: Float, boost: float, coast: float, reentry: float, sigmas_m_s2: Float) -> float:
+def acceleration_sigma(state: Float, boost: float, coast: float, reentry: float, sigmas_m_s2: Float, whole: bool = True) -> float:
     """Root mean square of the phases' unmodelled accelerations (3,), m/s2; no phase known counts as boost.
 
-    In re-entry a usual body's drag is added, which free flight leaves out: 2 m/s2 or 200, by speed and height.
+    In re-entry a usual body's drag is added, which free flight leaves out: 2 m/s2 or 200, by speed and height; the most that
+    there is where the state is not `whole`.
     """
     scale = NOISE * (boost + coast + reentry)
     boost = boost if boost > scale else 0.0
@@ -42,9 +44,12 @@ def acceleration_sigma(state: Float, boost: float, coast: float, reentry: float,
         return float(sigmas_m_s2[0])
     falling = 0.0
     if reentry > 0.0:
-        drag = drag_rate(state, USUAL_BETA_KG_M2)
-        speed2 = state[3] * state[3] + state[4] * state[4] + state[5] * state[5]
-        falling = sigmas_m_s2[2] ** 2 + min(drag * drag * speed2, MOST_DRAG_M_S2**2)
+        drag2 = MOST_DRAG_M_S2**2
+        if whole:
+            drag = drag_rate(state, USUAL_BETA_KG_M2)
+            speed2 = state[3] * state[3] + state[4] * state[4] + state[5] * state[5]
+            drag2 = min(drag * drag * speed2, drag2)
+        falling = sigmas_m_s2[2] ** 2 + drag2
     mean_square = boost * sigmas_m_s2[0] ** 2 + coast * sigmas_m_s2[1] ** 2 + reentry * falling
     return math.sqrt(mean_square / total)
 

@@ -23,6 +23,7 @@ from fusion.assign import assign
 from fusion.clusters import Clusters
 from fusion.decorrelation import Decorrelations
 from fusion.gate import pairs_within
+from fusion.partial import prior_of, quantiles
 from fusion.partition import partition
 from fusion.settings import FusionSettings
 from fusion.tables import NONE, ReportTable, SystemTable
@@ -56,6 +57,12 @@ class Associator:
     evidence: dict[tuple[int, int], float] = field(default_factory=dict)
     looked_ns: int = 0
     gap: float = 0.0
+    _prior: NDArray[np.float64] = field(init=False)
+    _gates: NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        rules = self.settings.association
+        self._prior, self._gates = prior_of(rules), quantiles(rules.gate_chi2)
 
     @property
     def sigmas_m_s2(self) -> NDArray[np.float64]:
@@ -136,7 +143,7 @@ class Associator:
 
         Pairs come first, then triples. They are indices of tracks by the first nation that each holds, NONE for none.
         """
-        mask, rules = systems.mask[waiting], self.settings.association
+        mask = systems.mask[waiting]
         first, second, third = (np.flatnonzero(mask & -mask == 1 << side) for side in range(len(NATIONS)))
         others = np.concatenate([first, second])
         a, b, costs = self._pairs(systems, waiting[first], systems, waiting[second])
@@ -157,7 +164,8 @@ class Associator:
             systems.phase,
             self.sigmas_m_s2,
             self.bias_var,
-            rules.gate_chi2,
+            self._prior,
+            self._gates,
             self.miss,
         )
         may_be = self.decorrelations.allow(np.where(triples == NONE, NONE, waiting[triples]))
@@ -192,7 +200,6 @@ class Associator:
     def _pairs(
         self, one: ReportTable | SystemTable, rows: Rows, other: SystemTable, others: Rows
     ) -> tuple[Rows, Rows, NDArray[np.float64]]:
-        rules = self.settings.association
         found = pairs_within(
             rows,
             one.valid_ns,
@@ -200,15 +207,18 @@ class Associator:
             one.cov,
             one.phase,
             one.mask,
+            one.whole,
             others,
             other.valid_ns,
             other.state,
             other.cov,
             other.phase,
             other.mask,
+            other.whole,
             self.sigmas_m_s2,
             self.bias_var,
-            rules.gate_chi2,
+            self._prior,
+            self._gates,
             int((self.settings.timing.lag_s + self.settings.timing.silent_s) * 1e9),
         )
         return self.decorrelations.sift(found, one, rows, others)

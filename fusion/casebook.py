@@ -3,6 +3,9 @@
 Judges what a change means (raise, corroborate, predict, end) and writes the alert; the table in `fusion.alert` says what state
 comes of it. Alerts wait in `outbox`, in order, until the step collects them. Knows nothing of recipients:
 every recipient of a picture gets the same alerts.
+
+Of what is not known nothing is made: no launch point of a report that tells a part of a state (`fusion.partial`), no impact of
+such an estimate, and no speed where the velocity is not told.
 """
 
 from __future__ import annotations
@@ -10,12 +13,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import numpy as np
+
 from bus.messages import Alert, AlertTimes, Member
 from bus.release import NATIONS, Nation
 from fusion.alert import FINAL, Case, Event, anchor_id, move, needs_impact, news_of, plausible
 from fusion.assess import apogee_of, boosting, impact_of, launch_of, may_lift
 from fusion.clusters import Clusters
 from fusion.lineage import describe, phenomenologies
+from fusion.partial import TOLD
 from fusion.settings import FusionSettings
 from fusion.tables import CONFIRMED, NO_ALERT, QUICK, TIMES, Rows
 from physics.ground import heading_deg
@@ -28,6 +34,7 @@ class Casebook:
 
     def __init__(self, settings: FusionSettings, clusters: Clusters) -> None:
         self._settings, self._clusters = settings, clusters
+        self._prior_m2_s2 = settings.association.new_object_m_s**2
         self.cases: dict[int, Case] = {}
         self.outbox: list[Alert] = []
         self.over: list[tuple[int, bool]] = []  # system tracks whose alert was closed (number, whether confirmed), until counted
@@ -45,8 +52,8 @@ class Casebook:
         while anchor in self._anchors:  # the same national track founds again after a split
             detected_ns += 1_000_000_000
             anchor = anchor_id(nation, track, detected_ns)
-        launch = launch_of(valid_ns, held.state[row], held.cov[row], held.phase[row], self._settings.assessment)
-        self.cases[system] = Case(anchor, valid_ns, launch=launch)
+        self.cases[system] = Case(anchor, valid_ns)
+        self._launch(system, row)
 
     def judge(self, system: int, now_ns: int, *, warned: bool = False) -> None:
         """After a change of the estimate or the members: is there an alert to raise or to confirm?
@@ -56,13 +63,14 @@ class Casebook:
         case, table, held = self.cases[system], self._clusters.systems, self._clusters.reports
         if table.settled[system]:
             return
+        if case.seeks_launch:
+            self._seek_launch(system)
         kinds, seen = int(table.kinds[system]), int(table.seen[system])
         corroborated = seen.bit_count() >= 2 or (seen != 0 and phenomenologies(kinds) >= 2)  # an echo alone confirms nothing
         nations = self._nations(seen or int(table.mask[system]))
         if case.state is None:
-            speed_m_s = math.hypot(*table.state[system, 3:].tolist())
             quality = max(int(held.quality[row]) for row in self._clusters.members(system))
-            if warned or plausible(boosting(table.phase[system]), speed_m_s, quality, self._settings.alerting):
+            if warned or plausible(*self._moves(system), quality, self._settings.alerting):
                 case.raised_ns = now_ns
                 self._anchors[case.anchor] = None
                 if len(self._anchors) > _KEEP_ANCHORS:
@@ -79,6 +87,8 @@ class Casebook:
         table.impact_ns[system] = valid_ns
         if case.impact is not None and not table.mask[system] and valid_ns >= case.impact.time_ns:
             return  # nobody sees it, and it should be down: no later time of impact is made up
+        if not table.whole[system]:
+            return  # a prediction made when more was told stands
         case.apogee_m = apogee_of(table.state[system], table.phase[system], case.apogee_m)
         if may_lift(case.apogee_m):
             self.forget_impact(system)
@@ -109,7 +119,9 @@ class Casebook:
         """Move the case; what comes of it goes to the outbox."""
         case, table, held = self.cases[system], self._clusters.systems, self._clusters.reports
         before = case.state
-        heading = heading_deg(table.state[system])
+        if case.seeks_launch:
+            self._seek_launch(system)
+        heading = heading_deg(table.state[system]) if self._tells_velocity(system) else 0.0
         members = [Member(NATIONS[int(held.nation[row])], int(held.track[row])) for row in self._clusters.members(system)]
         moved = move(
             case,
@@ -143,6 +155,7 @@ class Casebook:
         elder, younger = self.cases[kept], self.cases[gone]
         self.send(gone, "merged", f"same object as {{recipient}}-{elder.anchor}")
         elder.first_ns = min(elder.first_ns, younger.first_ns)
+        elder.seeks_launch &= younger.seeks_launch
         places = [place for place in (elder.launch, younger.launch) if place is not None]
         elder.launch = min(places, key=lambda place: place.semi_major_m, default=None)
         table = self._clusters.systems
@@ -168,6 +181,32 @@ class Casebook:
     def standing(self) -> list[Alert]:
         """Every alert that is neither closed nor retracted, as last sent."""
         return [case.sent for _, case in sorted(self.cases.items()) if case.sent is not None and case.state not in FINAL]
+
+    def _launch(self, system: int, row: int) -> None:
+        """The launch point by a report, if that tells of a whole state; else one that does is waited for."""
+        held, case = self._clusters.reports, self.cases[system]
+        case.seeks_launch = not held.whole[row]
+        if not case.seeks_launch:
+            of = int(held.valid_ns[row]), held.state[row], held.cov[row], held.phase[row]
+            case.launch = launch_of(*of, self._settings.assessment)
+
+    def _seek_launch(self, system: int) -> None:
+        """The launch point of an object whose founding report told a part, by the first member that tells all."""
+        for row in self._clusters.members(system):
+            if self.cases[system].seeks_launch:
+                self._launch(system, row)
+
+    def _moves(self, system: int) -> tuple[bool, float]:
+        """Whether it boosts, and its speed, m/s: none where the velocity is not told, and then no phase at all is no boost."""
+        table = self._clusters.systems
+        boosts = boosting(table.phase[system])
+        if self._tells_velocity(system):
+            return boosts, math.hypot(*table.state[system, 3:].tolist())
+        return boosts and bool(table.phase[system].any()), 0.0
+
+    def _tells_velocity(self, system: int) -> bool:
+        table = self._clusters.systems
+        return bool(table.whole[system] or np.linalg.eigvalsh(table.cov[system, 3:, 3:])[-1] < TOLD * self._prior_m2_s2)
 
     @staticmethod
     def _nations(mask: int) -> list[Nation]:

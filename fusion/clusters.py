@@ -21,19 +21,21 @@ from bus.messages import Decorrelation
 from bus.release import NATIONS
 from fusion.decorrelation import Decorrelations, Key
 from fusion.lineage import COLUMN_OF, foreign_bits
-from fusion.settings import Sensors, Timing
+from fusion.partial import prior_of
+from fusion.settings import Association, Sensors, Timing
 from fusion.tables import NONE, Float, ReportTable, Rows, SystemTable, hold_into, shift_into
 from fusion.upkeep import next_of_each
 
 MAX_NUMBER: Final = 2**32 - 1
 _MOST_FRAMES: Final = 1024  # of a feed whose tracks are remembered
 _SENSORS: Final = Sensors()
+_RULES: Final = Association()
 
 
 class Clusters:
     """Reports and system tracks, and the bookkeeping between them."""
 
-    def __init__(self, timing: Timing, sensors: Sensors = _SENSORS) -> None:
+    def __init__(self, timing: Timing, sensors: Sensors = _SENSORS, rules: Association = _RULES) -> None:
         self.reports, self.systems = ReportTable(), SystemTable()
         self.decorrelations = Decorrelations(self.reports)
         self._lag_ns, self._ahead_ns = int(timing.lag_s * 1e9), int(timing.ahead_s * 1e9)
@@ -45,7 +47,7 @@ class Clusters:
         self._past: dict[int, dict[int, None]] = {}
         self._next = 1
         self._offsets = np.zeros((len(NATIONS), 4))
-        self._foreign = foreign_bits(sensors)
+        self._foreign, self._prior = foreign_bits(sensors), prior_of(rules)
 
     def __len__(self) -> int:
         return len(self.systems)
@@ -134,6 +136,7 @@ class Clusters:
             held.quality,
             held.phenomenology,
             held.pedigree,
+            held.whole,
             held.detected_ns,
             held.tracked_ns,
             held.track,
@@ -149,6 +152,7 @@ class Clusters:
             block.detected_age_ms,
             block.tracked_age_ms,
             block.track,
+            self._prior,
         )
         session = self._session.get(column, 0)
         for row in fresh:

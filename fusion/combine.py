@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.align import SHORT_S, acceleration_sigma, align_one
-from fusion.gate import distance
+from fusion.gate import compare
 from fusion.lanes import (
     LANES,
     NUMBERS,
@@ -36,6 +36,7 @@ from fusion.lanes import (
     solve_lanes_into,
     unload_into,
 )
+from fusion.partial import WHOLE
 from physics.compile import inlined, jit
 
 Float = NDArray[np.float64]
@@ -250,24 +251,29 @@ def fuse_many(
     cov: Float,
     phase: Float,
     pedigree: Rows,
+    told: NDArray[np.bool_],
     sigmas_m_s2: Float,
     correlations: Float,
     lost_m_s2: float,
     stale_ns: int,
     bias_var: Float,
+    prior_var: Float,
+    splits: Float,
     column: int,
 ) -> tuple[Rows, Rows, Float, Float, Float, Float]:
     """Estimates of m objects from their members' latest reports: (valid, newest (m,), state, cov, phase, off (m,)).
 
-    `members` (m, 3) are rows of the report tables, -1 for none. The estimate holds at the newest member's time or at `at_ns` if
-    that is later; past the newest report the spread grows with `lost_m_s2` too. Members `stale_ns` behind are left out. `off` is
-    how far the member in `column` is from the nearest other one (d2; NaN where there is none to compare with, or no such column).
+    `members` (m, 3) are rows of the report tables, -1 for none; `told`: whether a report tells of a whole state. The estimate
+    holds at the newest member's time or at `at_ns` if that is later; past the newest report the spread grows with `lost_m_s2`
+    too. Members `stale_ns` behind are left out. `off` is how far the member in `column` is from the nearest other one (d2; NaN
+    where there is none to compare with, or no such column); where either is partial, in proportion to what is too far at their
+    degrees of freedom, `splits` (7,).
     """
     m = members.shape[0]
     valid, newest = np.zeros(m, np.int64), np.zeros(m, np.int64)
     out_state, out_cov, out_phase, off = np.empty((m, 6)), np.empty((m, 6, 6)), np.zeros((m, 3)), np.full(m, np.nan)
     used, age_s, sigma = np.zeros((m, 3), np.bool_), np.zeros((m, 3)), np.zeros((m, 3))
-    alike = np.zeros(m, np.bool_)  # computed in lanes: short flights, two or three members, no sensor in common
+    alike = np.zeros(m, np.bool_)  # computed in lanes: short flights, two or three whole members, no sensor in common
     for i in range(m):
         for c in range(3):
             if members[i, c] >= 0:
@@ -282,9 +288,9 @@ def fuse_many(
                 continue
             used[i, c] = True
             age_s[i, c] = (valid[i] - valid_ns[r]) * 1e-9
-            own = acceleration_sigma(state[r], phase[r, 0], phase[r, 1], phase[r, 2], sigmas_m_s2)
+            own = acceleration_sigma(state[r], phase[r, 0], phase[r, 1], phase[r, 2], sigmas_m_s2, told[r])
             sigma[i, c] = math.hypot(own, extra) if extra > 0.0 else own
-            same &= pedigree[r] != 0 and bits & pedigree[r] == 0 and age_s[i, c] <= SHORT_S
+            same &= told[r] and pedigree[r] != 0 and bits & pedigree[r] == 0 and age_s[i, c] <= SHORT_S
             bits |= pedigree[r]
             count += 1
             if newest[i] - valid_ns[r] <= _FRESH_NS:
@@ -303,7 +309,7 @@ def fuse_many(
         if not (alike[i] and np.isfinite(_trace(out_cov[i]))):
             r = correlation_of(out_phase[i], correlations)
             out_state[i], out_cov[i], off[i] = _fuse_one(
-                members[i], used[i], age_s[i], sigma[i], state, cov, pedigree, r, bias_var, column
+                members[i], used[i], age_s[i], sigma[i], state, cov, pedigree, r, bias_var, prior_var, splits, column
             )
     return valid, newest, out_state, out_cov, out_phase, off
 
@@ -319,6 +325,8 @@ def _fuse_one(
     pedigree: Rows,
     correlation: float,
     bias_var: Float,
+    prior_var: Float,
+    splits: Float,
     column: int,
 ) -> tuple[Float, Float, float]:
     """One object's state (6,), covariance (6, 6) and how far its member in `column` is off."""
@@ -332,7 +340,10 @@ def _fuse_one(
     off = np.nan
     for u in range(k):
         if own >= 0 and u != own:
-            d2, _ = distance(xs[own], ps[own], xs[u], ps[u], bias_var)
+            d2, _, freedom = compare(xs[own], ps[own], xs[u], ps[u], bias_var, prior_var)
+            if freedom == 0:
+                continue  # neither tells anything of what the other does
+            d2 *= splits[WHOLE] / splits[freedom]
             off = off if off <= d2 else d2
     _, x, p = combine(xs[:k], ps[:k], bits[:k], correlation)
     return x, p, off

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bus.columns import Reports
 from bus.release import NATIONS
@@ -24,6 +25,7 @@ from fusion.clusters import Clusters
 from fusion.combine import fuse_many
 from fusion.gate import pairs_within
 from fusion.lineage import foreign_bits, own_bits
+from fusion.partial import prior_of, quantiles
 from fusion.settings import FusionSettings
 from fusion.tables import NONE, Float, Rows
 
@@ -37,6 +39,8 @@ class Echoes:
     def __init__(self, settings: FusionSettings, sigmas_m_s2: Float) -> None:
         self._rules, self._timing, self._sigmas = settings.association, settings.timing, sigmas_m_s2
         shared, self._lost_m_s2 = settings.combination, settings.motion.lost_m_s2
+        self._prior, self._splits = prior_of(self._rules), quantiles(self._rules.split_chi2)
+        self._echo, self._gates = quantiles(self._rules.echo_chi2), quantiles(self._rules.gate_chi2)
         self._correlations = np.array([shared.boost, shared.coast, shared.reentry])
         self._own: Final = own_bits(settings.sensors)
         self._foreign: Final[list[int]] = foreign_bits(settings.sensors).tolist()
@@ -65,7 +69,7 @@ class Echoes:
         if not self._any:
             return {}
         rows = np.array(fresh, np.int64)
-        return self._standing_on(clusters, rows[clusters.may_be_echoes(rows)], self._rules.echo_chi2)
+        return self._standing_on(clusters, rows[clusters.may_be_echoes(rows)], self._echo)
 
     def review(self, clusters: Clusters) -> tuple[list[tuple[int, int]], list[int]]:
         """At a look: reports (rows) that have been echoes of a system track for long enough, and those set aside that strayed."""
@@ -75,13 +79,13 @@ class Echoes:
         members = table.members[(table.number != 0) & (table.mask != 0)].ravel()
         members = members[members != NONE]
         suspects = members[clusters.may_be_echoes(members)]
-        near, found = self._standing_on(clusters, suspects, self._rules.echo_chi2), []
+        near, found = self._standing_on(clusters, suspects, self._echo), []
         self._near = {row: (system, self._near_for(row, system) + 1) for row, system in near.items()}
         for row, (system, looks) in self._near.items():
             if looks >= self._rules.echo_after:
                 found.append((row, system))
         strayed = []
-        still = self._standing_on(clusters, np.array(list(clusters.aside), np.int64), self._rules.gate_chi2, clusters.aside)
+        still = self._standing_on(clusters, np.array(list(clusters.aside), np.int64), self._gates, clusters.aside)
         for row in clusters.aside:
             held.off[row] = 0 if row in still else held.off[row] + 1
             if held.off[row] >= self._rules.split_after:
@@ -93,13 +97,11 @@ class Echoes:
         before, looks = self._near.get(row, (NONE, 0))
         return looks if before == system else 0
 
-    def _standing_on(
-        self, clusters: Clusters, rows: Rows, gate_chi2: float, only: dict[int, int] | None = None
-    ) -> dict[int, int]:
-        """Of reports (rows) those inside this gate of what is told of a system track, the nearest such, or that in `only`."""
+    def _standing_on(self, clusters: Clusters, rows: Rows, gates: Float, only: dict[int, int] | None = None) -> dict[int, int]:
+        """Of reports (rows) those inside these gates of what is told of a system track, the nearest such, or that in `only`."""
         if not len(rows):
             return {}
-        systems, at_ns, x, p, phase = self._told(clusters)
+        systems, at_ns, x, p, phase, whole = self._told(clusters)
         held = clusters.reports
         first, second, costs = pairs_within(
             rows,
@@ -108,15 +110,18 @@ class Echoes:
             held.cov,
             held.phase,
             np.zeros(held.capacity, np.int64),
+            held.whole,
             np.arange(len(systems)),
             at_ns,
             x,
             p,
             phase,
             np.zeros(len(systems), np.int64),
+            whole,
             self._sigmas,
             _NO_BIAS,
-            gate_chi2,
+            self._prior,
+            gates,
             int((self._timing.lag_s + self._timing.silent_s) * 1e9),
         )
         nearest: dict[int, tuple[float, int]] = {}
@@ -126,8 +131,8 @@ class Echoes:
                 nearest[row] = min(nearest.get(row, (cost, system)), (cost, system))
         return {row: system for row, (_, system) in nearest.items()}
 
-    def _told(self, clusters: Clusters) -> tuple[Rows, Rows, Float, Float, Float]:
-        """Estimates by those who tell their sensors: system tracks, valid times, states, covariances, phases."""
+    def _told(self, clusters: Clusters) -> tuple[Rows, Rows, Float, Float, Float, NDArray[np.bool_]]:
+        """Estimates by those who tell their sensors: system tracks, valid times, states, covariances, phases, whether whole."""
         held, table = clusters.reports, clusters.systems
         systems = np.flatnonzero((table.number != 0) & (table.mask != 0))
         members = table.members[systems]
@@ -142,11 +147,14 @@ class Echoes:
             held.cov,
             held.phase,
             held.pedigree,
+            held.whole,
             self._sigmas,
             self._correlations,
             self._lost_m_s2,
             int(self._timing.stale_s * 1e9),
             _NO_BIAS,
+            self._prior,
+            self._splits,
             NONE,
         )
-        return systems, at_ns, x, p, phase
+        return systems, at_ns, x, p, phase, (held.whole[members] & (members != NONE)).any(axis=1)

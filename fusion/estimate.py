@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.combine import fuse_many
+from fusion.partial import prior_of, quantiles, whole
 from fusion.settings import FusionSettings
 from fusion.tables import NONE, ReportTable, SystemTable
 from physics.compile import jit
@@ -33,6 +34,7 @@ def estimate_into(
     due_ns: Rows,
     coast_ns: Rows,
     touched: NDArray[np.bool_],
+    tells_all: NDArray[np.bool_],
     systems: Rows,
     at_ns: int,
     held_valid_ns: Rows,
@@ -40,10 +42,13 @@ def estimate_into(
     held_cov: Float,
     held_phase: Float,
     held_pedigree: Rows,
+    held_whole: NDArray[np.bool_],
     sigmas_m_s2: Float,
     correlations: Float,
     lost_m_s2: float,
     bias_var: Float,
+    prior_var: Float,
+    splits: Float,
     stale_ns: int,
     silent_ns: int,
     boost_most: float,
@@ -64,11 +69,14 @@ def estimate_into(
         held_cov,
         held_phase,
         held_pedigree,
+        held_whole,
         sigmas_m_s2,
         correlations,
         lost_m_s2,
         stale_ns,
         bias_var,
+        prior_var,
+        splits,
         column,
     )
     for i in range(m):
@@ -80,10 +88,14 @@ def estimate_into(
                 cov[row, a, b] = p[i, a, b]
         for a in range(3):
             phase[row, a] = shares[i, a]
-        oldest = newest[i]
+        oldest, tells_all[row] = newest[i], False
         for c in range(3):
             if of[i, c] >= 0:
                 oldest = min(oldest, held_valid_ns[of[i, c]])
+                if newest[i] - held_valid_ns[of[i, c]] <= stale_ns:
+                    tells_all[row] |= held_whole[of[i, c]]
+        if not tells_all[row]:
+            tells_all[row] = whole(cov[row], prior_var)
         due_ns[row] = oldest + silent_ns
         if shares[i, 0] > boost_most or shares[i, 0] + shares[i, 1] + shares[i, 2] <= 0.0:
             coast_ns[row] = valid[i]
@@ -98,6 +110,7 @@ class Estimator:
     ) -> None:
         self._systems, self._reports = systems, reports
         self._sigmas, self._bias = sigmas_m_s2, bias_var
+        self._prior, self._splits = prior_of(settings.association), quantiles(settings.association.split_chi2)
         shared, timing = settings.combination, settings.timing
         self._correlations = np.array([shared.boost, shared.coast, shared.reentry])
         self._lost_m_s2, self._boost_most = settings.motion.lost_m_s2, settings.assessment.boost_most
@@ -116,6 +129,7 @@ class Estimator:
             table.due_ns,
             table.coast_ns,
             table.touched,
+            table.whole,
             systems,
             at_ns,
             held.valid_ns,
@@ -123,10 +137,13 @@ class Estimator:
             held.cov,
             held.phase,
             held.pedigree,
+            held.whole,
             self._sigmas,
             self._correlations,
             self._lost_m_s2,
             self._bias,
+            self._prior,
+            self._splits,
             self._stale_ns,
             self._silent_ns,
             self._boost_most,

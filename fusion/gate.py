@@ -1,11 +1,14 @@
 """Gates: how far two estimates are apart, and which pairs are worth asking.
 
-The distance is Mahalanobis on S = P1 + P2 + B (6 degrees of freedom), B being what sensors disagree by beyond their noise;
-a pair's cost is d2 + log det(2 pi S), minus twice the log of the likelihood that both are one object (Bar-Shalom, Willett and
-Tian, Tracking and Data Fusion, 2011, section 9.4). The older estimate is brought to the newer one's time first.
+The distance is Mahalanobis on S = P1 + P2 + B, B being what sensors disagree by beyond their noise; a pair's cost is
+d2 + log det(2 pi S), minus twice the log of the likelihood that both are one object (Bar-Shalom, Willett and Tian, Tracking and
+Data Fusion, 2011, section 9.4). Whole states have 6 degrees of freedom; where one is partial, there are as many as their
+difference tells of directions (`fusion.partial`), with a gate of their own. The older estimate is brought to the newer one's
+time first.
 
 Pairs come from a sweep along one axis with a bound on how far the estimates can be from each other, never from all pairs; few
-against many are scanned with the same bound. Does not decide.
+against many are scanned with the same bound. Partial estimates would reach everywhere: they are asked of everything, past a
+look at how far they are beside one another. Does not decide.
 """
 
 from __future__ import annotations
@@ -16,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.align import MOST_DRAG_M_S2, acceleration_sigma, align_one
-from physics.compile import jit
+from fusion.blocks import factor
+from fusion.partial import TOLD, WHOLE, apart, room
+from physics.compile import inlined, jit
 
 Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -61,8 +66,49 @@ def distance(x1: Float, p1: Float, x2: Float, p2: Float, bias_var: Float) -> tup
 
 
 @jit
+def compare(x1: Float, p1: Float, x2: Float, p2: Float, bias_var: Float, prior_var: Float) -> tuple[float, float, int]:
+    """`distance` and its degrees of freedom: of two whole states 6; fewer, and over those alone, where one is partial.
+
+    `prior_var` (2,): of what is not known (`fusion.partial.prior_of`).
+    """
+    taken = room(p1, prior_var) + room(p2, prior_var) + 3.0 * (bias_var[0] / prior_var[0] + bias_var[1] / prior_var[1])
+    if not taken < TOLD:
+        d2, log_det, freedom = apart(x1, p1, x2, p2, bias_var, prior_var)
+        if freedom < WHOLE:
+            return d2, log_det, freedom
+    d2, log_det = distance(x1, p1, x2, p2, bias_var)
+    return d2, log_det, WHOLE
+
+
+@jit
 def _reach_m(cov: Float, bias_var: Float) -> float:
     return _BOUND_SIGMAS * math.sqrt(cov[0, 0] + cov[1, 1] + cov[2, 2] + 3.0 * bias_var[0])
+
+
+@jit
+def _beside(state_a: Float, cov_a: Float, state_b: Float, cov_b: Float, dt_s: float, var_m2: float) -> float:
+    """Less than how far two places are apart when one flies on for `dt_s` to the other's time, d2: a bound without a flight.
+
+    The spread of a place after a flight is at most twice those of the place and of the way made; `var_m2` is added on each axis.
+    """
+    mean, way2 = 0.5 * dt_s, dt_s * dt_s
+    x = state_b[0] - state_a[0] - mean * (state_a[3] + state_b[3])
+    y = state_b[1] - state_a[1] - mean * (state_a[4] + state_b[4])
+    z = state_b[2] - state_a[2] - mean * (state_a[5] + state_b[5])
+    xx = _both_ways(cov_a, cov_b, 0, 0, way2) + var_m2
+    yy = _both_ways(cov_a, cov_b, 1, 1, way2) + var_m2
+    zz = _both_ways(cov_a, cov_b, 2, 2, way2) + var_m2
+    xy, xz = _both_ways(cov_a, cov_b, 0, 1, way2), _both_ways(cov_a, cov_b, 0, 2, way2)
+    f = factor((xx, xy, xz, yy, _both_ways(cov_a, cov_b, 1, 2, way2), zz))
+    y -= f[0] * x
+    z -= f[1] * x + f[2] * y
+    return float(x * x * f[3] + y * y * f[4] + z * z * f[5])
+
+
+@inlined
+def _both_ways(cov_a: Float, cov_b: Float, i: int, j: int, way2: float) -> float:
+    total: float = 2.0 * (cov_a[i, j] + cov_b[i, j] + way2 * (cov_a[3 + i, 3 + j] + cov_b[3 + i, 3 + j]))
+    return total
 
 
 @jit
@@ -71,21 +117,24 @@ def _compare(
     x_a: Float,
     p_a: Float,
     phase_a: Float,
+    whole_a: bool,
     valid_b: int,
     x_b: Float,
     p_b: Float,
     phase_b: Float,
+    whole_b: bool,
     sigmas_m_s2: Float,
     bias_var: Float,
-) -> tuple[float, float]:
+    prior_var: Float,
+) -> tuple[float, float, int]:
     dt_s = (valid_b - valid_a) * 1e-9
     if dt_s > 0.0:
-        x, p = align_one(x_a, p_a, dt_s, acceleration_sigma(x_a, phase_a[0], phase_a[1], phase_a[2], sigmas_m_s2))
-        return distance(x, p, x_b, p_b, bias_var)
+        x, p = align_one(x_a, p_a, dt_s, acceleration_sigma(x_a, phase_a[0], phase_a[1], phase_a[2], sigmas_m_s2, whole_a))
+        return compare(x, p, x_b, p_b, bias_var, prior_var)
     if dt_s < 0.0:
-        x, p = align_one(x_b, p_b, -dt_s, acceleration_sigma(x_b, phase_b[0], phase_b[1], phase_b[2], sigmas_m_s2))
-        return distance(x_a, p_a, x, p, bias_var)
-    return distance(x_a, p_a, x_b, p_b, bias_var)
+        x, p = align_one(x_b, p_b, -dt_s, acceleration_sigma(x_b, phase_b[0], phase_b[1], phase_b[2], sigmas_m_s2, whole_b))
+        return compare(x_a, p_a, x, p, bias_var, prior_var)
+    return compare(x_a, p_a, x_b, p_b, bias_var, prior_var)
 
 
 @jit
@@ -96,20 +145,24 @@ def pairs_within(
     cov_a: Float,
     phase_a: Float,
     mask_a: Rows,
+    whole_a: NDArray[np.bool_],
     rows_b: Rows,
     valid_b: Rows,
     state_b: Float,
     cov_b: Float,
     phase_b: Float,
     mask_b: Rows,
+    whole_b: NDArray[np.bool_],
     sigmas_m_s2: Float,
     bias_var: Float,
-    gate_chi2: float,
+    prior_var: Float,
+    gates: Float,
     longest_ns: int,
 ) -> tuple[Rows, Rows, Float]:
     """Pairs (indices into rows_a, into rows_b, cost) inside the gate, of estimates with no nation in common.
 
-    Only the named rows of the tables are looked at. Estimates more than `longest_ns` apart are not compared.
+    Only the named rows of the tables are looked at. Estimates more than `longest_ns` apart are not compared. `gates` (7,) are by
+    degrees of freedom (`fusion.partial.quantiles`), `prior_var` as of `compare`; those not `whole` are partial.
     """
     n_a, n_b = len(rows_a), len(rows_b)
     most = math.hypot(sigmas_m_s2.max(), MOST_DRAG_M_S2)
@@ -121,27 +174,33 @@ def pairs_within(
         fastest = 0.0
         newest = valid_b[rows_b[0]]
         oldest = newest
+        swept = n_b  # first come those that are swept, then those that are partial
         for j in range(n_b):
             b = rows_b[j]
             x_b[j] = state_b[b, 0]
-            far = max(far, _reach_m(cov_b[b], bias_var))
-            fastest = max(fastest, abs(state_b[b, 3]))
             newest = max(newest, valid_b[b])
             oldest = min(oldest, valid_b[b])
+            if sweep and not whole_b[b]:
+                x_b[j] = np.inf
+                swept -= 1
+                continue
+            far = max(far, _reach_m(cov_b[b], bias_var))
+            fastest = max(fastest, abs(state_b[b, 3]))
         order = np.argsort(x_b, kind="mergesort") if sweep else np.arange(n_b)
-        x_sorted = x_b[order]
+        x_sorted = x_b[order][:swept]
         for i in range(n_a):
             a = rows_a[i]
             reach_a = _reach_m(cov_a[a], bias_var)
-            first, last = 0, n_b
-            if sweep:
+            first, last = 0, swept
+            if sweep and whole_a[a]:
                 apart_s = max(abs(newest - valid_a[a]), abs(valid_a[a] - oldest)) * 1e-9
                 speed = max(abs(state_a[a, 3]), fastest)
-                room = reach_a + far + (speed + most * 3.0 * apart_s + 10.0 * apart_s) * apart_s
-                first = np.searchsorted(x_sorted, state_a[a, 0] - room)
-                last = np.searchsorted(x_sorted, state_a[a, 0] + room, side="right")
-            for j in range(first, last):
-                b = rows_b[order[j]]
+                reached = reach_a + far + (speed + most * 3.0 * apart_s + 10.0 * apart_s) * apart_s
+                first = np.searchsorted(x_sorted, state_a[a, 0] - reached)
+                last = np.searchsorted(x_sorted, state_a[a, 0] + reached, side="right")
+            for k in range(last - first + n_b - swept):
+                j = order[first + k if k < last - first else swept + k - (last - first)]
+                b = rows_b[j]
                 if mask_a[a] & mask_b[b]:
                     continue
                 apart_ns = valid_b[b] - valid_a[a]
@@ -150,8 +209,8 @@ def pairs_within(
                 dt_s = apart_ns * 1e-9
                 mean = 0.5 * dt_s
                 off2 = 0.0
-                for k in range(3):
-                    d = state_b[b, k] - state_a[a, k] - mean * (state_a[a, 3 + k] + state_b[b, 3 + k])
+                for axis in range(3):
+                    d = state_b[b, axis] - state_a[a, axis] - mean * (state_a[a, 3 + axis] + state_b[b, 3 + axis])
                     off2 += d * d
                 reach = reach_a + _reach_m(cov_b[b], bias_var)
                 spread = math.sqrt(
@@ -160,20 +219,28 @@ def pairs_within(
                 reach += (_BOUND_SIGMAS * spread + (3.0 * most + 10.0) * abs(dt_s)) * abs(dt_s)
                 if off2 > reach * reach:
                     continue
-                d2, log_det = _compare(
+                if not (whole_a[a] and whole_b[b]):
+                    strayed = (3.0 * most + 10.0) * dt_s * dt_s
+                    beside = _beside(state_a[a], cov_a[a], state_b[b], cov_b[b], dt_s, 2.0 * bias_var[0] + strayed * strayed)
+                    if beside > gates[WHOLE] + _BOUND_SIGMAS * _BOUND_SIGMAS + 2.0:
+                        continue
+                d2, log_det, freedom = _compare(
                     valid_a[a],
                     state_a[a],
                     cov_a[a],
                     phase_a[a],
+                    whole_a[a],
                     valid_b[b],
                     state_b[b],
                     cov_b[b],
                     phase_b[b],
+                    whole_b[b],
                     sigmas_m_s2,
                     bias_var,
+                    prior_var,
                 )
-                if d2 <= gate_chi2:
+                if d2 <= gates[freedom]:
                     out_a.append(i)
-                    out_b.append(int(order[j]))
+                    out_b.append(int(j))
                     out_cost.append(d2 + log_det)
     return np.array(out_a, dtype=np.int64), np.array(out_b, dtype=np.int64), np.array(out_cost, dtype=np.float64)

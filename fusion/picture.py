@@ -46,7 +46,7 @@ class Picture:
 
     def __init__(self, settings: FusionSettings) -> None:
         self._settings = settings
-        self.clusters = Clusters(settings.timing, settings.sensors)
+        self.clusters = Clusters(settings.timing, settings.sensors, settings.association)
         self.book = Casebook(settings, self.clusters)
         self.counter = RaidCounter(settings.counting)
         self._associator = Associator(settings, self.clusters.decorrelations)

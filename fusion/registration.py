@@ -10,6 +10,7 @@ Rules:
 - Differences do not tell whose the offset is. A feed's prior is in proportion to its own errors: the less sure one is moved more.
 - It is a function of the latest reports, smoothed over time. It keeps no sum over looks: errors persist from look to look. What
   feeds no longer tell, for want of objects in common, fades.
+- Reports that tell a part of a state (`fusion.partial`) tell of no offset, and nothing of how sure a feed is.
 - What comes of it is taken off a nation's reports as they are held (`Clusters.correct`), before anything compares them.
 """
 
@@ -26,6 +27,7 @@ from bus.release import NATIONS
 from fusion.align import acceleration_sigma, align_one
 from fusion.blocks import factor
 from fusion.clusters import Clusters
+from fusion.partial import prior_of, whole
 from fusion.pattern import find_pattern
 from fusion.settings import FusionSettings
 from fusion.tables import NONE
@@ -66,6 +68,7 @@ class Registration:
 
     def __init__(self, settings: FusionSettings, miss: float, sigmas_m_s2: Float, bias_var: Float) -> None:
         self._settings, self._miss, self._sigmas, self._bias = settings, miss, sigmas_m_s2, bias_var
+        self._whole = prior_of(settings.association)
         self.offsets = np.zeros((len(NATIONS), WIDTH))
         self._cov = np.zeros((len(NATIONS) * WIDTH, len(NATIONS) * WIDTH))
         self._counts: dict[tuple[int, int], _Told] = {}
@@ -148,7 +151,7 @@ class Registration:
     def _prior_var(self, clusters: Clusters, column: int) -> float:
         """Variance of a feed's offset on each axis, m2: by its own errors."""
         held = clusters.reports
-        rows = clusters.rows_of(column)
+        rows = telling(clusters.rows_of(column), held.cov, self._whole)
         if not len(rows):
             return self._settings.association.bias_m**2
         own = float(np.median(np.trace(held.cov[rows, :3, :3], axis1=1, axis2=2))) / 3.0
@@ -157,7 +160,7 @@ class Registration:
     def _joined(self, clusters: Clusters, one: int, other: int) -> Rows:
         """Rows of reports (k, 2) of the two nations that are members of one system track: of many, a selection of all."""
         table, held = clusters.systems, clusters.reports
-        return joined(table.number, table.mask, table.members, one, other, held.valid_ns, held.cov)
+        return joined(table.number, table.mask, table.members, one, other, held.valid_ns, held.cov, self._whole)
 
     def _matched(self, clusters: Clusters, one: int, other: int) -> Rows:
         """Rows of reports (k, 2) of the two nations that a common offset makes the same objects; none where that is not sure."""
@@ -176,27 +179,34 @@ class Registration:
             return none
         return np.stack([sides[0][pattern.pairs[:, 0]], sides[1][pattern.pairs[:, 1]]], axis=1)
 
-    @staticmethod
-    def _alone(clusters: Clusters, column: int) -> Rows:
+    def _alone(self, clusters: Clusters, column: int) -> Rows:
         """Rows of a nation's reports that are in a system track without any other's: of the first founded."""
         table = clusters.systems
         systems = np.flatnonzero((table.number != 0) & (table.mask == 1 << column))
         first = systems[np.argsort(table.number[systems], kind="stable")[:_MOST_ALONE]]
         rows: Rows = table.members[first, column]
-        rows = rows[rows != NONE]
-        return np.array([row for row in rows.tolist() if tells(clusters.reports.cov[row])], np.int64)
+        return telling(rows[rows != NONE], clusters.reports.cov, self._whole)
 
 
 @jit
-def tells(cov: Float) -> bool:
-    """Whether a report of this covariance is sure enough to tell of an offset."""
+def tells(cov: Float, prior_var: Float) -> bool:
+    """Whether a report of this covariance is sure enough to tell of an offset, and of all its directions."""
     place, speed = cov[0, 0] + cov[1, 1] + cov[2, 2], cov[3, 3] + cov[4, 4] + cov[5, 5]
-    sure: bool = place < _WIDEST[0] ** 2 and speed < _WIDEST[1] ** 2
+    sure: bool = place < _WIDEST[0] ** 2 and speed < _WIDEST[1] ** 2 and whole(cov, prior_var)
     return sure
 
 
 @jit
-def joined(number: Rows, mask: Rows, members: Rows, one: int, other: int, valid_ns: Rows, cov: Float) -> Rows:
+def telling(rows: Rows, cov: Float, prior_var: Float) -> Rows:
+    """Of rows of the table of reports those that tell of an offset."""
+    chosen = np.empty(len(rows), np.bool_)
+    for k in range(len(rows)):
+        chosen[k] = tells(cov[rows[k]], prior_var)
+    return rows[chosen]
+
+
+@jit
+def joined(number: Rows, mask: Rows, members: Rows, one: int, other: int, valid_ns: Rows, cov: Float, prior_var: Float) -> Rows:
     """Of the tables of system tracks and of reports: `Registration._joined`."""
     both, found = (1 << one) | (1 << other), 0
     for system in range(len(number)):
@@ -205,7 +215,8 @@ def joined(number: Rows, mask: Rows, members: Rows, one: int, other: int, valid_
     for system in range(len(number)):
         if number[system] != 0 and mask[system] & both == both:
             a, b = members[system, one], members[system, other]
-            if passed % apart == 0 and abs(valid_ns[a] - valid_ns[b]) <= _TOGETHER_NS and tells(cov[a]) and tells(cov[b]):
+            near = passed % apart == 0 and abs(valid_ns[a] - valid_ns[b]) <= _TOGETHER_NS
+            if near and tells(cov[a], prior_var) and tells(cov[b], prior_var):
                 rows[n, 0], rows[n, 1] = a, b
                 n += 1
             passed += 1

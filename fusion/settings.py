@@ -24,7 +24,7 @@ class Motion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Association(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """When two tracks are held to be the same object."""
+    """When two tracks are held to be the same object. Of states told in part, gates keep as many at fewer degrees of freedom."""
 
     gate_chi2: Annotated[float, Meta(gt=0.0, le=200.0, description="6 degrees of freedom; 27.9 keeps 0.9999 of true pairs")] = (
         27.9
@@ -34,7 +34,12 @@ class Association(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     )
     bias_m_s: Annotated[float, Meta(ge=0.0, le=1e3, description="m/s an axis; the same for velocity")] = 5.0
     new_object_m: Annotated[
-        float, Meta(ge=1e2, le=1e7, description="m; the room in which one unseen object is expected: the price of not pairing")
+        float,
+        Meta(
+            ge=1e2,
+            le=1e7,
+            description="m; the room of one unseen object: the price of not pairing, and one sigma of what is not told",
+        ),
     ] = 200e3
     new_object_m_s: Annotated[float, Meta(ge=1.0, le=2e4, description="m/s; the same for velocity")] = 4000.0
     sure: Annotated[

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.partial import whole
 from physics.compile import jit
 from physics.motion import ballistic_acceleration
 
@@ -54,7 +55,7 @@ class Table:
 
 class ReportTable(Table):
     """The newest report of each national track. `system` is the row of the system track that it is a member of; `shift` is what
-    was taken off its state because its feed is displaced.
+    was taken off its state because its feed is displaced; `whole`: it tells of a whole state (`fusion.partial`).
     """
 
     FIELDS = {  # noqa: RUF012 (a table, never changed)
@@ -70,6 +71,7 @@ class ReportTable(Table):
         "quality": (np.int64, ()),
         "phenomenology": (np.int64, ()),
         "pedigree": (np.int64, ()),
+        "whole": (np.bool_, ()),
         "detected_ns": (np.int64, ()),
         "tracked_ns": (np.int64, ()),
         "system": (np.int64, ()),
@@ -88,6 +90,7 @@ class ReportTable(Table):
     quality: Rows
     phenomenology: Rows
     pedigree: Rows
+    whole: NDArray[np.bool_]
     detected_ns: Rows
     tracked_ns: Rows
     system: Rows
@@ -103,7 +106,8 @@ class SystemTable(Table):
     at boost, `impact_ns` of the estimate behind the last impact prediction, `due_ns` when the clock's tick has to look again;
     `times` are the stage times, in the order of TIMES, of the report that touched it last. `kinds`: the phenomenologies that ever
     saw it; `settled`: its alert is confirmed; `predicted`: it has an impact prediction; `touched`: changed since it was last
-    handed out. `alert`: what stands of it, NO_ALERT, QUICK or CONFIRMED.
+    handed out. `alert`: what stands of it, NO_ALERT, QUICK or CONFIRMED. `whole`: a member tells of a whole state, or all do
+    together.
     """
 
     FIELDS = {  # noqa: RUF012 (a table, never changed)
@@ -116,6 +120,7 @@ class SystemTable(Table):
         "state": (np.float64, (6,)),
         "cov": (np.float64, (6, 6)),
         "phase": (np.float64, (3,)),
+        "whole": (np.bool_, ()),
         "first_ns": (np.int64, ()),
         "coast_ns": (np.int64, ()),
         "impact_ns": (np.int64, ()),
@@ -136,6 +141,7 @@ class SystemTable(Table):
     state: Float
     cov: Float
     phase: Float
+    whole: NDArray[np.bool_]
     first_ns: Rows
     coast_ns: Rows
     impact_ns: Rows
@@ -163,6 +169,7 @@ def hold_into(
     quality: Rows,
     phenomenology: Rows,
     pedigree: Rows,
+    tells_all: NDArray[np.bool_],
     detected_ns: Rows,
     tracked_ns: Rows,
     track: NDArray[np.uint32],
@@ -178,6 +185,7 @@ def hold_into(
     new_detected_age_ms: NDArray[np.uint32],
     new_tracked_age_ms: NDArray[np.uint32],
     new_track: NDArray[np.uint32],
+    prior_var: Float,
 ) -> None:
     """Write the rows `indices` of a frame's columns into the rows `rows` of the table of reports."""
     for k in range(len(rows)):
@@ -189,6 +197,7 @@ def hold_into(
             for c in range(r, 6):
                 cov[row, r, c] = cov[row, c, r] = new_cov[i, at]
                 at += 1
+        tells_all[row] = whole(cov[row], prior_var)
         for p in range(3):
             phase[row, p] = new_phase[i, p]
         quality[row] = min(new_quality[i], 15)

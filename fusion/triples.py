@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.align import acceleration_sigma, align_one
-from fusion.combine import inverse
-from fusion.gate import distance
+from fusion.combine import combine, inverse
+from fusion.gate import compare
+from fusion.partial import WHOLE, whole
 from physics.compile import jit
 
 Float = NDArray[np.float64]
@@ -44,40 +45,58 @@ def joint_cost(
     phase: Float,
     sigmas_m_s2: Float,
     bias_var: Float,
-    most_d2: float,
+    prior_var: Float,
+    gates: Float,
 ) -> float:
-    """The cost of rows a, b and c of a table being one object, at the newest one's time; infinite where d2 is above `most_d2`."""
+    """The cost of rows a, b and c of a table being one object, at the newest one's time; infinite where d2 is above two gates.
+
+    `prior_var` and `gates` (7,) as of `fusion.gate.pairs_within`.
+    """
     at_ns = max(valid_ns[a], valid_ns[b], valid_ns[c])
     rows = (a, b, c)
     xs, ps, none = np.empty((3, 6)), np.empty((3, 6, 6)), np.zeros(2)
     for k in range(3):
         r = rows[k]
-        sigma = acceleration_sigma(state[r], phase[r, 0], phase[r, 1], phase[r, 2], sigmas_m_s2)
+        all_told = whole(cov[r], prior_var)
+        sigma = acceleration_sigma(state[r], phase[r, 0], phase[r, 1], phase[r, 2], sigmas_m_s2, all_told)
         x, p = align_one(state[r], cov[r], (at_ns - valid_ns[r]) * 1e-9, sigma)
         for i in range(6):
             p[i, i] += 0.5 * bias_var[i // 3]
         xs[k], ps[k] = x, p
         if k == 1:
-            d2, log_det = distance(xs[0], ps[0], xs[1], ps[1], none)
-            if not d2 <= most_d2:
+            d2, log_det, freedom = compare(xs[0], ps[0], xs[1], ps[1], none, prior_var)
+            if not d2 <= gates[freedom] + gates[WHOLE]:
                 return np.inf
-    sound, weight = inverse(ps[0] + ps[1])
+    sound, x, p = _fused(xs[0], ps[0], xs[1], ps[1], prior_var)
     if not sound:
         return np.inf
-    x, p, share = xs[0].copy(), ps[0].copy(), np.zeros((6, 6))  # the share of the second in what both are fused to
-    for i in range(6):
-        for k in range(6):
-            for j in range(6):
-                share[i, j] += ps[0, i, k] * weight[k, j]
-    for i in range(6):
-        for k in range(6):
-            x[i] += share[i, k] * (xs[1, k] - xs[0, k])
-            for j in range(6):
-                p[i, j] -= share[i, k] * ps[0, k, j]
-    more_d2, more_log_det = distance(x, p, xs[2], ps[2], none)
-    if not d2 + more_d2 <= most_d2:
+    more_d2, more_log_det, more_freedom = compare(x, p, xs[2], ps[2], none, prior_var)
+    if not d2 + more_d2 <= gates[freedom] + gates[more_freedom]:
         return np.inf
     return d2 + log_det + more_d2 + more_log_det
+
+
+@jit
+def _fused(x1: Float, p1: Float, x2: Float, p2: Float, prior_var: Float) -> tuple[bool, Float, Float]:
+    """Whether two independent estimates can be fused, state (6,) and covariance (6, 6). Where one is partial, by information:
+    what a long covariance loses of a small one's digits would be all that is left in the difference.
+    """
+    if not (whole(p1, prior_var) and whole(p2, prior_var)):
+        return combine(np.stack((x1, x2)), np.stack((p1, p2)), np.array((1, 2)), 0.0)
+    sound, weight = inverse(p1 + p2)
+    x, p, share = x1.copy(), p1.copy(), np.zeros((6, 6))  # the share of the second in what both are fused to
+    if not sound:
+        return False, x, p
+    for i in range(6):
+        for k in range(6):
+            for j in range(6):
+                share[i, j] += p1[i, k] * weight[k, j]
+    for i in range(6):
+        for k in range(6):
+            x[i] += share[i, k] * (x2[k] - x1[k])
+            for j in range(6):
+                p[i, j] -= share[i, k] * p1[k, j]
+    return True, x, p
 
 
 @jit
@@ -161,7 +180,8 @@ def triples_within(
     phase: Float,
     sigmas_m_s2: Float,
     bias_var: Float,
-    gate_chi2: float,
+    prior_var: Float,
+    gates: Float,
     miss: float,
 ) -> tuple[Rows, Float]:
     """Triples (t, 3) worth asking, of tracks one of each side, and their gains (t,).
@@ -174,7 +194,7 @@ def triples_within(
     n = 0
     for t in range(len(asked)):
         a, b, c = rows[asked[t, 0]], rows[asked[t, 1]], rows[asked[t, 2]]
-        cost = joint_cost(a, b, c, valid_ns, state, cov, phase, sigmas_m_s2, bias_var, 2.0 * gate_chi2)
+        cost = joint_cost(a, b, c, valid_ns, state, cov, phase, sigmas_m_s2, bias_var, prior_var, gates)
         if 2.0 * miss - cost > max(bests[t], 0.0):
             triples[n], joint[n] = asked[t], 2.0 * miss - cost
             n += 1

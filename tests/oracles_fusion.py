@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -263,3 +264,39 @@ def pattern_from(
         if np.abs(offset - before).max() < 1.0:
             break
     return offset, score, weight
+
+
+def apart(
+    x1: Float, p1: Float, x2: Float, p2: Float, bias_var: Float, prior_var: Float, told: float = 0.3
+) -> tuple[float, float, int]:
+    """The distance, log determinant and degrees of freedom of partial states, from numpy's eigenvectors of S in units of the
+    prior.
+    """
+    unit = np.sqrt(np.repeat(prior_var, 3))
+    s = (p1 + p2 + np.diag(np.repeat(bias_var, 3))) / np.outer(unit, unit)
+    values, vectors = np.linalg.eigh(s)
+    basis = vectors[:, values < told]
+    left, off = basis.T @ s @ basis, basis.T @ ((x1 - x2) / unit)
+    d2 = float(off @ np.linalg.solve(left, off)) if len(off) else 0.0
+    log_det = float(np.linalg.slogdet(2.0 * np.pi * left)[1]) if len(off) else 0.0
+    return d2, log_det + 2.0 * float(np.log(unit).sum()), len(off)
+
+
+def exact_inverse(a: Float) -> Float:
+    """The inverse of a matrix by elimination in rational numbers, rounded once."""
+    n = len(a)
+    rows = [[Fraction(x) for x in row] + [Fraction(int(i == j)) for j in range(n)] for i, row in enumerate(a.tolist())]
+    for i in range(n):
+        rows[i] = [x / rows[i][i] for x in rows[i]]
+        for k in range(n):
+            if k != i:
+                rows[k] = [x - rows[k][i] * y for x, y in zip(rows[k], rows[i], strict=True)]
+    return np.array([[float(x) for x in row[n:]] for row in rows])
+
+
+def exact_information_fusion(states: Float, covs: Float) -> tuple[Float, Float]:
+    """`information_fusion` in rational numbers but for what each inverse is rounded by, beside the first state."""
+    infos = [exact_inverse(cov) for cov in covs]
+    p = exact_inverse(np.sum(infos, axis=0))
+    pull = np.sum([info @ (state - states[0]) for info, state in zip(infos, states, strict=True)], axis=0)
+    return states[0] + p @ pull, p

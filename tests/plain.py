@@ -51,7 +51,7 @@ def name_of(kernel: Callable[..., Any]) -> str:
 def _uncompiled(names: dict[str, Any]) -> Iterator[None]:
     """The kernels among a module's names, as they are written."""
     compiled = {name: value for name, value in names.items() if getattr(value, "py_func", None) is not None}
-    names.update({name: _plain(kernel) for name, kernel in compiled.items()})
+    names.update({name: plain(kernel) for name, kernel in compiled.items()})
     try:
         with np.errstate(all="ignore"):  # as compiled
             yield
@@ -59,7 +59,7 @@ def _uncompiled(names: dict[str, Any]) -> Iterator[None]:
         names.update(compiled)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A kernel and every kernel that it calls, uncompiled; anything else as it is."""
     function = getattr(value, "py_func", None)  # with NUMBA_DISABLE_JIT=1 kernels are plain already
     if function is None:
@@ -67,5 +67,5 @@ def _plain(value: Any) -> Any:
     if function not in _MADE:
         names = dict(function.__globals__)
         _MADE[function] = FunctionType(function.__code__, names, function.__name__, function.__defaults__)
-        names.update({name: _plain(names[name]) for name in function.__code__.co_names if name in names})
+        names.update({name: plain(names[name]) for name in function.__code__.co_names if name in names})
     return _MADE[function]

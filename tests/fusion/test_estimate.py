@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fusion.combine import fuse_many
 from fusion.estimate import estimate_into
-from tests.fusion.test_kernels import BIAS, SIGMAS
+from tests.fusion.test_kernels import BIAS, GATES, PRIOR, SIGMAS
 from tests.fusion.test_lanes import CORRELATIONS, NOW_NS, Reported
 from tests.plain import both_ways
 
@@ -26,14 +26,16 @@ def test_estimates_are_written_into_their_rows_and_nowhere_else(seed: int, colum
     times = np.zeros((4, n), np.int64)
     valid, newest, due, coast = times
     state, cov, phase, touched = np.zeros((n, 6)), np.zeros((n, 6, 6)), np.zeros((n, 3)), np.zeros(n, np.bool_)
-    held = reported.valid_ns, reported.state, reported.cov, reported.phase, reported.pedigree
+    tells_all = np.zeros(n, np.bool_)
+    whole = np.ones(3 * n, np.bool_)
+    held = reported.valid_ns, reported.state, reported.cov, reported.phase, reported.pedigree, whole
     off = estimate_into(
-        reported.members, valid, newest, state, cov, phase, due, coast, touched, systems, NOW_NS, *held,
-        SIGMAS, CORRELATIONS, 0.05, BIAS, STALE_NS, SILENT_NS, BOOST_MOST, column,
+        reported.members, valid, newest, state, cov, phase, due, coast, touched, tells_all, systems, NOW_NS, *held,
+        SIGMAS, CORRELATIONS, 0.05, BIAS, PRIOR, GATES, STALE_NS, SILENT_NS, BOOST_MOST, column,
     )  # fmt: skip
     at = np.full(len(systems), NOW_NS)
     members = reported.members[systems]
-    wanted = fuse_many(members, at, *held, SIGMAS, CORRELATIONS, 0.05, STALE_NS, BIAS, column)
+    wanted = fuse_many(members, at, *held, SIGMAS, CORRELATIONS, 0.05, STALE_NS, BIAS, PRIOR, GATES, column)
     for told, by_hand in zip((valid, newest, state, cov, phase), wanted[:5], strict=True):
         np.testing.assert_array_equal(told[systems], by_hand)
     np.testing.assert_array_equal(off, wanted[5])
@@ -42,5 +44,5 @@ def test_estimates_are_written_into_their_rows_and_nowhere_else(seed: int, colum
         hints = phase[row, 0] > BOOST_MOST or phase[row].sum() <= 0.0
         assert coast[row] == (valid[row] if hints else 0)
     others = np.setdiff1d(np.arange(n), systems)
-    assert touched.tolist() == [row in systems for row in range(n)]
+    assert touched.tolist() == tells_all.tolist() == [row in systems for row in range(n)]
     assert not any(each[others].any() for each in (*times, state, cov, phase))

@@ -10,6 +10,8 @@ from fusion.align import SHORT_S, acceleration_sigma, align_one
 from fusion.assign import assign
 from fusion.combine import intersect, inverse
 from fusion.gate import distance, pairs_within
+from fusion.partial import prior_of, quantiles
+from fusion.settings import Association
 from physics.constants import USUAL_BETA_KG_M2
 from physics.motion import drag_acceleration
 from physics.propagate import propagate_one, rk4
@@ -20,6 +22,8 @@ Float = NDArray[np.float64]
 STATE = np.array([-3.05e6, 4.05e6, 4.05e6, 900.0, -700.0, 1500.0])
 SIGMAS = np.array([40.0, 0.05, 3.0])
 BIAS = np.array([1e4, 25.0])
+PRIOR = prior_of(Association())
+GATES = quantiles(27.9)
 
 
 def random_cov(rng: np.random.Generator, scale: float = 1.0) -> Float:
@@ -168,8 +172,28 @@ def test_pairs_of_the_sweep_are_all_pairs_of_the_gate(n: int) -> None:
     b = np.array([propagate_one(x, t * 1e-9) for x, t in zip(home, valid_b, strict=True)]) + rng.normal(size=(n, 6)) * 10.0
     phase = np.tile([0.0, 1.0, 0.0], (n, 1))
     rows = np.arange(n)
-    one, two = np.ones(n, np.int64), np.full(n, 2, np.int64)
-    found = pairs_within(rows, valid_a, a, cov, phase, one, rows, valid_b, b, cov, phase, two, SIGMAS, BIAS, 27.9, 30_000_000_000)
+    one, two, whole = np.ones(n, np.int64), np.full(n, 2, np.int64), np.ones(n, np.bool_)
+    found = pairs_within(
+        rows,
+        valid_a,
+        a,
+        cov,
+        phase,
+        one,
+        whole,
+        rows,
+        valid_b,
+        b,
+        cov,
+        phase,
+        two,
+        whole,
+        SIGMAS,
+        BIAS,
+        PRIOR,
+        GATES,
+        30_000_000_000,
+    )
     slow = set()
     for i in range(n):
         for j in range(n):
@@ -180,7 +204,27 @@ def test_pairs_of_the_sweep_are_all_pairs_of_the_gate(n: int) -> None:
                 slow.add((i, j))
     assert len(slow) >= n
     assert set(zip(found[0].tolist(), found[1].tolist(), strict=True)) == slow
-    again = pairs_within(rows, valid_a, a, cov, phase, one, rows, valid_b, b, cov, phase, one, SIGMAS, BIAS, 27.9, 30_000_000_000)
+    again = pairs_within(
+        rows,
+        valid_a,
+        a,
+        cov,
+        phase,
+        one,
+        whole,
+        rows,
+        valid_b,
+        b,
+        cov,
+        phase,
+        one,
+        whole,
+        SIGMAS,
+        BIAS,
+        PRIOR,
+        GATES,
+        30_000_000_000,
+    )
     assert len(again[0]) == 0  # a nation's tracks are never paired with its own
 
 

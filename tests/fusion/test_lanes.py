@@ -21,7 +21,7 @@ from fusion.lanes import (
     solve_lanes_into,
     unload_into,
 )
-from tests.fusion.test_kernels import BIAS, SIGMAS, STATE, random_cov
+from tests.fusion.test_kernels import BIAS, GATES, PRIOR, SIGMAS, STATE, random_cov
 from tests.plain import both_ways
 
 Float = NDArray[np.float64]
@@ -124,11 +124,14 @@ class Reported:
             self.cov,
             self.phase,
             self.pedigree,
+            np.ones(len(self.valid_ns), np.bool_),
             SIGMAS,
             CORRELATIONS,
             0.05,
             4 * 10**9,
             BIAS,
+            PRIOR,
+            GATES,
             column,
         )
 
@@ -159,7 +162,9 @@ def test_an_estimate_in_lanes_is_the_estimate_of_one(seed: int, column: int) -> 
         mean2 = np.where(total > 0.0, (shares * SIGMAS**2).sum(axis=1) / np.maximum(total, 1.0), SIGMAS[0] ** 2)
         sigma = np.hypot(np.sqrt(mean2), 0.05 if valid[i] > newest[i] else 0.0)
         bound = correlation_of(phase[i], CORRELATIONS)
-        x, p, d2 = _fuse_one(members, used, ages, sigma, reported.state, reported.cov, reported.pedigree, bound, BIAS, column)
+        x, p, d2 = _fuse_one(
+            members, used, ages, sigma, reported.state, reported.cov, reported.pedigree, bound, BIAS, PRIOR, GATES, column
+        )
         scale = np.sqrt(np.abs(np.diag(p)))
         np.testing.assert_allclose((state[i] - x) / scale, 0.0, atol=1e-6)
         np.testing.assert_allclose(cov[i] / np.outer(scale, scale), p / np.outer(scale, scale), atol=1e-6)

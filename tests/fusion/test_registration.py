@@ -15,8 +15,9 @@ from bus.release import NATIONS, Nation
 from fusion.associate import Associator
 from fusion.clusters import Clusters
 from fusion.engine import FusionEngine, Inbound
+from fusion.partial import prior_of
 from fusion.registration import Registration, differences, joined, mean_chi2
-from fusion.settings import FusionSettings
+from fusion.settings import Association, FusionSettings
 from fusion.settings import Registration as Rules
 from fusion.tables import shift_into
 from physics.motion import ballistic_acceleration
@@ -162,6 +163,29 @@ def test_an_offset_that_counted_counts_until_it_is_well_within_what_is_claimed()
     assert register.between(_KOR, _JPN).position_m @ east == pytest.approx(450.0, abs=100.0)
     register.review(displaced_by(200.0), START_NS + 2000 * S)
     assert not register.offsets.any()
+
+
+@pytest.mark.parametrize("joined", [True, False])
+@pytest.mark.parametrize("offset_m", [0.0, 1500.0])
+def test_reports_that_tell_a_part_of_a_state_tell_of_no_offset(joined: bool, offset_m: float) -> None:
+    """What remains is as if they were not there: neither what they are off by counts, nor how unsure they are."""
+    told = []
+    for partial in (True, False):
+        clusters = held(scattered(20, 5), 3.0, offset_m=np.array([offset_m, 0.0, 0.0]), late_s=0.0, seed=6, joined=joined)
+        table = clusters.reports
+        for row in clusters.rows_of(_KOR)[8:].tolist():
+            if partial:
+                table.state[row] += np.repeat([20e3, 3e3], 3)
+                table.cov[row] = np.diag([30.0**2] * 3 + [4e3**2] * 3)
+            else:
+                system = clusters.drop(_KOR, int(table.track[row]))
+                assert system is not None
+                if system[1]:
+                    clusters.end(system[0])
+        register = registration()
+        assert register.review(clusters, START_NS) == (offset_m > 0.0)
+        told.append(register.offsets)
+    np.testing.assert_allclose(told[0], told[1], atol=1e-9)
 
 
 def test_pairs_that_may_as_well_be_shifted_by_one_tell_of_no_offset() -> None:
@@ -350,4 +374,4 @@ def test_objects_in_common_are_taken_evenly_from_all_and_only_where_they_tell(se
         for a, b in members[both[:: 1 + len(both) // 48]][:, [0, 2]].tolist()
         if abs(valid_ns[a] - valid_ns[b]) <= 5 * S and max(cov[a].max(), cov[b].max()) < 1e12
     ]
-    assert joined(number, mask, members, 0, 2, valid_ns, cov).tolist() == told
+    assert joined(number, mask, members, 0, 2, valid_ns, cov, prior_of(Association())).tolist() == told
