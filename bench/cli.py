@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from bench import securitycommands
 from bench.settings import load
 from bus.errors import BadInput, BusError
 from bus.release import NATIONS
@@ -19,7 +20,7 @@ from bus.release import NATIONS
 _settings_option = click.option(
     "--settings", "settings_file", type=click.Path(path_type=Path, dir_okay=False), help="Settings file (TOML)."
 )
-_broker_option = click.option("--broker", metavar="URL", help="A broker to use: mqtt://host:port.")
+_broker_option = click.option("--broker", metavar="URL", help="A broker to use: mqtt://host:port, or mqtts:// over TLS.")
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 _nation = click.Choice(NATIONS)
 
@@ -47,6 +48,10 @@ def main(verbose: int) -> None:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 
+main.add_command(securitycommands.keys)
+main.add_command(securitycommands.policy)
+
+
 @main.command()
 @click.argument("scenario", default="salvo-2024-05-30")
 @click.option("--speed", default="10", show_default=True, metavar="N|max", help="Times real time; max: simulated clock.")
@@ -54,6 +59,8 @@ def main(verbose: int) -> None:
 @click.option("--report", type=click.Path(path_type=Path, file_okay=False), help="Write JSON, CSV and a Markdown page here.")
 @click.option("--audit", metavar="FOLDER", help="Every process keeps its audit log here.")
 @click.option("--attach", is_flag=True, help="Start no process: use those that already wait on --broker.")
+@click.option("--secure", is_flag=True, help="Over TLS, with an access list: a Mosquitto with keys of this run, or of --keys.")
+@click.option("--keys", type=click.Path(file_okay=False), help="Key folder, as `triwarn keys init` makes it; implies --secure.")
 @_broker_option
 @_settings_option
 @_json_option
@@ -64,6 +71,8 @@ def run(
     report: Path | None,
     audit: str | None,
     attach: bool,
+    secure: bool,
+    keys: str | None,
     broker: str | None,
     settings_file: Path | None,
     as_json: bool,
@@ -71,9 +80,19 @@ def run(
     """Run an exercise: SCENARIO is a shipped one's name (see `triwarn scenarios`) or a file."""
     from bench.exercise import run_exercise
 
-    settings = load(settings_file, broker__url=broker, audit__folder=audit)
+    settings = load(settings_file, broker__url=broker, security__folder=keys, audit__folder=audit)
     sys.exit(
-        run_exercise(scenario, speed, seed, settings, settings_file=settings_file, report=report, attach=attach, as_json=as_json)
+        run_exercise(
+            scenario,
+            speed,
+            seed,
+            settings,
+            settings_file=settings_file,
+            report=report,
+            attach=attach,
+            as_json=as_json,
+            secure=secure or keys is not None,
+        )
     )
 
 

@@ -16,14 +16,15 @@ from typing import cast
 
 import click
 
-from bench.links import link_maker, link_url
+from bench.links import credentials_for, link_maker, link_url
 from bench.settings import Settings
 from bus.clock import Clock, ScaledClock, WallClock
-from bus.errors import BadInput, BusError, Rejected
+from bus.errors import BadInput, BusError, Refused, Rejected
 from bus.link import shown
 from bus.messages import DECORRELATION_EXPIRY_S, Decorrelation, ExerciseClock, Status, TrackName, decode, encode
 from bus.party import new_session
 from bus.release import NATIONS, Nation, Release, label, parse, release
+from bus.security import principal
 from bus.topics import EXERCISE_CLOCK, feed_decorrelation, parse_topic, status
 from bus.tracks import PAIR_FORM, TRACK_FORM, NationalTrack, parse_pair, parse_track
 from bus.transport import Delivery
@@ -111,7 +112,8 @@ async def _say(
     settings: Settings, speaker: Nation, pair: tuple[NationalTrack, NationalTrack], to: Release | None, undo: bool
 ) -> Release:
     heard, feeds = _Heard(), sorted(track.nation for track in pair)
-    link = link_maker(settings)(f"triwarn-operator-{speaker}-{secrets.token_hex(4)}", None)
+    credentials = credentials_for(settings, principal("operator", speaker))
+    link = link_maker(settings, credentials)(f"triwarn-operator-{speaker}-{secrets.token_hex(4)}", None)
     link.subscribe(EXERCISE_CLOCK, heard.take, qos=1)
     for feed in feeds:
         link.subscribe(status("feed", feed), heard.take, qos=1)
@@ -137,6 +139,8 @@ async def _say(
         taken = link.publish(topic, encode(word), qos=1, retain=True, expiry_s=DECORRELATION_EXPIRY_S)
         if not (taken and await link.flush()):
             raise BusError(f"the broker at {shown(link_url(settings))} has not confirmed it")
+        if link.stats.dropped["refused"]:
+            raise Refused(f"the broker at {shown(link_url(settings))} lets {speaker} release nothing to {label(to)}")
     finally:
         await link.stop()
     return to

@@ -12,8 +12,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from bench.access import releases_of
 from bench.display import Display
 from bench.interrupts import INTERRUPTED, Interrupts
+from bench.keys import keys_of_a_run
 from bench.links import link_maker
 from bench.live import ExerciseFailed, Plan, Watch, broker_for, conduct
 from bench.report import for_terminal, to_json, write_report
@@ -22,9 +24,13 @@ from bench.score import held_alerts, score
 from bench.settings import Settings
 from bench.simulate import Outcome, simulate
 from bench.world import World, play_out
-from bus.errors import BadInput, BusError
+from bus.access import access_list
+from bus.credentials import load_credentials
+from bus.errors import BadInput, BusError, Unreachable
 from bus.link import shown
+from bus.mosquitto import MOSQUITTO, NO_MOSQUITTO
 from bus.release import NATIONS
+from bus.security import CONDUCTOR
 from fusion.warm import warm_up
 from sensors.scenario import Scenario, load_scenario
 from sensors.truth import build_truth
@@ -42,10 +48,12 @@ def run_exercise(
     report: Path | None,
     attach: bool,
     as_json: bool,
+    secure: bool = False,
 ) -> int:
     """Run, score, print, and write the report; the exit code. Raises BadInput before anything is started."""
     scenario = load_scenario(name)
     pace = _pace(speed)
+    secure = _secured(settings, asked=secure, simulated=pace is None)
     if attach and not settings.broker.url:
         raise BadInput("flag --attach", "broker", "needs --broker, the bus that the waiting processes are on")
     if pace is None and (attach or settings.broker.url):
@@ -63,8 +71,8 @@ def run_exercise(
             else:
                 build_truth(scenario)
                 interrupts.stage = "running"
-                with _directory(report) as directory:
-                    plan = _plan(scenario, seed, pace, settings, settings_file, directory, attach=attach)
+                with _directory(report) as directory, _keys(settings, secure=secure) as keys:
+                    plan = _plan(scenario, seed, pace, settings, settings_file, directory, keys, attach=attach)
                     outcome = _live(scenario, plan, settings, display, interrupts)
                 interrupts.stage = "reporting"
                 display.say("scoring against truth")
@@ -80,12 +88,42 @@ def run_exercise(
             settings.fusion,
             settings.budgets,
             speed="max" if pace is None else pace,
-            broker="none" if pace is None else (shown(settings.broker.url) if settings.broker.url else "embedded"),
+            broker="none" if pace is None else _broker_name(settings, secure=secure),
             wall_s=time.monotonic() - begun,
             complete=not interrupts.stopped(),
         )
         _publish(result, world, outcome, report, as_json=as_json)
         return INTERRUPTED if interrupts.stopped() else 0
+
+
+def _secured(settings: Settings, *, asked: bool, simulated: bool) -> bool:
+    """Whether the exercise runs over TLS: it was asked for, or there is a key folder. Raises where that cannot be."""
+    if asked and simulated:
+        raise BadInput("flag --secure", "", "max runs in one process, without a broker", "--speed N")
+    if asked and settings.broker.url and not settings.security.folder:
+        raise BadInput("flag --secure", "", "a broker of your own wants keys of your own", "--keys FOLDER")
+    secure = not simulated and (asked or bool(settings.security.folder))
+    if secure and not settings.broker.url and MOSQUITTO is None:
+        raise Unreachable(f"{NO_MOSQUITTO}, and the embedded broker has no TLS (Debian: apt-get install mosquitto)")
+    return secure
+
+
+@contextlib.contextmanager
+def _keys(settings: Settings, *, secure: bool) -> Iterator[Path | None]:
+    """The key folder: the settings', or one of this exercise alone; None where it is not secured."""
+    if not secure:
+        yield None
+    elif settings.security.folder:
+        yield Path(settings.security.folder)
+    else:
+        with keys_of_a_run(settings.worker.name) as folder:
+            yield folder
+
+
+def _broker_name(settings: Settings, *, secure: bool) -> str:
+    if settings.broker.url:
+        return shown(settings.broker.url)
+    return "Mosquitto with TLS" if secure else "embedded"
 
 
 def _make_folder(report: Path | None) -> None:
@@ -129,7 +167,15 @@ def _directory(report: Path | None) -> Iterator[Path]:
 
 
 def _plan(
-    scenario: Scenario, seed: int, pace: float, settings: Settings, settings_file: Path | None, directory: Path, *, attach: bool
+    scenario: Scenario,
+    seed: int,
+    pace: float,
+    settings: Settings,
+    settings_file: Path | None,
+    directory: Path,
+    keys: Path | None,
+    *,
+    attach: bool,
 ) -> Plan:
     (directory / "scenario.toml").write_text(scenario.text, encoding="utf-8")
     return Plan(
@@ -143,6 +189,8 @@ def _plan(
         worker=settings.worker.name,
         attach=attach,
         audit_folder=settings.audit.folder,
+        keys=keys,
+        access=access_list(releases_of(scenario), [settings.worker.name]),
     )
 
 
@@ -161,12 +209,13 @@ def _live(scenario: Scenario, plan: Plan, settings: Settings, display: Display, 
     truth = build_truth(scenario)
     wanted = {("fusion", plan.worker)} | {(role, nation) for role in ("feed", "receiver") for nation in NATIONS}
     watch = Watch(wanted, entries={nation: [] for nation in NATIONS} if plan.attach else {})
+    credentials = load_credentials(plan.keys, CONDUCTOR) if plan.keys else None
     display.follow(watch, truth, plan.speed)
 
     async def main(url: str) -> Outcome:
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
         interrupts.on_stop(lambda: loop.call_soon_threadsafe(stopping.set))
-        return await conduct(plan, url, truth, link_maker(settings, url), watch, stopping, display.say)
+        return await conduct(plan, url, truth, link_maker(settings, credentials, url), watch, stopping, display.say)
 
     with broker_for(plan) as url:
         display.say(f"broker at {shown(url)}; starting three feeds, fusion and three receivers")

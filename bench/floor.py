@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bus.errors import BusError, Refused, Unreachable
+from bus.errors import BadInput, BusError, Refused, Unreachable
 from bus.link import BrokerUrl, parse_url
 from bus.pace import block_until
 
@@ -42,6 +42,8 @@ class Floor:
 
     def __init__(self, url: str, payload_in: bytes, payload_out: bytes, count: int) -> None:
         self._broker, self._run = parse_url(url), f"bench/{os.getpid():x}-{time.time_ns():x}"
+        if self._broker.tls:
+            raise BadInput("broker", "url", "the floor is measured over plain MQTT", "mqtt://host[:port]")
         self._payload_in, self._payload_out, self._count = payload_in, payload_out, count
         self._due_ns: list[int] = []
         self._parties: list[multiprocessing.process.BaseProcess] = []

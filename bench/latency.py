@@ -115,7 +115,7 @@ async def measure(
     """One row a rate. Starts and stops its own fusion worker and receiver on the broker at `url`."""
     with tempfile.TemporaryDirectory(prefix="triwarn-latency-") as temporary:
         directory = Path(temporary)
-        party = Party("feed", SOURCE, link_maker(settings, url), Metrics(CollectorRegistry(), settings.budgets))
+        party = Party("feed", SOURCE, link_maker(settings, url=url), Metrics(CollectorRegistry(), settings.budgets))
         ready: set[str] = set()
 
         def note(address: Address, message: object, delivery: object) -> None:

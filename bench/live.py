@@ -27,6 +27,7 @@ from bus.broker import EmbeddedBroker
 from bus.clock import Clock, ScaledClock, WallClock
 from bus.errors import BusError, Rejected
 from bus.messages import Alert, AnyMessage, ExerciseClock, Status, TrackFrame, decode, encode
+from bus.mosquitto import SecuredMosquitto
 from bus.party import MakeTransport, Summary, new_session
 from bus.recording import Entry
 from bus.release import NATIONS, Nation
@@ -115,13 +116,18 @@ class Plan:
     worker: str
     attach: bool = False
     audit_folder: str = ""
+    keys: Path | None = None  # the key folder of a secured exercise
+    access: str = ""  # and the broker's access list
 
 
 @contextlib.contextmanager
 def broker_for(plan: Plan) -> Iterator[str]:
-    """The URL of the broker to use: the one that was given, or an embedded one for the length of the exercise."""
+    """The URL of the broker to use: the one that was given, or one for the length of the exercise, secured or embedded."""
     if plan.broker_url:
         yield plan.broker_url
+    elif plan.keys:
+        with SecuredMosquitto(plan.keys, plan.access) as secured:
+            yield secured.url
     else:
         with EmbeddedBroker() as broker:
             yield broker.url
@@ -222,6 +228,8 @@ async def _start(plan: Plan, name: str, arguments: list[str], url: str) -> _Proc
     environment = {**os.environ, "TRIWARN_BROKER__URL": url}  # no flag: every user of the machine can read those
     if plan.audit_folder:
         environment["TRIWARN_AUDIT__FOLDER"] = plan.audit_folder
+    if plan.keys:
+        environment["TRIWARN_SECURITY__FOLDER"] = str(plan.keys.resolve())
     log_path = plan.directory / f"{name.replace(' ', '-')}.log"
     with log_path.open("wb") as out:
         handle = await asyncio.create_subprocess_exec(

@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from bus.audit import AuditSettings
-from bus.link import LinkSettings, parse_url
+from bus.credentials import check_scheme
+from bus.link import URL_FORM, LinkSettings, parse_url
 from bus.metrics import Budgets
+from bus.security import SecuritySettings
 from bus.settings import load_settings
 from fusion.settings import FusionSettings, WorkerSettings
 
@@ -18,7 +20,7 @@ from fusion.settings import FusionSettings, WorkerSettings
 class BrokerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the bus is. An empty URL: `triwarn run` starts an embedded broker; single processes use the usual local port."""
 
-    url: Annotated[str, Meta(pattern=r"^$|^mqtt://.+", description="mqtt://[user[:password]@]host[:port], or empty")] = ""
+    url: Annotated[str, Meta(pattern=r"^$|^mqtts?://.+", description=f"{URL_FORM}; or empty")] = ""
     adapter: Annotated[
         Literal["mqtt", "aiomqtt", "aiomqtt-3.1.1"],
         Meta(description="mqtt (ours, MQTT 5), aiomqtt (MQTT 5), or aiomqtt-3.1.1 (for brokers that speak no MQTT 5)"),
@@ -37,6 +39,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     broker: BrokerSettings = BrokerSettings()
     link: LinkSettings = LinkSettings()
+    security: SecuritySettings = SecuritySettings()
     endpoint: EndpointSettings = EndpointSettings()
     budgets: Budgets = Budgets()
     audit: AuditSettings = AuditSettings()
@@ -52,6 +55,6 @@ def load(settings_file: Path | None, **flags: Any) -> Settings:
 
 
 def checked(settings: Settings) -> None:
-    """What no type says: BadInput unless the broker's URL can be used."""
+    """What no type says: BadInput unless the broker's URL can be used, with the keys that there are."""
     if settings.broker.url:
-        parse_url(settings.broker.url)
+        check_scheme(parse_url(settings.broker.url), keys=bool(settings.security.folder))

@@ -17,7 +17,7 @@ import click
 import msgspec
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from bench.links import link_maker, link_url
+from bench.links import credentials_for, link_maker, link_url
 from bench.settings import Settings, load
 from bus.audit import AuditLog
 from bus.link import parse_url
@@ -26,6 +26,7 @@ from bus.metrics import Endpoint, Metrics
 from bus.party import MakeTransport, Party, stop_on_signals
 from bus.recording import Entry, Recorder
 from bus.release import Nation
+from bus.security import principal
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ Build = Callable[[MakeTransport, Metrics, Settings, Callable[[Entry], None] | No
 
 def serve(
     name: str,
+    who: Callable[[Settings], str],
     build: Build,
     record: Path | None,
     endpoint_port: int | None,
@@ -52,8 +54,12 @@ def serve(
     broker: str | None,
     settings_file: Path | None,
 ) -> None:
-    """Build a service and run it until a signal; the endpoint is up from the start, ready when the service is."""
+    """Build a service and run it until a signal; the endpoint is up from the start, ready when the service is.
+
+    `who` names its principal.
+    """
     settings = load(settings_file, broker__url=broker, endpoint__port=endpoint_port)
+    credentials = credentials_for(settings, who(settings))
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
@@ -61,10 +67,13 @@ def serve(
         record.mkdir(parents=True, exist_ok=True)
     recorder = Recorder(record / f"{name}.capture") if record else None
     metrics = Metrics(registry, settings.budgets)
+    if credentials is not None:
+        metrics.certificate_expires("own", credentials.expires_s)
+        metrics.certificate_expires("authority", credentials.authority_expires_s)
 
     async def main() -> None:
         stopping = stop_on_signals(with_parent=with_parent)
-        service = build(link_maker(settings), metrics, settings, recorder.write if recorder else None)
+        service = build(link_maker(settings, credentials), metrics, settings, recorder.write if recorder else None)
         if settings.audit.folder:
             service.party.audit = AuditLog(Path(settings.audit.folder), service.party.principal)
         endpoint = Endpoint(registry, lambda: service.party.ready, settings.endpoint.host, settings.endpoint.port)
@@ -127,7 +136,7 @@ def run_feed(
         service.prepare(ahead.text, ahead.seed if seed is None else seed)
         return service
 
-    serve(f"feed-{nation}", build, record, endpoint_port, with_parent, broker, settings_file)
+    serve(f"feed-{nation}", lambda _: principal("feed", nation), build, record, endpoint_port, with_parent, broker, settings_file)
 
 
 def run_fusion(
@@ -139,7 +148,16 @@ def run_fusion(
     def build(make: MakeTransport, metrics: Metrics, settings: Settings, write: Callable[[Entry], None] | None) -> Service:
         return FusionWorker(make, metrics, settings.worker, settings.fusion, record=write)
 
-    serve("fusion", build, record, endpoint_port, with_parent, broker, settings_file)
+    serve(
+        "fusion",
+        lambda settings: principal("fusion", settings.worker.name),
+        build,
+        record,
+        endpoint_port,
+        with_parent,
+        broker,
+        settings_file,
+    )
 
 
 def run_receiver(
@@ -156,4 +174,4 @@ def run_receiver(
     def build(make: MakeTransport, metrics: Metrics, settings: Settings, write: Callable[[Entry], None] | None) -> Service:
         return ReceiverService(make, metrics, cast("Nation", recipient), record=write)
 
-    serve(recipient, build, record, endpoint_port, with_parent, broker, settings_file)
+    serve(recipient, lambda _: principal("receiver", recipient), build, record, endpoint_port, with_parent, broker, settings_file)

@@ -11,7 +11,7 @@ import click
 import msgspec
 import numpy as np
 
-from bench.links import link_maker
+from bench.links import credentials_for, link_maker
 from bench.settings import Settings
 from bus.errors import Rejected
 from bus.messages import (
@@ -26,6 +26,7 @@ from bus.messages import (
     decode,
 )
 from bus.party import stop_on_signals
+from bus.security import CONDUCTOR
 from bus.topics import parse_topic
 from bus.transport import Delivery
 
@@ -48,7 +49,8 @@ async def _tap(settings: Settings, topic: str, count: int | None, as_json: bool)
         if seen == count:
             stopping.set()
 
-    link = link_maker(settings)(f"triwarn-tap-{secrets.token_hex(4)}", None)
+    credentials = credentials_for(settings, CONDUCTOR)
+    link = link_maker(settings, credentials)(f"triwarn-tap-{secrets.token_hex(4)}", None)
     link.subscribe(topic, show, qos=0)
     await link.start()
     try:

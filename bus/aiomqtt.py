@@ -29,6 +29,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from bus.credentials import Credentials, check_scheme, tls_failure
 from bus.dispatch import Dispatch
 from bus.errors import BusError, Refused, Unreachable
 from bus.link import Backoff, LinkSettings, parse_url
@@ -54,11 +55,14 @@ class AiomqttTransport:
         client_id: str,
         will: Will | None = None,
         settings: LinkSettings | None = None,
+        credentials: Credentials | None = None,
         version: Version = "5",
         rng: Random | None = None,
     ) -> None:
         self.settings = settings or LinkSettings()
         self._broker = parse_url(url)
+        self._credentials = credentials
+        check_scheme(self._broker, keys=credentials is not None)
         self._client_id, self._will, self._version = client_id, will, version
         self._stats = TransportStats()
         self._routes = Routes()
@@ -170,7 +174,8 @@ class AiomqttTransport:
             except aiomqtt.exceptions.MqttConnectError as error:
                 raise Refused(f"the broker at {self._broker} refused {self._client_id!r}: {error}") from None
             except aiomqtt.MqttError as error:
-                raise Unreachable(f"no broker at {self._broker}: {error}") from None
+                unreachable = Unreachable(f"no broker at {self._broker}: {error}")
+                raise tls_failure(error.__context__, self._broker, self._credentials) or unreachable from None
             self._connected = True
             if first.done():
                 self._stats.reconnects += 1
@@ -208,6 +213,7 @@ class AiomqttTransport:
             will=will,
             keepalive=settings.keepalive_s,
             timeout=settings.connect_timeout_s,
+            tls_context=self._credentials.context if self._credentials else None,
             max_inflight_messages=settings.in_flight,
             queue_type=self._incoming_queue(),
             max_queued_incoming_messages=settings.incoming_queue,

@@ -47,6 +47,10 @@ class Refused(BusError):
     """The broker answered and said no: credentials, client id, protocol version, or an access list."""
 
 
+class Untrusted(BusError):
+    """What answers is not the broker that we may talk to: its certificate, its name, or no TLS at all."""
+
+
 class Rejected(BusError):
     """A peer's message that cannot be taken. `reason` is a key of REJECT_REASONS, and the metric's label."""
 

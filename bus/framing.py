@@ -1,4 +1,4 @@
-"""One TCP connection that carries MQTT packets: buffer, framing, keepalive. The codec's `read` is handed in.
+"""One TCP or TLS connection that carries MQTT packets: buffer, framing, keepalive. The codec's `read` is handed in.
 
 - Bytes land in one buffer that is used again; packets are cut from it as the codec reads them, and what one read held is
   handed over together.
@@ -68,6 +68,7 @@ class Connection(asyncio.BufferedProtocol):
         self._writes_now = 0
         self._gathering = False
         self._why = ""
+        self.lost_by: Exception | None = None  # what ended it, where that was neither side's wish
         self._heard = True
         self._timer: asyncio.TimerHandle | None = None
         self.malformed = 0
@@ -138,6 +139,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = self._socket = None
+        self.lost_by = error
         if self._timer is not None:
             self._timer.cancel()
         self._on_lost(self, self._why or str(error or ""))

@@ -14,7 +14,8 @@ from msgspec import Meta, Struct
 
 from bus.errors import BadInput
 
-DEFAULT_PORT: Final = 1883
+PORTS: Final = {"mqtt": 1883, "mqtts": 8883}  # by scheme
+URL_FORM: Final = "mqtt://[user[:password]@]host[:port], or mqtts:// over TLS"
 
 Seconds = Annotated[float, Meta(gt=0.0, le=3600.0, description="seconds, above 0, at most 3600")]
 Messages = Annotated[int, Meta(ge=1, le=1_000_000, description="messages, 1 to 1000000")]
@@ -51,12 +52,13 @@ class LinkSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class BrokerUrl(NamedTuple):
-    """Where a broker is: `mqtt://[user[:password]@]host[:port]`."""
+    """Where a broker is, and whether it is spoken to over TLS."""
 
     host: str
     port: int
     username: str | None
     password: str | None
+    tls: bool = False
 
     def __str__(self) -> str:
         """Host and port alone: a password never gets into a log."""
@@ -65,19 +67,23 @@ class BrokerUrl(NamedTuple):
 
 def parse_url(url: str) -> BrokerUrl:
     """The parts of a broker's URL; BadInput says what is wrong with it."""
-    allowed = "mqtt://[user[:password]@]host[:port]"
     parts = urlsplit(url)
-    if parts.scheme == "mqtts":
-        raise BadInput("broker", "url", "mqtts:// (TLS) is not supported", allowed)
     try:
         port = parts.port
     except ValueError:
-        raise BadInput("broker", "url", f"the port of {shown(url)!r} is not a number up to 65535", allowed) from None
-    if parts.scheme != "mqtt" or not parts.hostname or parts.path not in ("", "/") or parts.query or parts.fragment or port == 0:
-        raise BadInput("broker", "url", f"{shown(url)!r} is not a broker's address", allowed)
+        raise BadInput("broker", "url", f"the port of {shown(url)!r} is not a number up to 65535", URL_FORM) from None
+    if (
+        parts.scheme not in PORTS
+        or not parts.hostname
+        or parts.path not in ("", "/")
+        or parts.query
+        or parts.fragment
+        or port == 0
+    ):
+        raise BadInput("broker", "url", f"{shown(url)!r} is not a broker's address", URL_FORM)
     username = unquote(parts.username) if parts.username is not None else None
     password = unquote(parts.password) if parts.password is not None else None
-    return BrokerUrl(parts.hostname, port or DEFAULT_PORT, username, password)
+    return BrokerUrl(parts.hostname, port or PORTS[parts.scheme], username, password, tls=parts.scheme == "mqtts")
 
 
 def shown(url: str) -> str:

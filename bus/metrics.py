@@ -28,6 +28,8 @@ STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 Work = Literal["pictures", "looks", "impacts"]
 WORKS: Final[tuple[Work, ...]] = get_args(Work)
 
+Certificate = Literal["own", "authority"]
+
 Milliseconds = Annotated[float, Meta(gt=0.0, le=60_000.0, description="milliseconds of wall time, above 0, at most 60000")]
 
 _STAGE_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -155,6 +157,12 @@ class Metrics:
             self.rejected.labels(reason)
         for stage in STAGES:
             self._over_budget.labels(stage)
+        self._certificate_expiry = Gauge(
+            "triwarn_certificate_expiry_timestamp_seconds",
+            "When this process's certificate, and its authority's, expires, s since the epoch; absent without TLS",
+            ["certificate"],
+            registry=registry,
+        )
         self.ready = Gauge("triwarn_ready", "1 once the process is connected and warm", registry=registry)
 
         self._meters = {stage: (self._stages.labels(stage), budgets.seconds(stage)) for stage in STAGES}
@@ -165,6 +173,10 @@ class Metrics:
         meter.observe(seconds)
         if seconds > budget_s:
             self._over_budget.labels(stage).inc()
+
+    def certificate_expires(self, certificate: Certificate, at_s: float) -> None:
+        """Export until when one's own certificate, or the authority's, is valid."""
+        self._certificate_expiry.labels(certificate).set(at_s)
 
     def over_budget(self, stage: Stage) -> int:
         """How often the stage has run over so far."""

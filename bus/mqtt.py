@@ -6,7 +6,7 @@
 - A packet that is malformed, or larger than the settings allow, costs the connection (counted), never the process.
 - The link is pinged at half the keepalive; when nothing at all came between two pings, it is lost.
 
-It speaks no TLS, no QoS 2 and no topic aliases, and takes no part in what a message means.
+It speaks no QoS 2 and no topic aliases, and takes no part in what a message means. TLS is its connection's (`bus.opening`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -24,10 +23,12 @@ from typing import Final
 import mqtt5
 from mqtt5 import PubAckPacket, PublishPacket
 
+from bus.credentials import Credentials, check_scheme, suspects, tls_failure
 from bus.dispatch import Dispatch
 from bus.errors import BusError, Refused, Unreachable
 from bus.framing import Connection
 from bus.link import Backoff, BrokerUrl, LinkSettings, parse_url
+from bus.opening import open_connection
 from bus.outbox import Outbox, Outgoing
 from bus.routing import Route, Routes, check_topic
 from bus.transport import Delivery, Handler, LinkHandler, LinkState, QoS, TransportStats, Will
@@ -53,10 +54,13 @@ class MqttTransport:
         client_id: str,
         will: Will | None = None,
         settings: LinkSettings | None = None,
+        credentials: Credentials | None = None,
         rng: Random | None = None,
     ) -> None:
         self.settings = settings or LinkSettings()
         self._broker: BrokerUrl = parse_url(url)
+        self._credentials = credentials
+        check_scheme(self._broker, keys=credentials is not None)
         self._client_id, self._will = client_id, will
         self._stats = TransportStats()
         self._routes = Routes()
@@ -173,7 +177,7 @@ class MqttTransport:
     # The link ------------------------------------------------------------------------------------------------------
 
     async def _connect(self, *, clean: bool) -> None:
-        """Open a connection and greet the broker. Raises Unreachable or Refused."""
+        """Open a connection and greet the broker. Raises Unreachable, Untrusted or Refused."""
         broker, settings = self._broker, self.settings
         hello = mqtt5.ConnectPacket(
             self._client_id,
@@ -187,24 +191,11 @@ class MqttTransport:
         )
         self._refusal = ""
         connection = Connection(mqtt5.read, settings.largest_packet, self._on_packets, self._on_writable, self._on_lost)
-        try:
-            async with asyncio.timeout(settings.connect_timeout_s):
-                await asyncio.get_running_loop().create_connection(lambda: connection, broker.host, broker.port)
-                connection.prepare(settings.write_buffer)
-                connection.write(hello.write())
-                await connection.wait_greeted()
-        except TimeoutError:
-            connection.abort()
-            raise Unreachable(f"no answer from a broker at {broker} within {settings.connect_timeout_s:g} s") from None
-        except (OSError, socket.gaierror) as error:
-            connection.abort()
-            raise Unreachable(f"no broker at {broker}: {error.strerror or error}") from None
-        except BaseException:
-            connection.abort()
-            raise
+        await open_connection(connection, broker, self._credentials, settings, hello.write())
         if self._connection is not connection and not self._left_over:
-            why = self._refusal or "it closed the connection without an answer (credentials, or not an MQTT 5 broker)"
-            raise Refused(f"the broker at {broker} refused {self._client_id!r}: {why}")
+            silent = f"it closed the connection without an answer ({suspects(self._credentials)})"
+            refused = Refused(f"the broker at {broker} refused {self._client_id!r}: {self._refusal or silent}")
+            raise tls_failure(connection.lost_by, broker, self._credentials) or refused
 
     def _take_connack(self, connection: Connection, packet: object) -> None:
         """The broker's first word: a session begun or resumed, or a refusal.

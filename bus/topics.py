@@ -61,6 +61,11 @@ def feed_decorrelation(nation: Nation, to: Release, one: NationalTrack, other: N
     return f"{ROOT}/feed/{nation}/decorrelations/{label(to)}/{pair_label(one, other)}"
 
 
+def feed_decorrelations(nation: Nation, to: Release) -> str:
+    """The filter that matches a nation's words on any two tracks."""
+    return f"{ROOT}/feed/{nation}/decorrelations/{label(to)}/+"
+
+
 def picture_tracks(recipient: Nation) -> str:
     return f"{ROOT}/picture/{recipient}/tracks"
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from bus.aiomqtt import AiomqttTransport
+from bus.credentials import Credentials
 from bus.link import LinkSettings
 from bus.memory import MemoryBus, MemoryTransport
 from bus.mqtt import MqttTransport
@@ -47,7 +48,9 @@ def limit(adapter: str, broker: str, claim: str) -> str | None:
 
 
 class Adapter(Protocol):
-    def __call__(self, url: str, *, client_id: str, will: Will | None, settings: LinkSettings) -> Transport: ...
+    def __call__(
+        self, url: str, *, client_id: str, will: Will | None, settings: LinkSettings, credentials: Credentials | None = None
+    ) -> Transport: ...
 
 
 ADAPTERS: Final[dict[str, Adapter]] = {
@@ -180,14 +183,14 @@ class MemoryRig(Rig):
 class BrokerRig(Rig):
     """Over a real broker; every gated transport goes through the one gate."""
 
-    def __init__(self, adapter: str, broker_name: str, broker: RealBroker) -> None:
+    def __init__(self, adapter: str, broker_name: str, broker: RealBroker, credentials: Credentials | None = None) -> None:
         super().__init__(adapter, broker_name)
-        self.real = broker
+        self.real, self._credentials = broker, credentials
         self.gate = Gate(broker.port)
 
     def _make(self, client_id: str, will: Will | None, settings: LinkSettings, gated: bool) -> Transport:
-        url = self.gate.url if gated else self.real.url
-        return ADAPTERS[self.adapter](url, client_id=client_id, will=will, settings=settings)
+        url = self.real.url.replace(str(self.real.port), str(self.gate.port)) if gated else self.real.url
+        return ADAPTERS[self.adapter](url, client_id=client_id, will=will, settings=settings, credentials=self._credentials)
 
     async def cut(self, transport: Transport) -> None:
         await self.gate.shut()

@@ -22,9 +22,9 @@ def test_a_wrong_url_says_what_is_allowed(url: str) -> None:
         parse_url(url)
 
 
-def test_tls_is_refused_by_name() -> None:
-    with pytest.raises(BadInput, match="TLS"):
-        parse_url("mqtts://broker")
+def test_mqtts_is_tls_on_a_port_of_its_own() -> None:
+    assert parse_url("mqtts://broker") == BrokerUrl("broker", 8883, None, None, tls=True)
+    assert parse_url("mqtts://broker:1883").port == 1883
 
 
 def test_a_password_is_never_shown() -> None:

@@ -1,0 +1,53 @@
+"""Opening a connection to a broker: the socket, TLS where there is any, and the wait for the broker's first word.
+
+What fails on the way is told as the port wants it: Unreachable, Untrusted or Refused. It knows nothing of MQTT but that the first
+packet is ours and that the broker answers it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from bus.credentials import Credentials, tls_failure
+from bus.errors import Unreachable
+from bus.framing import Connection
+from bus.link import BrokerUrl, LinkSettings
+
+
+async def open_connection(
+    connection: Connection, broker: BrokerUrl, credentials: Credentials | None, settings: LinkSettings, hello: bytes
+) -> None:
+    """Connect, send `hello`, and return once the broker has answered or has closed the connection.
+
+    Raises Unreachable where nothing answers in time, Untrusted or Refused where TLS is not agreed upon. A broker that refuses our
+    certificate says so only after that: for the client TLS 1.3 is done before the server has seen it. Then the connection is
+    lost, and `tls_failure` of what it was lost by tells why.
+    """
+    loop, patience_s = asyncio.get_running_loop(), settings.connect_timeout_s
+    try:
+        async with asyncio.timeout(patience_s):
+            if credentials is None:
+                await loop.create_connection(lambda: connection, broker.host, broker.port)
+            else:
+                await loop.create_connection(
+                    lambda: connection,
+                    broker.host,
+                    broker.port,
+                    ssl=credentials.context,
+                    server_hostname=broker.host,
+                    ssl_shutdown_timeout=patience_s,
+                )
+            connection.prepare(settings.write_buffer)
+            connection.write(hello)
+            await connection.wait_greeted()
+    except TimeoutError:
+        connection.abort()
+        raise Unreachable(f"no answer from a broker at {broker} within {patience_s:g} s") from None
+    except OSError as error:
+        connection.abort()
+        if (failure := tls_failure(error, broker, credentials)) is not None:
+            raise failure from None
+        raise Unreachable(f"no broker at {broker}: {error.strerror or error}") from None
+    except BaseException:
+        connection.abort()
+        raise
