@@ -51,7 +51,7 @@ class MosquittoBroker:
     def __init__(self, extra: tuple[str, ...] = ANONYMOUS, port: int | None = None) -> None:
         self.port = port or free_port()
         self._extra = extra
-        self._folder = tempfile.TemporaryDirectory(prefix="triwarn-mosquitto-")
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -63,9 +63,11 @@ class MosquittoBroker:
         if MOSQUITTO is None:
             raise Unreachable(NO_MOSQUITTO)
         check_port(self.port)
-        self._prepare(Path(self._folder.name))
-        config, said = Path(self._folder.name) / "mosquitto.conf", Path(self._folder.name) / "mosquitto.log"
-        config.write_text(_CONFIG.format(port=self.port) + "\n".join(self._extra) + "\n", encoding="utf-8")
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="triwarn-mosquitto-")
+        folder = Path(self._folder.name)
+        config, said = folder / "mosquitto.conf", folder / "mosquitto.log"
+        config.write_text(_CONFIG.format(port=self.port) + "\n".join(self._lines(folder)) + "\n", encoding="utf-8")
         with said.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bus.mosquitto", str(config)],
@@ -78,13 +80,15 @@ class MosquittoBroker:
         try:
             wait_for_port(self.port, self._process, "mosquitto")
         except Unreachable as error:
-            self.kill()
             words = said.read_text(errors="replace").strip().splitlines()
-            raise Unreachable(f"{error}: {words[-1]}" if words else str(error)) from None
+            self.stop()
+            raise Unreachable(f"{error}: {'; '.join(words[-2:])}" if words else str(error)) from None
         return self
 
-    def _prepare(self, folder: Path) -> None:
+    def _lines(self, folder: Path) -> tuple[str, ...]:
+        """The lines that close the configuration; what they need is in the folder."""
         folder.chmod(0o755)  # started as root, it becomes another user and reads again on a signal
+        return self._extra
 
     def kill(self) -> None:
         """End it at once (SIGKILL). `start` brings it back on the same port, empty."""
@@ -97,7 +101,9 @@ class MosquittoBroker:
     def stop(self) -> None:
         """End it and remove its files. Safe to call twice."""
         self.kill()
-        self._folder.cleanup()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -118,12 +124,13 @@ class SecuredMosquitto(MosquittoBroker):
         super().__init__((*secured(keys), *extra), port)
         self._access = access
 
-    def _prepare(self, folder: Path) -> None:
-        if self._access is not None:
-            path = folder / "access.list"
-            path.unlink(missing_ok=True)
-            write_new(path, self._access.encode())
-            self._extra = tuple(dict.fromkeys((*self._extra, f"acl_file {path}")))
+    def _lines(self, folder: Path) -> tuple[str, ...]:
+        if self._access is None:
+            return self._extra
+        path = folder / "access.list"
+        path.unlink(missing_ok=True)  # of an earlier start
+        write_new(path, self._access.encode())
+        return (*self._extra, f"acl_file {path}")
 
 
 def secured(keys: Path) -> tuple[str, ...]:

@@ -44,9 +44,20 @@ def test_it_comes_back_on_the_same_port_after_a_kill() -> None:
         assert (broker.port, listens(port)) == (port, True)
 
 
-def test_it_dies_with_the_process_that_made_it() -> None:
+@pytest.mark.parametrize(
+    "made_by",
+    [
+        "bus.broker import EmbeddedBroker as Broker",
+        pytest.param(
+            "bus.mosquitto import MosquittoBroker as Broker",
+            marks=[pytest.mark.mosquitto, pytest.mark.skipif(MOSQUITTO is None, reason=NO_MOSQUITTO)],
+        ),
+    ],
+    ids=["embedded", "mosquitto"],
+)
+def test_it_dies_with_the_process_that_made_it(made_by: str) -> None:
     port = free_port()
-    code = f"from bus.broker import *; b = EmbeddedBroker({port}).start(); print('up', flush=True); time.sleep(60)"
+    code = f"import time; from {made_by}; b = Broker(port={port}).start(); print('up', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"up\n"
@@ -60,6 +71,13 @@ def test_it_dies_with_the_process_that_made_it() -> None:
 def test_a_port_that_is_taken_is_an_error() -> None:
     with EmbeddedBroker() as broker, pytest.raises(Unreachable, match=f"port {broker.port} is taken"):
         EmbeddedBroker(broker.port).start()
+
+
+@pytest.mark.mosquitto
+@pytest.mark.skipif(MOSQUITTO is None, reason=NO_MOSQUITTO)
+def test_a_mosquitto_that_does_not_start_says_why() -> None:
+    with pytest.raises(Unreachable, match=r"mosquitto ended with code \d+ before it listened .*: .*no_such_option"):
+        MosquittoBroker(("no_such_option 1",)).start()
 
 
 @pytest.mark.mosquitto
