@@ -33,7 +33,7 @@ from bus.credentials import Credentials, check_scheme, tls_failure
 from bus.dispatch import Dispatch
 from bus.errors import BusError, Refused, Unreachable
 from bus.link import Backoff, LinkSettings, parse_url
-from bus.outbox import Outbox, Outgoing
+from bus.outbox import Outbox, Outgoing, deadline
 from bus.routing import Route, Routes, check_topic
 from bus.transport import Delivery, Handler, LinkHandler, QoS, TransportStats, Will
 
@@ -95,7 +95,7 @@ class AiomqttTransport:
 
     def publish(self, topic: str, payload: bytes, *, qos: QoS = 0, retain: bool = False, expiry_s: int | None = None) -> bool:
         check_topic(topic)
-        message = Outgoing(topic, payload, retain, None if expiry_s is None else time.monotonic() + expiry_s)
+        message = Outgoing(topic, payload, retain, deadline(expiry_s))
         if qos == 0 and not self._connected:
             self._stats.dropped["qos0_link_down"] += 1
             return False

@@ -113,10 +113,3 @@ def tls_failure(error: BaseException | None, broker: BrokerUrl, credentials: Cre
     if error.reason in _NO_TLS:
         return Untrusted(f"what listens at {broker} speaks no TLS")
     return Untrusted(f"no TLS with the broker at {broker}: {error.reason or error}")
-
-
-def suspects(credentials: Credentials | None) -> str:
-    """What to look at where a broker closes the connection without a word: its alert is lost where our greeting crosses it."""
-    if credentials is None:
-        return "credentials, TLS, or not an MQTT 5 broker"
-    return f"does it know the authority of {credentials.files.certificate}, and is that in date?"

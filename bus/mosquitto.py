@@ -3,8 +3,8 @@
 `MosquittoBroker` is open to everybody, for benchmarks and tests; `SecuredMosquitto` speaks TLS 1.3 alone, lets in who shows a
 certificate of the key folder's authority, takes its common name for who it is, and holds it to an access list.
 
-The configurations are valid on 2.0 and 2.1 alike. Their queues are unlimited, so that what is measured or tested is the client: a
-broker that should protect itself from slow subscribers wants limits.
+The configurations are valid on 2.0, and by its manual on 2.1. Their queues are unlimited, so that what is measured or tested is
+the client: a broker that should protect itself from slow subscribers wants limits.
 
 Run as a module (`python -m bus.mosquitto CONFIG`) it is the child that ends Mosquitto when its parent ends.
 """

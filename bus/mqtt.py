@@ -23,13 +23,13 @@ from typing import Final
 import mqtt5
 from mqtt5 import PubAckPacket, PublishPacket
 
-from bus.credentials import Credentials, check_scheme, suspects, tls_failure
+from bus.credentials import Credentials, check_scheme
 from bus.dispatch import Dispatch
 from bus.errors import BusError, Refused, Unreachable
 from bus.framing import Connection
 from bus.link import Backoff, BrokerUrl, LinkSettings, parse_url
-from bus.opening import open_connection
-from bus.outbox import Outbox, Outgoing
+from bus.opening import open_connection, refusal
+from bus.outbox import Outbox, Outgoing, deadline
 from bus.routing import Route, Routes, check_topic
 from bus.transport import Delivery, Handler, LinkHandler, LinkState, QoS, TransportStats, Will
 
@@ -127,7 +127,7 @@ class MqttTransport:
             self._send(packet)
         elif self._connection is None:
             return self._dropped("qos0_link_down")
-        elif not self._outbox.hold_qos0(Outgoing(topic, payload, retain, _deadline(expiry_s))):
+        elif not self._outbox.hold_qos0(Outgoing(topic, payload, retain, deadline(expiry_s))):
             return False
         self._stats.published += 1
         self._stats.bytes_out += len(payload)
@@ -193,9 +193,7 @@ class MqttTransport:
         connection = Connection(mqtt5.read, settings.largest_packet, self._on_packets, self._on_writable, self._on_lost)
         await open_connection(connection, broker, self._credentials, settings, hello.write())
         if self._connection is not connection and not self._left_over:
-            silent = f"it closed the connection without an answer ({suspects(self._credentials)})"
-            refused = Refused(f"the broker at {broker} refused {self._client_id!r}: {self._refusal or silent}")
-            raise tls_failure(connection.lost_by, broker, self._credentials) or refused
+            raise refusal(connection, broker, self._credentials, self._client_id, self._refusal)
 
     def _take_connack(self, connection: Connection, packet: object) -> None:
         """The broker's first word: a session begun or resumed, or a refusal.
@@ -271,7 +269,7 @@ class MqttTransport:
             self._connection.write(packet)
 
     def _publish_qos1(self, topic: str, payload: bytes, retain: bool, expiry_s: int | None) -> bool:
-        if self._stopped or not self._outbox.accept_qos1(Outgoing(topic, payload, retain, _deadline(expiry_s))):
+        if self._stopped or not self._outbox.accept_qos1(Outgoing(topic, payload, retain, deadline(expiry_s))):
             return False
         self._stats.published += 1
         self._stats.bytes_out += len(payload)
@@ -350,11 +348,12 @@ class MqttTransport:
             self._send(b"".join(acks))
 
     def _take_puback(self, packet: PubAckPacket) -> None:
-        if not self._outbox.acknowledge(packet.packet_id):
+        message = self._outbox.acknowledge(packet.packet_id)
+        if message is None:
             return  # acknowledged twice: harmless
         if int(packet.reason_code) >= _FIRST_FAILURE:
             if self._stats.dropped["refused"] == 0:
-                log.warning("%s: the broker refuses messages: %s", self._client_id, packet.reason_code.name)
+                log.warning("%s: the broker refuses %s: %s", self._client_id, message.topic, packet.reason_code.name.lower())
             self._dropped("refused")
         if self._outbox.unacknowledged == 0:
             self._changed.set()
@@ -403,7 +402,3 @@ class MqttTransport:
     async def _next_change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
-
-
-def _deadline(expiry_s: int | None) -> float | None:
-    return None if expiry_s is None else time.monotonic() + expiry_s

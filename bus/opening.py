@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from bus.credentials import Credentials, tls_failure
-from bus.errors import Unreachable
+from bus.errors import BusError, Refused, Unreachable
 from bus.framing import Connection
 from bus.link import BrokerUrl, LinkSettings
 
@@ -20,8 +20,7 @@ async def open_connection(
     """Connect, send `hello`, and return once the broker has answered or has closed the connection.
 
     Raises Unreachable where nothing answers in time, Untrusted or Refused where TLS is not agreed upon. A broker that refuses our
-    certificate says so only after that: for the client TLS 1.3 is done before the server has seen it. Then the connection is
-    lost, and `tls_failure` of what it was lost by tells why.
+    certificate says so only after that, for the client is done with TLS 1.3 before the server has seen it: see `refusal`.
     """
     loop, patience_s = asyncio.get_running_loop(), settings.connect_timeout_s
     try:
@@ -51,3 +50,16 @@ async def open_connection(
     except BaseException:
         connection.abort()
         raise
+
+
+def refusal(connection: Connection, broker: BrokerUrl, credentials: Credentials | None, client_id: str, said: str) -> BusError:
+    """Why a broker has closed an opened connection: by its word, by the alert of TLS, or by a guess where it said nothing.
+
+    Its alert may be lost where our greeting crosses it.
+    """
+    if not said and (failure := tls_failure(connection.lost_by, broker, credentials)) is not None:
+        return failure
+    silence = "credentials, TLS, or not an MQTT 5 broker"
+    if credentials is not None:
+        silence = f"does it know the authority of {credentials.files.certificate}, and is that in date?"
+    return Refused(f"the broker at {broker} refused {client_id!r}: {said or f'it said nothing ({silence})'}")

@@ -11,6 +11,7 @@ Every drop is counted in the stats. Payload bytes are bounded as messages are.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Container
 from dataclasses import dataclass
@@ -39,6 +40,11 @@ class Outgoing:
 
     def expired(self, now_s: float) -> bool:
         return self.expires_at_s is not None and now_s >= self.expires_at_s
+
+
+def deadline(expiry_s: int | None) -> float | None:
+    """When what may live so long from now expires, on the monotonic clock."""
+    return None if expiry_s is None else time.monotonic() + expiry_s
 
 
 class Outbox:
@@ -118,13 +124,12 @@ class Outbox:
             if not any(self._last_id in taken for taken in (self.in_flight, self._to_resend, reserved)):
                 return self._last_id
 
-    def acknowledge(self, packet_id: int) -> bool:
-        """The broker has it. False for an id that is not in flight."""
+    def acknowledge(self, packet_id: int) -> Outgoing | None:
+        """The broker has it: the message. None for an id that is not in flight."""
         message = self.in_flight.pop(packet_id, None)
-        if message is None:
-            return False
-        self._qos1_bytes -= len(message.payload)
-        return True
+        if message is not None:
+            self._qos1_bytes -= len(message.payload)
+        return message
 
     def link_lost(self) -> None:
         """What was in flight goes back to the head of the queue, in its order and with its id; QoS 0 is dropped."""

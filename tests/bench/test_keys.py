@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from bench.cli import main
 from bench.exercise import run_exercise
-from bench.links import link_url
+from bench.links import ADAPTERS, link_maker, link_url
 from bench.settings import Settings, checked, load
 from bus.access import access_list, every_release
 from bus.certificates import MARK
@@ -72,6 +73,17 @@ def test_keys_and_the_brokers_url_must_fit() -> None:
         with pytest.raises(BadInput):
             load(None, broker__url=url, security__folder=folder)
     checked(load(None, broker__url="mqtts://hub", security__folder="keys"))
+
+
+async def test_no_two_links_have_one_client_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who knows a client id can take its session: the session id in it is in everybody's status."""
+    seen: list[str] = []
+    monkeypatch.setitem(ADAPTERS, "mqtt", lambda url, *, client_id, **_: seen.append(client_id))
+    make = link_maker(Settings())
+    for _ in range(2):
+        make("triwarn-feed-jpn-1-bulk", None)
+    assert len(set(seen)) == 2
+    assert all(re.fullmatch("triwarn-feed-jpn-1-bulk-[0-9a-f]{16}", each) for each in seen)
 
 
 def test_with_keys_the_usual_local_broker_is_the_one_with_tls() -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import mqtt5
 import pytest
+import uvloop
 
+from bus.credentials import load_credentials
 from bus.errors import Refused, Unreachable
 from bus.link import LinkSettings
-from bus.mosquitto import ANONYMOUS, MOSQUITTO, NO_MOSQUITTO, MosquittoBroker
+from bus.mosquitto import ANONYMOUS, MOSQUITTO, NO_MOSQUITTO, MosquittoBroker, SecuredMosquitto
 from bus.mqtt import MqttTransport
+from bus.security import CONDUCTOR
 from bus.transport import Delivery, LinkState, Will
 from tests.bus.fake_broker import FakeBroker, Session
 from tests.bus.gate import Gate
@@ -310,6 +315,33 @@ async def test_credentials_of_the_url_reach_the_broker() -> None:
         await client.start()
         await client.stop()
     assert seen == [("feed-jpn", "s@crét".encode())]
+
+
+@pytest.mark.mosquitto
+@pytest.mark.skipif(MOSQUITTO is None, reason=NO_MOSQUITTO)
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_bursts_over_tls_arrive_whole_without_nagles_delay(loop: Callable[[], asyncio.AbstractEventLoop], keys: Path) -> None:
+    """On the loop of the services too: the socket is set up through TLS, and its backpressure is felt."""
+    pieces = [b"%d " % i + bytes(20_000) for i in range(900)]
+
+    async def exchange(url: str) -> None:
+        inbox, credentials = Inbox(), load_credentials(keys, CONDUCTOR)
+        subscriber, publisher = (MqttTransport(url, client_id=name, credentials=credentials) for name in ("sub", "pub"))
+        subscriber.subscribe("t", inbox)
+        await subscriber.start()
+        await publisher.start()
+        assert publisher._connection is not None
+        assert publisher._connection._socket is not None
+        assert publisher._connection._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        with publisher.together():
+            assert all(publisher.publish("t", piece) for piece in pieces)
+        assert publisher.stats.queue_depth > 0  # 18 MB at once: what is over waits in the queue
+        assert [delivery.payload for delivery in await inbox.count(len(pieces))] == pieces
+        await publisher.stop()
+        await subscriber.stop()
+
+    with SecuredMosquitto(keys, access=None) as broker, asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(exchange(broker.url))
 
 
 @pytest.mark.mosquitto

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from bus.access import Releases, access_list, access_of, may_read, may_write
+from bus.access import Releases, access_list, access_of, every_release, may_read, may_write
 from bus.errors import BadInput
 from bus.mosquitto import MOSQUITTO, NO_MOSQUITTO, SecuredMosquitto
+from bus.routing import matches
 from tests.security.conftest import WITNESS, WITNESS_MAY, WORKERS
 from tests.security.raw import NOT_AUTHORIZED, RawClient, context_of
 from tests.security.rules import EVERYBODY, POLICIES, readers, topics, writers
@@ -38,6 +41,16 @@ def test_the_table_grants_what_a_person_would(policy: Releases) -> None:
     for who, topic in PAIRS:
         assert may_read(who, topic, policy) == (who in readers(topic, policy)), (who, topic)
         assert may_write(who, topic, policy) == (who in writers(topic, policy)), (who, topic)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.fixed_dictionaries({}, optional={nation: st.sets(st.sampled_from(own)) for nation, own in every_release().items()}))
+def test_the_table_grants_what_a_person_would_whatever_the_policy(policy: Releases) -> None:
+    for who in EVERYBODY:
+        granted = access_of(who, policy)
+        for filters, allowed in ((granted.reads, readers), (granted.writes, writers)):
+            reached = {topic for topic in TOPICS if any(matches(each, topic) for each in filters)}
+            assert reached == {topic for topic in TOPICS if who in allowed(topic, policy)}
 
 
 def test_the_pairs_are_all_there_and_most_are_refused(policy: Releases) -> None:
