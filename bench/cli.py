@@ -58,6 +58,13 @@ main.add_command(securitycommands.policy)
 @click.option("--seed", type=click.IntRange(0, 2**53), help="Seed of every random stream.  [default: the scenario's]")
 @click.option("--report", type=click.Path(path_type=Path, file_okay=False), help="Write JSON, CSV and a Markdown page here.")
 @click.option("--audit", metavar="FOLDER", help="Every process keeps its audit log here.")
+@click.option(
+    "--topology",
+    "topologies",
+    multiple=True,
+    type=click.Choice(["single", "hub", "mesh"]),
+    help="Over Mosquittos of its own: one, a hub with one a nation, or a mesh; repeatable: they are compared.",
+)
 @click.option("--attach", is_flag=True, help="Start no process: use those that already wait on --broker.")
 @click.option("--secure", is_flag=True, help="Over TLS, with an access list: a Mosquitto with keys of this run, or of --keys.")
 @click.option("--keys", type=click.Path(file_okay=False), help="Key folder, as `triwarn keys init` makes it; implies --secure.")
@@ -73,6 +80,7 @@ def run(
     attach: bool,
     secure: bool,
     keys: str | None,
+    topologies: tuple[Any, ...],
     broker: str | None,
     settings_file: Path | None,
     as_json: bool,
@@ -92,6 +100,7 @@ def run(
             attach=attach,
             as_json=as_json,
             secure=secure or keys is not None,
+            topologies=list(dict.fromkeys(topologies)),
         )
     )
 

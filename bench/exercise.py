@@ -6,30 +6,34 @@ import asyncio
 import contextlib
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
+import msgspec
 from rich.console import Console
 
 from bench.access import releases_of
+from bench.comparison import Told, comparison_page, comparison_table
 from bench.display import Display
 from bench.interrupts import INTERRUPTED, Interrupts
 from bench.keys import keys_of_a_run
 from bench.links import link_maker
-from bench.live import ExerciseFailed, Plan, Watch, broker_for, conduct
+from bench.live import ExerciseFailed, Plan, Watch, brokers_for, conduct
 from bench.report import for_terminal, to_json, write_report
 from bench.result import Result
 from bench.score import held_alerts, score
 from bench.settings import Settings
 from bench.simulate import Outcome, simulate
+from bench.topology import Topology, called, network
 from bench.world import World, play_out
-from bus.access import access_list
 from bus.credentials import load_credentials
 from bus.errors import BadInput, BusError, Unreachable
 from bus.link import shown
 from bus.mosquitto import MOSQUITTO, NO_MOSQUITTO
-from bus.release import NATIONS
+from bus.recording import Entry
+from bus.release import NATIONS, Nation
 from bus.security import CONDUCTOR
 from fusion.warm import warm_up
 from sensors.scenario import Scenario, load_scenario
@@ -49,8 +53,12 @@ def run_exercise(
     attach: bool,
     as_json: bool,
     secure: bool = False,
+    topologies: Sequence[Topology] = (),
 ) -> int:
-    """Run, score, print, and write the report; the exit code. Raises BadInput before anything is started."""
+    """Run, score, print, and write the report; the exit code. Raises BadInput before anything is started.
+
+    Of several topologies each is run in turn, with a report of its own in a folder of its name, and they are compared.
+    """
     scenario = load_scenario(name)
     pace = _pace(speed)
     secure = _secured(settings, asked=secure, simulated=pace is None)
@@ -58,42 +66,73 @@ def run_exercise(
         raise BadInput("flag --attach", "broker", "needs --broker, the bus that the waiting processes are on")
     if pace is None and (attach or settings.broker.url):
         raise BadInput("flag --speed", "speed", "max runs in one process, without a broker or other processes", "a number")
+    if topologies and (pace is None or settings.broker.url):
+        raise BadInput("flag --topology", "", "starts brokers of its own", "neither --broker nor --speed max beside it")
+    if topologies and MOSQUITTO is None:
+        raise Unreachable(f"{NO_MOSQUITTO} (Debian: apt-get install mosquitto)")
     seed = scenario.seed if seed is None else seed
     _make_folder(report)
+    told: dict[Topology, Told] = {}
     with Interrupts() as interrupts:
         display = Display(Console(stderr=True))
-        begun = time.monotonic()
         display.say("compiling kernels (a minute the first time, seconds after)")
         warm_up()
-        try:
-            if pace is None:
-                world, outcome = _simulated(scenario, seed, settings, display, interrupts)
-            else:
-                build_truth(scenario)
-                interrupts.stage = "running"
-                with _directory(report) as directory, _keys(settings, secure=secure) as keys:
-                    plan = _plan(scenario, seed, pace, settings, settings_file, directory, keys, attach=attach)
-                    outcome = _live(scenario, plan, settings, display, interrupts)
-                interrupts.stage = "reporting"
-                display.say("scoring against truth")
-                world = play_out(scenario, seed, display.say)
-        except (ExerciseFailed, BusError) as error:
-            click.echo(f"triwarn: {error}", err=True)
-            return 1
-        finally:
-            display.close()
-        result = score(
-            world,
-            outcome,
-            settings.fusion,
-            settings.budgets,
-            speed="max" if pace is None else pace,
-            broker="none" if pace is None else _broker_name(settings, secure=secure),
-            wall_s=time.monotonic() - begun,
-            complete=not interrupts.stopped(),
-        )
-        _publish(result, world, outcome, report, as_json=as_json)
-        return INTERRUPTED if interrupts.stopped() else 0
+        for topology in topologies or (None,):
+            folder = report / topology if report and topology and len(topologies) > 1 else report
+            _make_folder(folder)
+            begun = time.monotonic()
+            try:
+                if pace is None:
+                    world, outcome = _simulated(scenario, seed, settings, display, interrupts)
+                else:
+                    build_truth(scenario)
+                    interrupts.stage = "running"
+                    with _directory(folder) as directory, _keys(settings, topologies, secure=secure) as keys:
+                        plan = _plan(scenario, seed, pace, settings, settings_file, directory, keys, topology, attach=attach)
+                        outcome = _live(scenario, plan, settings, display, interrupts)
+                    interrupts.stage = "reporting"
+                    display.say("scoring against truth")
+                    world = play_out(scenario, seed, display.say)
+            except (ExerciseFailed, BusError) as error:
+                click.echo(f"triwarn: {error}", err=True)
+                return 1
+            finally:
+                display.close()
+            result = score(
+                world,
+                outcome,
+                settings.fusion,
+                settings.budgets,
+                speed="max" if pace is None else pace,
+                broker="none" if pace is None else _broker_name(settings, topology, secure=secure),
+                wall_s=time.monotonic() - begun,
+                complete=not interrupts.stopped(),
+            )
+            _publish(result, world, outcome, folder, as_json=as_json, quiet=as_json and len(topologies) > 1)
+            if topology is not None:
+                told[topology] = Told(result, {nation: _seen(world, entries) for nation, entries in outcome.received.items()})
+            if interrupts.stopped():
+                return INTERRUPTED
+            display = Display(Console(stderr=True))
+    if len(told) > 1:
+        _compare(told, report, as_json=as_json)
+    return 0
+
+
+def _seen(world: World, entries: Sequence[Entry]) -> set[Nation]:
+    """The nations whose tracks were in what a recipient was told."""
+    return {member.nation for held in held_alerts(world, list(entries)) for member in held.alert.members}
+
+
+def _compare(told: Mapping[Topology, Told], report: Path | None, *, as_json: bool) -> None:
+    if report is not None:
+        path = report / "topologies.md"
+        path.write_text(comparison_page(told), encoding="utf-8")
+        click.echo(f"wrote {path}", err=True)
+    if as_json:
+        click.echo(msgspec.json.encode({topology: each.result for topology, each in told.items()}).decode())
+    else:
+        Console().print(comparison_table(told))
 
 
 def _secured(settings: Settings, *, asked: bool, simulated: bool) -> bool:
@@ -109,21 +148,24 @@ def _secured(settings: Settings, *, asked: bool, simulated: bool) -> bool:
 
 
 @contextlib.contextmanager
-def _keys(settings: Settings, *, secure: bool) -> Iterator[Path | None]:
+def _keys(settings: Settings, topologies: Sequence[Topology], *, secure: bool) -> Iterator[Path | None]:
     """The key folder: the settings', or one of this exercise alone; None where it is not secured."""
     if not secure:
         yield None
     elif settings.security.folder:
         yield Path(settings.security.folder)
     else:
-        with keys_of_a_run(settings.worker.name) as folder:
+        workers = {worker.name for each in topologies or ("single",) for worker in network(each, settings.worker.name).workers}
+        with keys_of_a_run(sorted(workers)) as folder:
             yield folder
 
 
-def _broker_name(settings: Settings, *, secure: bool) -> str:
+def _broker_name(settings: Settings, topology: Topology | None, *, secure: bool) -> str:
     if settings.broker.url:
         return shown(settings.broker.url)
-    return "Mosquitto with TLS" if secure else "embedded"
+    if topology in ("hub", "mesh"):
+        return f"{topology} of Mosquittos{' with TLS' if secure else ''}"
+    return "Mosquitto with TLS" if secure else "Mosquitto" if topology else "embedded"
 
 
 def _make_folder(report: Path | None) -> None:
@@ -174,6 +216,7 @@ def _plan(
     settings_file: Path | None,
     directory: Path,
     keys: Path | None,
+    topology: Topology | None,
     *,
     attach: bool,
 ) -> Plan:
@@ -186,11 +229,12 @@ def _plan(
         broker_url=settings.broker.url or None,
         directory=directory,
         settings_file=settings_file,
-        worker=settings.worker.name,
+        net=network(topology or "single", settings.worker.name),
+        releases=releases_of(scenario),
         attach=attach,
         audit_folder=settings.audit.folder,
+        mosquitto=topology is not None or keys is not None,
         keys=keys,
-        access=access_list(releases_of(scenario), [settings.worker.name]),
     )
 
 
@@ -207,30 +251,35 @@ def _simulated(
 
 def _live(scenario: Scenario, plan: Plan, settings: Settings, display: Display, interrupts: Interrupts) -> Outcome:
     truth = build_truth(scenario)
-    wanted = {("fusion", plan.worker)} | {(role, nation) for role in ("feed", "receiver") for nation in NATIONS}
+    workers = {("fusion", worker.name) for worker in plan.net.workers}
+    wanted = workers | {(role, nation) for role in ("feed", "receiver") for nation in NATIONS}
     watch = Watch(wanted, entries={nation: [] for nation in NATIONS} if plan.attach else {})
     credentials = load_credentials(plan.keys, CONDUCTOR) if plan.keys else None
     display.follow(watch, truth, plan.speed)
 
-    async def main(url: str) -> Outcome:
+    async def main(urls: Mapping[str, str]) -> Outcome:
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
         interrupts.on_stop(lambda: loop.call_soon_threadsafe(stopping.set))
-        return await conduct(plan, url, truth, link_maker(settings, credentials, url), watch, stopping, display.say)
+        make = partial(link_maker, settings, credentials)
+        return await conduct(plan, urls, truth, make, watch, stopping, display.say)
 
-    with broker_for(plan) as url:
-        display.say(f"broker at {shown(url)}; starting three feeds, fusion and three receivers")
+    with brokers_for(plan) as urls:
+        where = ", ".join(f"{called(broker)} at {shown(url)}" for broker, url in urls.items())
+        display.say(f"{where}; starting three feeds, fusion and three receivers")
         try:
-            return asyncio.run(main(url))
+            return asyncio.run(main(urls))
         finally:
             interrupts.on_stop(lambda: None)
             display.close()
 
 
-def _publish(result: Result, world: World, outcome: Outcome, report: Path | None, *, as_json: bool) -> None:
+def _publish(result: Result, world: World, outcome: Outcome, report: Path | None, *, as_json: bool, quiet: bool) -> None:
     if report is not None:
         held = {nation: held_alerts(world, entries) for nation, entries in outcome.received.items()}
         for path in write_report(report, result, held, world.truth.start_ns):
             click.echo(f"wrote {path}", err=True)
+    if quiet:  # one object is printed of all
+        return
     if as_json:
         click.echo(to_json(result))
     else:

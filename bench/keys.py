@@ -27,10 +27,10 @@ def run_renew(folder: Path, *, days: int) -> None:
 
 
 @contextlib.contextmanager
-def keys_of_a_run(worker: str) -> Iterator[Path]:
+def keys_of_a_run(workers: Sequence[str]) -> Iterator[Path]:
     """A key folder for one exercise, gone with it."""
     with tempfile.TemporaryDirectory(prefix="triwarn-keys-") as folder:
-        make_keys(Path(folder), principals([worker]))
+        make_keys(Path(folder), principals(workers))
         yield Path(folder)
 
 

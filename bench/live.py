@@ -14,24 +14,26 @@ import secrets
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from bench.simulate import Outcome
+from bench.topology import ALONE, Network, called, opened
 from bus import recording
+from bus.access import Releases
 from bus.broker import EmbeddedBroker
 from bus.clock import Clock, ScaledClock, WallClock
 from bus.errors import BusError, Rejected
 from bus.messages import Alert, AnyMessage, ExerciseClock, Status, TrackFrame, decode, encode
-from bus.mosquitto import SecuredMosquitto
 from bus.party import MakeTransport, Summary, new_session
 from bus.recording import Entry
 from bus.release import NATIONS, Nation
-from bus.topics import EVERYTHING, EXERCISE_CLOCK, parse_topic
+from bus.topics import EXERCISE_CLOCK, parse_topic
 from bus.transport import Delivery, LinkState, Transport
 from sensors.truth import Truth
 
@@ -113,49 +115,61 @@ class Plan:
     broker_url: str | None
     directory: Path
     settings_file: Path | None
-    worker: str
+    net: Network
+    releases: Releases  # what each nation may release, by which topics cross and the access lists are made
     attach: bool = False
     audit_folder: str = ""
+    mosquitto: bool = False  # brokers are Mosquittos of the exercise's own
     keys: Path | None = None  # the key folder of a secured exercise
-    access: str = ""  # and the broker's access list
 
 
 @contextlib.contextmanager
-def broker_for(plan: Plan) -> Iterator[str]:
-    """The URL of the broker to use: the one that was given, or one for the length of the exercise, secured or embedded."""
+def brokers_for(plan: Plan) -> Iterator[dict[str, str]]:
+    """The URLs of the brokers to use by name: the one that was given, or some for the length of the exercise."""
     if plan.broker_url:
-        yield plan.broker_url
-    elif plan.keys:
-        with SecuredMosquitto(plan.keys, plan.access) as secured:
-            yield secured.url
+        yield {ALONE: plan.broker_url}
+    elif plan.mosquitto:
+        with opened(plan.net, plan.releases, plan.keys) as urls:
+            yield urls
     else:
         with EmbeddedBroker() as broker:
-            yield broker.url
+            yield {ALONE: broker.url}
 
 
 async def conduct(
-    plan: Plan, url: str, truth: Truth, make: MakeTransport, watch: Watch, stopping: asyncio.Event, tell: Callable[[str], None]
+    plan: Plan,
+    urls: Mapping[str, str],
+    truth: Truth,
+    make: Callable[[str], MakeTransport],
+    watch: Watch,
+    stopping: asyncio.Event,
+    tell: Callable[[str], None],
 ) -> Outcome:
-    """Run the exercise and return what it left behind. Raises ExerciseFailed; every process it started is stopped by then."""
-    bus = make(f"triwarn-conductor-{secrets.token_hex(4)}", None)
-    bus.subscribe(EVERYTHING, watch.take, qos=1)
+    """Run the exercise over brokers by name (URLs) and return what it left behind. Raises ExerciseFailed; every process it
+    started is stopped by then.
+    """
+    buses: dict[str, Transport] = {}
     try:
-        await bus.start()
-    except BusError as error:
-        raise ExerciseFailed(str(error)) from error
-    try:
-        async with _processes(plan, url, watch) as processes:
+        for broker, filters in plan.net.watched.items():
+            bus = make(urls[broker])(f"triwarn-conductor-{secrets.token_hex(4)}", None)
+            for each in filters:
+                bus.subscribe(each, watch.take, qos=1)
+            await bus.start()
+            buses[broker] = bus
+        async with _processes(plan, urls, watch) as processes:
             tell("waiting for every process to be ready")
             await _all_ready(watch, processes, stopping)
             end_ns = truth.start_ns
             if not stopping.is_set():
-                end_ns = await _run(plan, truth, bus, watch, processes, stopping, tell)
+                end_ns = await _run(plan, truth, buses, watch, processes, stopping, tell)
             lost = [process.name for process in processes if process.handle.returncode is not None]
-            if not bus.connected:
-                lost.append("broker")
-        await _clear(bus, watch.standing)
+            lost += [called(broker) for broker, bus in buses.items() if not bus.connected]
+        await _clear(buses, watch.standing)
+    except BusError as error:
+        raise ExerciseFailed(str(error)) from error
     finally:
-        await bus.stop()
+        for bus in buses.values():
+            await bus.stop()
     if plan.attach:
         return Outcome(watch.entries, None, end_ns, lost)
     received = {nation: _recorded(plan.directory / f"{nation}.capture") for nation in NATIONS}
@@ -168,13 +182,15 @@ def _recorded(capture: Path) -> list[Entry]:
     return list(recording.read(capture)) if capture.exists() else []
 
 
-async def _clear(bus: Transport, topics: set[str]) -> None:
-    """Clear retained alerts: what a fusion worker that died, or an earlier exercise, has left on the broker."""
-    if topics and bus.connected:
+async def _clear(buses: Mapping[str, Transport], topics: set[str]) -> None:
+    """Clear retained alerts: what a fusion worker that died, or an earlier exercise, has left on a broker."""
+    if topics:
         await asyncio.sleep(_DRAIN_S)  # the worker's own clearing first
-        for topic in sorted(topics):
-            bus.publish(topic, b"", qos=1, retain=True)
-        await bus.flush()
+    for bus in buses.values():
+        if topics and bus.connected:
+            for topic in sorted(topics):
+                bus.publish(topic, b"", qos=1, retain=True)
+            await bus.flush()
 
 
 @dataclass(slots=True)
@@ -190,13 +206,13 @@ class _Process:
 
 
 @contextlib.asynccontextmanager
-async def _processes(plan: Plan, url: str, watch: Watch) -> AsyncIterator[list[_Process]]:
+async def _processes(plan: Plan, urls: Mapping[str, str], watch: Watch) -> AsyncIterator[list[_Process]]:
     """Start every party; on the way out stop them all, by SIGTERM and then by SIGKILL."""
     processes: list[_Process] = []
     try:
         if not plan.attach:
-            for role, name, command in _commands(plan):
-                processes.append(await _start(plan, f"{role} {name}", command, url))
+            for command in _commands(plan):
+                processes.append(await _start(plan, command, urls[command.broker]))  # noqa: PERF401 - known, should the next fail
         yield processes
     finally:
         for process in processes:
@@ -212,30 +228,46 @@ async def _processes(plan: Plan, url: str, watch: Watch) -> AsyncIterator[list[_
                 await process.handle.wait()
 
 
-def _commands(plan: Plan) -> Iterator[tuple[str, str, list[str]]]:
-    scenario = str(plan.directory / "scenario.toml")
-    for nation in NATIONS:
-        yield "receiver", nation, ["receive", nation]
-    yield "fusion", plan.worker, ["fuse"]
-    for nation in NATIONS:
-        yield "feed", nation, ["feed", nation, "--scenario", scenario, "--seed", str(plan.seed)]
+class _Command(NamedTuple):
+    """How a process is called here, what starts it, the broker that it is on, and settings of its own."""
+
+    name: str
+    arguments: list[str]
+    broker: str
+    settings: dict[str, str] = {}  # noqa: RUF012 - never changed
 
 
-async def _start(plan: Plan, name: str, arguments: list[str], url: str) -> _Process:
+def _commands(plan: Plan) -> Iterator[_Command]:
+    scenario, spoke = str(plan.directory / "scenario.toml"), plan.net.spoke
+    for nation in NATIONS:
+        yield _Command(f"receiver {nation}", ["receive", nation], spoke[nation])
+    for worker in plan.net.workers:
+        own = {"TRIWARN_WORKER__NAME": f'"{worker.name}"', "TRIWARN_WORKER__RECIPIENTS": str(list(worker.recipients))}
+        yield _Command(f"fusion {worker.name}", ["fuse"], worker.broker, own)
+    for nation in NATIONS:
+        arguments = ["feed", nation, "--scenario", scenario, "--seed", str(plan.seed)]
+        yield _Command(f"feed {nation}", arguments, spoke[nation])
+
+
+async def _start(plan: Plan, started: _Command, url: str) -> _Process:
     settings = ["--settings", str(plan.settings_file)] if plan.settings_file else []
     ours = ["--record", str(plan.directory), "--endpoint-port", "0", "--with-parent"]
-    command = [sys.executable, "-m", "bench", *arguments, *settings, *ours]
-    environment = {**os.environ, "TRIWARN_BROKER__URL": url}  # no flag: every user of the machine can read those
+    command = [sys.executable, "-m", "bench", *started.arguments, *settings, *ours]
+    environment = {
+        **os.environ,
+        **started.settings,
+        "TRIWARN_BROKER__URL": url,
+    }  # no flag: every user of the machine can read those
     if plan.audit_folder:
         environment["TRIWARN_AUDIT__FOLDER"] = plan.audit_folder
     if plan.keys:
         environment["TRIWARN_SECURITY__FOLDER"] = str(plan.keys.resolve())
-    log_path = plan.directory / f"{name.replace(' ', '-')}.log"
+    log_path = plan.directory / f"{started.name.replace(' ', '-')}.log"
     with log_path.open("wb") as out:
         handle = await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.PIPE, stdout=out, stderr=out, start_new_session=True, env=environment
         )
-    return _Process(name, handle, log_path)
+    return _Process(started.name, handle, log_path)
 
 
 async def _all_ready(watch: Watch, processes: list[_Process], stopping: asyncio.Event) -> None:
@@ -252,14 +284,14 @@ async def _all_ready(watch: Watch, processes: list[_Process], stopping: asyncio.
 async def _run(
     plan: Plan,
     truth: Truth,
-    bus: Transport,
+    buses: Mapping[str, Transport],
     watch: Watch,
     processes: list[_Process],
     stopping: asyncio.Event,
     tell: Callable[[str], None],
 ) -> int:
     """Publish the clock, wait for the end, publish the stop; the scenario instant at which it ended."""
-    await _clear(bus, watch.standing)  # what an earlier exercise left on a broker that keeps things
+    await _clear(buses, watch.standing)  # what an earlier exercise left on a broker that keeps things
     start_wall_ns = time.time_ns() + int(_HEAD_START_S * 1e9)
     clock = ExerciseClock(
         session=new_session(),
@@ -274,17 +306,18 @@ async def _run(
 
     watch.clock = ScaledClock(truth.start_ns, start_wall_ns, plan.speed)
 
-    def say(link: LinkState = "connected") -> None:
-        if link == "connected":  # a new broker, or one that came back without its state
-            bus.publish(EXERCISE_CLOCK, encode(clock), qos=1, retain=True)
+    def say(bus: Transport) -> None:
+        bus.publish(EXERCISE_CLOCK, encode(clock), qos=1, retain=True)
 
-    def note(link: LinkState) -> None:
+    def note(broker: str, link: LinkState) -> None:
         if link != "closed":
-            tell("the link to the broker is lost; trying again" if link == "lost" else "the broker is back")
-        say(link)
+            tell(f"the link to the {called(broker)} is lost; trying again" if link == "lost" else f"the {called(broker)} is back")
+        if link == "connected":  # a new broker, or one that came back without its state
+            say(buses[broker])
 
-    bus.on_link(note)
-    say()
+    for broker, bus in buses.items():
+        bus.on_link(partial(note, broker))
+        say(bus)
     end_wall_ns = start_wall_ns + int((truth.end_ns - truth.start_ns) / plan.speed)
     while (left_s := (end_wall_ns - time.time_ns()) / 1e9) > 0.0 and not stopping.is_set():
         for process in processes:
@@ -297,8 +330,9 @@ async def _run(
     end_ns = truth.start_ns + int((min(time.time_ns(), end_wall_ns) - start_wall_ns) * plan.speed)
     await asyncio.sleep(_DRAIN_S)
     clock = msgspec.structs.replace(clock, seq=2, state="stopped")
-    say()
-    await bus.flush()
-    bus.publish(EXERCISE_CLOCK, b"", qos=1, retain=True)
-    await bus.flush()
+    for bus in buses.values():
+        say(bus)
+        await bus.flush()
+        bus.publish(EXERCISE_CLOCK, b"", qos=1, retain=True)
+        await bus.flush()
     return max(end_ns, truth.start_ns)

@@ -59,7 +59,7 @@ def simulate(
     received: dict[Nation, list[Entry]] = {recipient: [] for recipient in recipients}
     make: MakeTransport = bus.transport
     feeds = {nation: FeedService(make, _metrics(), nation, world.feeds[nation].sensor_names()) for nation in nations}
-    worker = FusionWorker(make, _metrics(), WorkerSettings(picture_ms=0.0), fusion, recipients)
+    worker = FusionWorker(make, _metrics(), WorkerSettings(picture_ms=0.0, recipients=recipients), fusion)
     receivers = {nation: ReceiverService(make, _metrics(), nation, record=received[nation].append) for nation in recipients}
     parties = [each.party for each in feeds.values()] + [worker.party] + [each.party for each in receivers.values()]
     for number, party in enumerate(parties):

@@ -25,7 +25,7 @@ from bus.loop import run_service
 from bus.metrics import Endpoint, Metrics
 from bus.party import MakeTransport, Party, stop_on_signals
 from bus.recording import Entry, Recorder
-from bus.release import Nation
+from bus.release import NATIONS, Nation
 from bus.security import principal
 
 log = logging.getLogger(__name__)
@@ -142,14 +142,16 @@ def run_feed(
 def run_fusion(
     record: Path | None, endpoint_port: int | None, with_parent: bool, broker: str | None, settings_file: Path | None
 ) -> None:
-    """`triwarn fuse`."""
+    """`triwarn fuse`. One that does not serve everybody leaves what it saw under its own name: there are others."""
     from fusion.service import FusionWorker
+
+    worker = load(settings_file).worker
 
     def build(make: MakeTransport, metrics: Metrics, settings: Settings, write: Callable[[Entry], None] | None) -> Service:
         return FusionWorker(make, metrics, settings.worker, settings.fusion, record=write)
 
     serve(
-        "fusion",
+        "fusion" if len(worker.recipients) == len(NATIONS) else f"fusion-{worker.name}",
         lambda settings: principal("fusion", settings.worker.name),
         build,
         record,

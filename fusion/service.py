@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -47,11 +47,10 @@ class FusionWorker:
         metrics: Metrics,
         worker: WorkerSettings,
         fusion: FusionSettings,
-        recipients: tuple[Nation, ...] = NATIONS,
         record: Callable[[Entry], None] | None = None,
     ) -> None:
         self.party = Party("fusion", worker.name, make, metrics)
-        self._metrics, self._worker, self._fusion, self._recipients = metrics, worker, fusion, recipients
+        self._metrics, self._worker, self._fusion, self._recipients = metrics, worker, fusion, _in_order(worker.recipients)
         self._reports_in, self._reports_out = (metrics.reports.labels(direction) for direction in ("in", "out"))
         self._drawing: asyncio.TimerHandle | None = None
         self._drawn_ns = 0
@@ -59,7 +58,7 @@ class FusionWorker:
         self._write = record
         self._retained: set[str] = set()  # topics of the alerts that the broker holds for us
         self._words: dict[str, Inbound] = {}  # by topic what the broker retains, the newest last
-        self._engine = FusionEngine(fusion, recipients)
+        self._engine = FusionEngine(fusion, self._recipients)
         self.party.listen(self.party.bulk, ALL_FEED_TRACKS, self._take)
         self.party.listen(self.party.urgent, ALL_FEED_EVENTS, self._take, qos=1)
         self.party.listen(self.party.urgent, ALL_FEED_DECORRELATIONS, self._take_word, qos=1)
@@ -237,3 +236,7 @@ class FusionWorker:
         if link == "connected":
             for alert in self._engine.standing_alerts():
                 self._send(alert, 0, by_report=False)
+
+
+def _in_order(nations: Sequence[Nation]) -> tuple[Nation, ...]:
+    return tuple(nation for nation in NATIONS if nation in nations)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from bus.release import NATIONS, Nation
 from physics.constants import USUAL_BETA_KG_M2, USUAL_BETA_SIGMA
 
 
@@ -224,6 +225,9 @@ class WorkerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How the worker runs; what it decides is in FusionSettings."""
 
     name: Annotated[str, Meta(pattern="^[a-z0-9-]{1,32}$", description="lower-case letters, digits, hyphens")] = "fusion-1"
+    recipients: Annotated[
+        tuple[Nation, ...], Meta(min_length=1, max_length=3, description="jpn, kor, usa: whose pictures and alerts it makes")
+    ] = NATIONS
     picture_ms: Annotated[
         float, Meta(ge=0.0, le=1000.0, description="wall milliseconds that pictures gather, 0 to 1000; alerts never wait")
     ] = 20.0

@@ -151,3 +151,20 @@ def test_an_operators_word_beyond_the_policy_is_refused_and_said_to_be(keys: Pat
                 code, _, err = finished(process, within_s=60.0)
             assert code == expected, err
         assert "lets jpn release nothing to jpn-kor-usa" in err
+
+
+def test_topologies_warn_everyone_alike_and_are_compared(short: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    arguments = ["--topology", "hub", "--topology", "mesh", "--secure", "--speed", "10", "--report", str(report), "--json"]
+    with triwarn("run", str(short), *arguments) as process:
+        code, out, err = finished(process)
+    assert code == 0, err
+    results = json.loads(out)
+    assert list(results) == ["hub", "mesh"]
+    for topology, result in results.items():
+        assert result["broker"] == f"{topology} of Mosquittos with TLS"
+        assert result["complete"]
+        assert everyone_was_warned(result)
+        assert (result["alerts"]["missed"], result["bus"]["gaps"]) == (0, 0)
+        assert json.loads((report / topology / "result.json").read_text()) == result
+    assert len((report / "topologies.md").read_text().splitlines()) >= 2 + 2 * 3

@@ -1,0 +1,113 @@
+"""Where the brokers of an exercise stand, and who is on which: one broker, a hub with a spoke a nation, or a mesh.
+
+`triwarn run --topology` starts these for the length of an exercise, each a Mosquitto of its own. A description is a table;
+`opened` makes it real.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, get_args
+
+from bus.access import Releases, access_list
+from bus.bridges import HUB, BridgeKeys, Remote, bridge_lines, to_hub, to_partner
+from bus.broker import free_port
+from bus.mosquitto import ANONYMOUS, MosquittoBroker, SecuredMosquitto
+from bus.release import NATIONS, Nation
+from bus.security import key_files, principal
+from bus.topics import EVERYTHING, ROOT
+
+Topology = Literal["single", "hub", "mesh"]
+TOPOLOGIES: Final[tuple[Topology, ...]] = get_args(Topology)
+
+ALONE: Final = "broker"
+_LOOPBACK: Final = "127.0.0.1"
+
+
+class Worker(NamedTuple):
+    """A fusion worker: its name, the broker that it is on, and whose pictures it makes."""
+
+    name: str
+    broker: str
+    recipients: tuple[Nation, ...]
+
+
+class Network(NamedTuple):
+    """The brokers by name, which of them a nation's feed and receiver are on, the workers, and what the conductor watches where.
+
+    On each broker that is watched the conductor also tells the exercise clock.
+    """
+
+    topology: Topology
+    brokers: tuple[str, ...]
+    spoke: Mapping[Nation, str]
+    workers: tuple[Worker, ...]
+    watched: Mapping[str, tuple[str, ...]]
+
+
+def network(topology: Topology, worker: str) -> Network:
+    """The network of a topology; `worker` is the name of the fusion worker where there is one for all."""
+    apart: dict[Nation, str] = {nation: nation for nation in NATIONS}
+    match topology:
+        case "single":
+            together = dict.fromkeys(NATIONS, ALONE)
+            return Network(topology, (ALONE,), together, (Worker(worker, ALONE, NATIONS),), {ALONE: (EVERYTHING,)})
+        case "hub":
+            return Network(topology, (HUB, *NATIONS), apart, (Worker(worker, HUB, NATIONS),), {HUB: (EVERYTHING,)})
+        case "mesh":
+            workers = tuple(Worker(nation, nation, (nation,)) for nation in NATIONS)
+            return Network(topology, NATIONS, apart, workers, {nation: _own(nation) for nation in NATIONS})
+
+
+def called(broker: str) -> str:
+    """What a broker is called in a sentence."""
+    return broker if broker == ALONE else f"broker {broker}"
+
+
+def _own(nation: Nation) -> tuple[str, ...]:
+    """On its broker in a mesh, what is a nation's own, not what has crossed from others."""
+    feed, picture = f"{ROOT}/feed/{nation}/#", f"{ROOT}/picture/{nation}/#"
+    return feed, picture, f"{ROOT}/receiver/{nation}/status", f"{ROOT}/fusion/{nation}/status"
+
+
+def bridges(net: Network, broker: str, ports: Mapping[str, int], releases: Releases, keys: Path | None) -> tuple[str, ...]:
+    """The lines of the bridges that a broker makes."""
+    lines: tuple[str, ...] = ()
+    for nation in NATIONS:
+        if broker != nation or net.topology == "single":
+            continue
+        own = _keys_of(nation, keys) if keys else None
+        if net.topology == "hub":
+            crossing = to_hub(nation, releases[nation])
+            lines += bridge_lines(nation, Remote(HUB, _LOOPBACK, ports[HUB]), crossing, own)
+        else:
+            for partner in NATIONS:
+                if partner != nation:
+                    crossing = to_partner(nation, partner, releases[nation])
+                    lines += bridge_lines(nation, Remote(partner, _LOOPBACK, ports[partner]), crossing, own)
+    return lines
+
+
+@contextlib.contextmanager
+def opened(net: Network, releases: Releases, keys: Path | None = None) -> Iterator[dict[str, str]]:
+    """The URLs of a network's brokers by name, for as long as it is open: each a Mosquitto, secured where there are keys."""
+    ports = {broker: free_port() for broker in net.brokers}
+    access = access_list(releases, [worker.name for worker in net.workers])
+    with contextlib.ExitStack() as stack:
+        urls: dict[str, str] = {}
+        for broker in net.brokers:
+            lines = bridges(net, broker, ports, releases, keys)
+            made = (
+                MosquittoBroker((*ANONYMOUS, *lines), ports[broker])
+                if keys is None
+                else SecuredMosquitto(keys, access, lines, ports[broker])
+            )
+            urls[broker] = stack.enter_context(made).url
+        yield urls
+
+
+def _keys_of(nation: Nation, keys: Path) -> BridgeKeys:
+    files = key_files(keys.resolve(), principal("bridge", nation))
+    return BridgeKeys(files.authority, files.certificate, files.key)

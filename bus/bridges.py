@@ -1,0 +1,102 @@
+"""Brokers that stand apart and are bridged: which topics cross, and the lines of a Mosquitto's configuration for it. No I/O.
+
+- Hub and spokes: each nation has a broker, its spoke, bridged to a hub where fusion is. To the hub go the nation's statuses and
+  what it releases to somebody else; back come its own picture and alerts, the exercise clock, and the others' statuses.
+- Mesh: each nation has a broker and a fusion worker of its own. To each other nation's broker goes the feed's status and what is
+  released to that nation. Nothing comes back.
+
+What a nation keeps to itself crosses nowhere. Every topic crosses one way, so that nothing goes in circles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from bus.release import NATIONS, Nation, Release
+from bus.topics import EXERCISE_CLOCK, feed_decorrelations, feed_events, feed_tracks, picture_alerts, picture_tracks, status
+
+HUB: Final = "hub"
+
+Direction = Literal["out", "in"]
+
+
+class Crossing(NamedTuple):
+    """A topic or filter that crosses a bridge, seen from the broker that makes it; at most at this QoS."""
+
+    topic: str
+    direction: Direction
+    qos: Literal[0, 1]
+
+
+class Remote(NamedTuple):
+    """The broker at the other end of a bridge."""
+
+    name: str
+    host: str
+    port: int
+
+
+class BridgeKeys(NamedTuple):
+    """By which files a bridge proves who it is, and checks the broker at its other end."""
+
+    authority: Path
+    certificate: Path
+    key: Path
+
+
+def to_hub(nation: Nation, releases: Collection[Release]) -> tuple[Crossing, ...]:
+    """What crosses between a nation's broker and the hub."""
+    out = [Crossing(status("feed", nation), "out", 1), Crossing(status("receiver", nation), "out", 1)]
+    out += _released(nation, [to for to in releases if to != (nation,)])
+    back = [Crossing(EXERCISE_CLOCK, "in", 1), Crossing(status("fusion", "+"), "in", 1)]
+    back += [Crossing(status("feed", other), "in", 1) for other in NATIONS if other != nation]
+    return (*out, *back, Crossing(picture_tracks(nation), "in", 0), Crossing(picture_alerts(nation), "in", 1))
+
+
+def to_partner(nation: Nation, partner: Nation, releases: Collection[Release]) -> tuple[Crossing, ...]:
+    """What goes from a nation's broker to a partner's."""
+    return (Crossing(status("feed", nation), "out", 1), *_released(nation, [to for to in releases if partner in to]))
+
+
+def _released(nation: Nation, releases: Iterable[Release]) -> list[Crossing]:
+    crossings: list[Crossing] = []
+    for to in releases:
+        crossings += [Crossing(feed_tracks(nation, to), "out", 0), Crossing(feed_events(nation, to), "out", 1)]
+        crossings.append(Crossing(feed_decorrelations(nation, to), "out", 1))
+    return crossings
+
+
+def bridge_lines(
+    nation: Nation, remote: Remote, crossings: Iterable[Crossing], keys: BridgeKeys | None = None
+) -> tuple[str, ...]:
+    """The lines of one bridge of a nation's Mosquitto, valid on 2.0 and 2.1; with keys, over TLS 1.3.
+
+    QoS 1 waits for a remote broker that is away, as far as that broker's limits go; it is tried again every second.
+    """
+    secured = () if keys is None else _secured(keys)
+    return (
+        f"connection {nation}-{remote.name}",
+        f"address {remote.host}:{remote.port}",
+        "bridge_protocol_version mqttv50",
+        f"remote_clientid bridge-{nation}-{remote.name}",
+        f"local_clientid bridge-{nation}-{remote.name}-local",
+        "cleansession false",
+        "start_type automatic",
+        "restart_timeout 1 1",
+        "try_private false",  # a dialect of Mosquitto's own for MQTT 3; in MQTT 5 subscriptions can say what it says
+        "notifications false",
+        "bridge_attempt_unsubscribe false",
+        *secured,
+        *(f"topic {each.topic} {each.direction} {each.qos}" for each in crossings),
+    )
+
+
+def _secured(keys: BridgeKeys) -> tuple[str, ...]:
+    return (
+        f"bridge_cafile {keys.authority}",
+        f"bridge_certfile {keys.certificate}",
+        f"bridge_keyfile {keys.key}",
+        "bridge_tls_version tlsv1.3",
+    )
