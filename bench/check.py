@@ -6,8 +6,9 @@ from pathlib import Path
 
 from bench.settings import Settings, checked
 from bus.errors import BadInput
+from bus.release import label
 from bus.settings import from_tree, read_toml
-from sensors.scenario import load_scenario
+from sensors.scenario import load_scenario, possible_releases
 from sensors.truth import build_truth
 
 
@@ -37,6 +38,10 @@ def _scenario(file: Path) -> str:
         f"flight {(each.impact_ns - each.launch_ns) / 1e9:.0f} s"
         for each in truth.launches
     ]
+    for nation, releases in possible_releases(scenario).items():
+        if scenario.nations[nation].rule is not None:
+            marked = ", ".join(sorted(map(label, releases)))
+            lines.append(f"  {nation} releases by {len(scenario.policies[nation].rules)} rules, marked {marked}")
     lines += [
         f"  at {word.at_s:g} s {word.nation} says that {word.pair[0]} and {word.pair[1]} "
         f"{'may be one object again' if word.undo else 'are not one object'}"

@@ -1,7 +1,8 @@
 """`triwarn decorrelate`: an operator's word on the bus that two national tracks are not one object, or may be one again.
 
 It takes from the bus what makes the word exact: the sessions of both tracks' feeds (their retained status), the exercise's clock,
-and to whom the nation's tracks are released in it. The broker retains the word: a fusion worker that starts later hears it too.
+and who is sure to have been told of both tracks in it (`sensors.words`): whoever else may hear it is for the operator to say. The
+broker retains the word: a fusion worker that starts later hears it too.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from bus.topics import EXERCISE_CLOCK, feed_decorrelation, parse_topic, status
 from bus.tracks import PAIR_FORM, TRACK_FORM, NationalTrack, parse_pair, parse_track
 from bus.transport import Delivery
 from sensors.scenario import default_nation, parse_scenario
+from sensors.words import hearers
 
 _STATUS_WITHIN_S = 5.0
 _CLOCK_WITHIN_S = 0.5  # what is retained comes at once; there may be no exercise
@@ -101,11 +103,13 @@ class _Heard:
         told = self.exercise
         return ScaledClock(told.start_ns, told.start_wall_ns, told.speed) if told else WallClock()
 
-    def release_of(self, nation: Nation) -> Release:
-        """To whom the nation's tracks go: by the exercise's scenario, or the catalogue."""
-        told = self.exercise
-        plan = parse_scenario(told.scenario, "the exercise's scenario").nations[nation] if told else default_nation(nation)
-        return release(nation, *plan.release_to)
+    def release_of(self, nation: Nation, pair: Sequence[NationalTrack]) -> Release:
+        """Whoever is sure to have been told of both tracks, by the policies of the exercise's scenario, or of the catalogue."""
+        if self.exercise:
+            policies = parse_scenario(self.exercise.scenario, "the exercise's scenario").policies
+        else:
+            policies = {each: default_nation(each).policy(each) for each in NATIONS}
+        return release(nation, *hearers(policies, nation, pair, lambda track, to: False))
 
 
 async def _say(
@@ -123,7 +127,7 @@ async def _say(
             silent = ", ".join(feed for feed in feeds if feed not in heard.sessions)
             raise BusError(f"no feed of {silent} has announced itself at {shown(link_url(settings))}")
         await _comes(heard, lambda: heard.exercise is not None, _CLOCK_WITHIN_S)
-        to = to or heard.release_of(speaker)
+        to = to or heard.release_of(speaker, pair)
         now_ns = heard.clock.now_ns()
         word = Decorrelation(
             session=new_session(),

@@ -19,7 +19,7 @@ from bench.world import World, play_out
 from bus.clock import SimulatedClock
 from bus.columns import unpack_cov
 from bus.messages import PictureFrame, system_tracks_of
-from bus.release import NATIONS, release
+from bus.release import NATIONS
 from fusion.engine import FusionEngine, Inbound
 from sensors.scenario import load_scenario
 from sensors.service import outgoing
@@ -90,7 +90,7 @@ def messages_of(world: World) -> Iterator[Message]:
     """Every message of the three feeds, in the order of release."""
     clock = SimulatedClock(world.truth.start_ns)
     sent = [
-        (each.released_ns, Inbound(outgoing(each, nation, clock), release(nation, *world.scenario.nations[nation].release_to)))
+        (each.released_ns, Inbound(outgoing(each, nation, clock), each.to))
         for nation in NATIONS
         for each in world.releases[nation]
     ]

@@ -27,7 +27,7 @@ from bench.result import GOSPA_CUTOFF_M
 from bench.world import World, play_out
 from bus.clock import SimulatedClock
 from bus.errors import BadInput
-from bus.release import NATIONS, Nation, release
+from bus.release import NATIONS, Nation
 from fusion.engine import FusionEngine, Inbound
 from sensors.scenario import Scenario, load_scenario, parse_scenario
 from sensors.service import outgoing
@@ -154,7 +154,7 @@ def _through_fusion(world: World, arrivals: list[Arrival], case: Case) -> Iterat
         while waiting and waiting[0][0] <= at_ns:
             due_ns, _, arrival = heapq.heappop(waiting)
             score.hear(arrival)
-            _fuse(engine, score, [_inbound(world, arrival, clock)], due_ns)
+            _fuse(engine, score, [_inbound(arrival, clock)], due_ns)
         _fuse(engine, score, [], at_ns)
         if (at_ns - world.truth.start_ns) % _S == 0:
             score.sample(at_ns)
@@ -170,9 +170,8 @@ def _fuse(engine: FusionEngine, score: FusedScore, messages: list[Inbound], now_
     score.take(alerts, engine.draw(now_ns))
 
 
-def _inbound(world: World, arrival: Arrival, clock: SimulatedClock) -> Inbound:
-    to = release(arrival.nation, *world.scenario.nations[arrival.nation].release_to)
-    return Inbound(outgoing(arrival.release, arrival.nation, clock), to)
+def _inbound(arrival: Arrival, clock: SimulatedClock) -> Inbound:
+    return Inbound(outgoing(arrival.release, arrival.nation, clock), arrival.release.to)
 
 
 def _feedback(score: FusedScore, before: set[int], at_ns: int, *, pedigree_known: bool) -> Iterator[Arrival]:

@@ -1,9 +1,8 @@
 """A national feed: everything one nation will release in an exercise, in order of time. Pure, and open loop: it takes
 nothing from the bus, so the live process, the simulated run and the scorer all get the same releases to the bit.
 
-- A newly confirmed track goes out at once, as `launch_detected` and in a frame; all live tracks go out every report interval.
-- A track that ended goes out as `dropped`, and what the nation's operator says of two tracks as `decorrelation`. Everything
-  leaves the nation's release delay after it was known.
+- A newly confirmed track is reported at once; all live tracks are every report interval.
+- What leaves of these, of tracks that ended and of what the nation's operator says, to whom and when, is the outlet's business.
 - With nothing to say the feed says nothing.
 """
 
@@ -11,59 +10,44 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
-from typing import Final, Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Final
 
-from bus import release
-from bus.columns import Reports
-from bus.messages import MAX_FRAME_ROWS
 from bus.release import Nation
 from sensors.detect import Scan, Scanner
+from sensors.facts import FactFinder
 from sensors.instruments import find_sensors
-from sensors.places import GroundPoint
+from sensors.outlet import Known, Outlet, Release, track_numbers
+from sensors.policy import Decided
 from sensors.scenario import DecorrelationPlan, Scenario
-from sensors.tracker import EndReason, NationalTracker, Track, impact_of, report
+from sensors.tracker import NationalTracker, Track, impact_of, report
 from sensors.truth import Truth
+
+__all__ = ["Known", "NationalFeed", "Release"]
 
 _NS: Final = 1_000_000_000
 IMPACT_EVERY_S: Final = 10
 
 
-class Known(NamedTuple):
-    """What stands beside one report of a frame, where a scorer asks for it.
-
-    The launch that the track follows (an index, -1 where none), the nation's launch point estimate, and its impact point
-    prediction, made every IMPACT_EVERY_S.
-    """
-
-    follows: int
-    launch: GroundPoint | None
-    impact: GroundPoint | None
-
-
-class Release(NamedTuple):
-    """One thing that a feed lets go: a frame or a launch with its reports, the numbers of tracks that ended and why, or an
-    operator's word.
-    """
-
-    released_ns: int
-    kind: Literal["frame", "launch_detected", "dropped", "decorrelation"]
-    to: release.Release
-    reports: Reports | None = None
-    tracks: list[int] = []  # noqa: RUF012 - never changed
-    reason: EndReason = "lost"
-    known: list[Known] = []  # noqa: RUF012 - never changed
-    word: DecorrelationPlan | None = None
-
-
 class NationalFeed:
-    """One nation's feed of a scenario; see the module's text. `scored`: with what a scorer asks of each report (`Known`)."""
+    """One nation's feed of a scenario; see the module's text. `scored`: with what a scorer asks of each report (`Known`).
 
-    def __init__(self, scenario: Scenario, truth: Truth, nation: Nation, seed: int, *, scored: bool = False) -> None:
+    `on_decision` hears every decision of the release policy on a track, as it is first made and as it changes.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        truth: Truth,
+        nation: Nation,
+        seed: int,
+        *,
+        scored: bool = False,
+        on_decision: Callable[[Decided], None] | None = None,
+    ) -> None:
         self._scenario, self._truth, self._nation, self._seed, self._scored = scenario, truth, nation, seed, scored
-        self._plan = scenario.nations[nation]
+        self._plan, self._policies, self._on_decision = scenario.nations[nation], scenario.policies, on_decision
         self._sensors = find_sensors(list(self._plan.sensors), nation, scenario.source, f"nations.{nation}.sensors")
-        self._to = release.release(nation, *self._plan.release_to)
         self.origins: dict[int, str | None] = {}
         self.first_seen: dict[str, tuple[int, int]] = {}
 
@@ -73,47 +57,47 @@ class NationalFeed:
 
     def releases(self) -> Iterator[Release]:
         """Every release in order of time; each call begins afresh. `origins` and `first_seen` are complete when it has run."""
-        yield from heapq.merge(self._of_tracks(), self._words(), key=lambda release: release.released_ns)
-
-    def _words(self) -> Iterator[Release]:
-        """What the nation's operator says."""
-        own = [word for word in self._scenario.decorrelations if word.nation == self._nation]
-        for word in sorted(own, key=lambda word: word.at_s):
-            after_s = word.at_s + self._plan.release_delay_s
-            yield Release(self._truth.start_ns + round(after_s * _NS), "decorrelation", self._to, word=word)
-
-    def _of_tracks(self) -> Iterator[Release]:
         self.origins.clear()
         self.first_seen.clear()
         self._visible_ns: dict[int, int] = {}
-        delay_ns = round(self._plan.release_delay_s * _NS)
-        tracker = NationalTracker([sensor.bit for sensor in self._sensors.values()])
+        self._outlet = Outlet(self._policies, self._nation, self._words(), self._on_decision)
+        self._facts = FactFinder({sensor.bit: name for name, sensor in self._sensors.items()})
+        policy = self._policies[self._nation]
+        tracker = NationalTracker([sensor.bit for sensor in self._sensors.values()], track_numbers(policy, self._seed))
         counts: dict[int, Counter[int]] = {}
         scanners = [Scanner(sensor, self._scenario, self._truth, self._nation, self._seed) for sensor in self._sensors.values()]
         interval_ns = round(self._plan.report_interval_s * _NS)
         next_ns = self._truth.start_ns + interval_ns
         for scan in _merged(scanners):
             while next_ns < scan.at_ns:
-                yield from self._frames(tracker.live(), next_ns, delay_ns)
+                self._report(tracker.live(), next_ns)
+                yield from self._outlet.due(next_ns)
                 next_ns += interval_ns
             self._note_seen(scan)
             confirmed, ended = tracker.step(scan)
             for track in confirmed:
                 counts[track.number] = track.origins
                 self.origins[track.number] = self._origin(track.origins)
-            for frame in self._frames(confirmed, scan.at_ns, delay_ns):
-                yield frame._replace(kind="launch_detected")
-                yield frame
+            self._report(confirmed, scan.at_ns)
             for each in ended:
-                yield Release(scan.at_ns + delay_ns, "dropped", self._to, tracks=[each.number], reason=each.reason)
+                self._outlet.end(each.number, each.reason, scan.at_ns)
+            yield from self._outlet.due(scan.at_ns)
+        yield from self._outlet.rest()
         self.origins.update({number: self._origin(each) for number, each in counts.items()})
 
-    def _frames(self, tracks: list[Track], at_ns: int, delay_ns: int) -> Iterator[Release]:
-        for begin in range(0, len(tracks), MAX_FRAME_ROWS):
-            held = [track for track in tracks[begin : begin + MAX_FRAME_ROWS] if track.at_ns <= at_ns]
-            if held:
-                block = report(held, at_ns)
-                yield Release(at_ns + delay_ns, "frame", self._to, block, known=self._known(held, at_ns) if self._scored else [])
+    def _words(self) -> Iterator[tuple[int, DecorrelationPlan]]:
+        """What the nation's operator says, and when, ns."""
+        for word in self._scenario.decorrelations:
+            if word.nation == self._nation:
+                yield self._truth.start_ns + round(word.at_s * _NS), word
+
+    def _report(self, tracks: list[Track], at_ns: int) -> None:
+        held = [track for track in tracks if track.at_ns <= at_ns]
+        if held:
+            block = report(held, at_ns)
+            asked = self._policies[self._nation].conditions
+            facts = self._facts.of(block, [track.lifts for track in held]) if asked else []
+            self._outlet.report(block, at_ns, facts, self._known(held, at_ns) if self._scored else [])
 
     def _known(self, tracks: list[Track], at_ns: int) -> list[Known]:
         due = at_ns // _NS % IMPACT_EVERY_S == 0

@@ -9,19 +9,21 @@ import tomllib
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
 from bus.errors import BadInput
 from bus.messages import MAX_SCENARIO_BYTES
-from bus.release import NATIONS, Nation
+from bus.release import NATIONS, Nation, Release
 from bus.settings import from_toml
 from bus.tracks import PAIR_FORM, TRACK_FORM, NationalTrack, parse_pair, parse_track
 from sensors.instruments import find_sensors
 from sensors.missiles import CATALOGUE, find_site, find_type
+from sensors.policy import Delay, Policy, Rule, checked_rules
 from sensors.quantities import Degrees, Kilometres, Seconds
+from sensors.words import possible_word_releases
 
 _FOLDER: Final = Path(__file__).parent / "scenarios"
 _NATIONS_FILE: Final = CATALOGUE / "nations.toml"
@@ -65,16 +67,25 @@ class Outage(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class NationPlan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One nation: its sensors (catalogue names), how often it reports, how late, to whom else, and how good its sensors are.
 
-    `release_to` names the others that its reports may reach; it always sees its own. `false_alarms` and `bias` multiply the
+    `rule` is its release policy: the first that a report meets decides. `release_to` is short for one rule that lets everything
+    go to these others, `release_delay_s` after it is valid; it always sees its own. `false_alarms` and `bias` multiply the
     catalogue's figures.
     """
 
     sensors: Annotated[list[str], Meta(max_length=32, description="names from the sensor catalogue")]
     report_interval_s: Annotated[float, Meta(ge=0.1, le=60.0, description="seconds, 0.1 to 60")] = 1.0
-    release_delay_s: Annotated[float, Meta(ge=0.0, le=600.0, description="seconds, 0 to 600")] = 0.0
+    release_delay_s: Delay = 0.0
     release_to: list[Nation] = []
+    rule: list[Rule] | None = None
     false_alarms: Factor = 1.0
     bias: Factor = 1.0
+
+    def policy(self, nation: Nation) -> Policy:
+        """Its release policy, as this nation's."""
+        if self.rule is not None:
+            return Policy(nation, tuple(self.rule), self.release_delay_s)
+        others = [each for each in NATIONS if each in self.release_to and each != nation]
+        return Policy(nation, (Rule(to=others),) if others else (), self.release_delay_s, short=True)
 
 
 _Complete = Annotated[NationPlan, Meta(description="a table with all that a nation has")]
@@ -93,8 +104,9 @@ class NationChange(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     sensors: Annotated[list[str], Meta(max_length=32, description="names from the sensor catalogue")] | None = None
     report_interval_s: Annotated[float, Meta(ge=0.1, le=60.0, description="seconds, 0.1 to 60")] | None = None
-    release_delay_s: Annotated[float, Meta(ge=0.0, le=600.0, description="seconds, 0 to 600")] | None = None
+    release_delay_s: Delay | None = None
     release_to: list[Nation] | None = None
+    rule: list[Rule] | None = None
     false_alarms: Factor | None = None
     bias: Factor | None = None
 
@@ -103,7 +115,7 @@ class DecorrelationPlan(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """An operator's word at `at_s` that two national tracks are not one object or, with `undo`, that they may be one again.
 
     `tracks` are two of two nations, like `jpn/4`, by the numbers that they have with the seed that is run. `nation` says so, to
-    those that its reports may reach, and as late.
+    those that both are released to (`sensors.words`), and as late as its reports.
     """
 
     nation: Nation
@@ -146,6 +158,22 @@ class Scenario(Struct, frozen=True, kw_only=True):
     outages: list[Outage]
     decorrelations: list[DecorrelationPlan]
 
+    @property
+    def policies(self) -> dict[Nation, Policy]:
+        """Every nation's release policy."""
+        return {nation: plan.policy(nation) for nation, plan in self.nations.items()}
+
+
+def possible_releases(scenario: Scenario) -> dict[Nation, set[Release]]:
+    """Every release set that each nation's feed may ever publish to: of its reports, exact but for conditions that exclude one
+    another, and of its words.
+    """
+    policies = scenario.policies
+    found = {nation: set(policy.releases) for nation, policy in policies.items()}
+    for word in scenario.decorrelations:
+        found[word.nation] |= possible_word_releases(policies, word.nation, word.pair)
+    return found
+
 
 def parse_scenario(text: str, source: str) -> Scenario:
     """The scenario that `text` holds; BadInput names `source`, the key, what is wrong and what is allowed."""
@@ -174,8 +202,7 @@ def parse_scenario(text: str, source: str) -> Scenario:
             raise BadInput(source, f"outage[{index}].to_s", f"{outage.to_s:g} is not after from_s", f"above {outage.from_s:g}")
     for index, word in enumerate(file.decorrelation):
         _check_decorrelation(word, file.duration_s, source, f"decorrelation[{index}]")
-    for nation, change in file.nations.items():
-        find_sensors(change.sensors or [], nation, source, f"nations.{nation}.sensors")
+    changes = {nation: _checked(change, nation, source, f"nations.{nation}") for nation, change in file.nations.items()}
     return Scenario(
         name=file.name,
         title=file.title,
@@ -185,7 +212,7 @@ def parse_scenario(text: str, source: str) -> Scenario:
         start_ns=int(file.start.timestamp()) * 1_000_000_000 + file.start.microsecond * 1000,
         duration_s=file.duration_s,
         launches=file.launch,
-        nations={nation: _changed(nation, file.nations.get(nation)) for nation in NATIONS},
+        nations={nation: _changed(nation, changes.get(nation)) for nation in NATIONS},
         outages=file.outage,
         decorrelations=file.decorrelation,
     )
@@ -209,9 +236,20 @@ def parse_nations(text: str, source: str) -> dict[Nation, NationPlan]:
     """Every nation, complete. BadInput names `source`, the nation and the key, what is wrong and what is allowed."""
     file = from_toml(text, source, NationPlans)
     plans: dict[Nation, NationPlan] = {nation: getattr(file, nation) for nation in NATIONS}
-    for nation, plan in plans.items():
-        find_sensors(plan.sensors, nation, source, f"{nation}.sensors")
-    return plans
+    return {nation: _checked(plan, nation, source, nation) for nation, plan in plans.items()}
+
+
+Plan = TypeVar("Plan", NationPlan, NationChange)
+
+
+def _checked(plan: Plan, nation: Nation, source: str, key: str) -> Plan:
+    """The plan with the catalogue's names in its rules; BadInput for what a nation cannot have."""
+    find_sensors(plan.sensors or [], nation, source, f"{key}.sensors")
+    if plan.rule is None:
+        return plan
+    if plan.release_to:
+        raise BadInput(source, f"{key}.release_to", "there are rules too", "release_to or rule")
+    return msgspec.structs.replace(plan, rule=checked_rules(plan.rule, nation, source, f"{key}.rule"))
 
 
 @cache
@@ -225,11 +263,15 @@ def default_nation(nation: Nation) -> NationPlan:
 
 
 def _changed(nation: Nation, change: NationChange | None) -> NationPlan:
-    """The catalogue's nation with a scenario's changes."""
+    """The catalogue's nation with a scenario's changes; its policy is changed as a whole."""
     plan = default_nation(nation)
     if change is None:
         return plan
     given = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not None}
+    if "rule" in given:
+        given["release_to"] = []
+    elif "release_to" in given:
+        given["rule"] = None
     return msgspec.structs.replace(plan, **given)
 
 

@@ -9,8 +9,10 @@ The reported covariance holds the biases of the sensors that fed the track: aver
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter, deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -136,12 +138,12 @@ class Ended:
 
 
 class NationalTracker:
-    """The tracks of one nation, whose sensors have these pedigree bits."""
+    """The tracks of one nation, whose sensors have these pedigree bits. They get `numbers` as they are confirmed: 1, 2, 3."""
 
-    def __init__(self, bits: list[int]) -> None:
+    def __init__(self, bits: list[int], numbers: Iterator[int] | None = None) -> None:
         self.tracks: list[Track] = []
         self._slots = {bit: slot for slot, bit in enumerate(sorted(bits))}  # where a sensor's biases stand in a track
-        self._last_number = 0
+        self._numbers = itertools.count(1) if numbers is None else numbers
         self._moved_ns = 0
 
     def step(self, scan: Scan) -> tuple[list[Track], list[Ended]]:
@@ -154,8 +156,7 @@ class NationalTracker:
         ended = self._end(scan)
         confirmed = [track for track in self.tracks if self._confirms(track)]
         for track in confirmed:
-            self._last_number += 1
-            track.number, track.confirmed_ns = self._last_number, scan.at_ns
+            track.number, track.confirmed_ns = next(self._numbers), scan.at_ns
         return confirmed, ended
 
     def live(self) -> list[Track]:

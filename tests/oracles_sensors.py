@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bus.release import Nation
+from sensors.policy import Facts, Policy
 
 Float = NDArray[np.float64]
 
@@ -55,3 +59,32 @@ def every_marginal(odds: Float) -> Float:
             if k >= 0:
                 out[i, k] += weight
     return out / total
+
+
+def decision(policy: Policy, facts: Facts, to: Nation) -> tuple[bool, float | None, str]:
+    """Whether a report may reach a recipient, how late, and by which rule: the rules as the text of `sensors.policy` has them."""
+    for index, rule in enumerate(policy.rules):
+        if to not in rule.to:
+            continue
+        answers: list[bool | None] = []
+        if rule.sensors is not None:
+            named = [sensor in rule.sensors for sensor in facts.sensors or ()]
+            answers.append((all(named) if rule.allow else any(named)) if named else None)
+        if rule.classes is not None:
+            answers.append(True if facts.range_class in rule.classes else None if facts.range_class == "unknown" else False)
+        if rule.phases is not None:
+            answers.append(None if facts.phase is None else facts.phase in rule.phases)
+        if rule.region is not None:
+            known = not (math.isnan(facts.lat_deg) or math.isnan(facts.lon_deg))
+            (south, north), (west, east) = rule.region.lat_deg, rule.region.lon_deg
+            width, off = (east - west) % 360.0, (facts.lon_deg - west) % 360.0
+            answers.append(south <= facts.lat_deg <= north and off <= width if known else None)
+        if all(answers):
+            return (
+                rule.allow,
+                (policy.delay_s if rule.delay_s is None else rule.delay_s) if rule.allow else None,
+                policy.name(index),
+            )
+        if not rule.allow and False not in answers:
+            return False, None, policy.name(index)
+    return False, None, ""

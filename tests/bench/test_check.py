@@ -16,3 +16,10 @@ def test_a_check_tells_what_operators_will_say(tmp_path: Path) -> None:
         "  at 30 s jpn says that jpn/4 and usa/7 are not one object",
         "  at 30 s jpn says that jpn/4 and usa/7 may be one object again",
     ]
+
+
+def test_a_check_tells_how_what_a_nation_lets_go_may_be_marked(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(HEAD + LAUNCH + '[[nations.jpn.rule]]\nto = ["usa"]\nphases = ["coast"]\n')
+    told = describe(file).splitlines()
+    assert told[-1] == "  jpn releases by 1 rules, marked jpn, jpn-usa"

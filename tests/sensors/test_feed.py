@@ -18,7 +18,8 @@ from bus.messages import DECORRELATION_EXPIRY_S, Decorrelation, TrackName
 from bus.metrics import Budgets, Metrics
 from bus.release import NATIONS, Nation
 from sensors.feed import NationalFeed, Release
-from sensors.scenario import DecorrelationPlan, load_scenario, parse_scenario
+from sensors.policy import Decided
+from sensors.scenario import DecorrelationPlan, load_scenario, parse_scenario, possible_releases
 from sensors.service import FeedService, outgoing
 from sensors.truth import build_truth
 
@@ -195,3 +196,41 @@ def test_radars_that_lose_the_object_after_burnout_end_the_track_as_lost() -> No
     for nation in NATIONS:
         _, releases = played("lost-track", nation, 1)
         assert [release.reason for release in releases if release.kind == "dropped"] == ["lost"]
+
+
+RULES = """
+[nations.jpn]
+report_interval_s = 1.0
+
+[[nations.jpn.rule]]
+to = ["kor", "usa"]
+classes = ["short-range"]
+allow = false
+
+[[nations.jpn.rule]]
+to = ["usa"]
+phases = ["coast", "re-entry"]
+delay_s = 3.0
+"""
+
+
+def test_a_feed_by_rules_shows_each_what_is_theirs_and_says_why() -> None:
+    """A missile of intermediate range: in boost it may still be of short range, and nobody is told; in coast the US is."""
+    scenario, heard = parse_scenario(load_scenario("overflight").text + RULES, "mine.toml"), list[Decided]()
+    feed = NationalFeed(scenario, build_truth(scenario), "jpn", 1, on_decision=heard.append)
+    releases = list(feed.releases())
+    assert {each.to for each in releases} == {("jpn",), ("jpn", "usa")} == possible_releases(scenario)["jpn"] - {("jpn", "kor")}
+    for each in releases:
+        if each.kind == "frame" and each.reports is not None:
+            ages_s = (each.released_ns - each.reports.valid_ns) / 1e9
+            assert set(ages_s.tolist()) == ({1.0} if each.to == ("jpn",) else {3.0})
+            assert each.to == ("jpn",) or not (each.reports.phase[:, 0] > 127).any()
+    (track,) = {each.track for each in heard}
+    assert track != 1  # drawn: it tells nothing of how many there were before
+    assert feed.origins == {track: "L01"}
+    assert {(each.recipient, each.allowed, each.rule, each.reason) for each in heard} == {
+        ("kor", False, "rule[0]", "refused, as it may be: class not known"),
+        ("usa", False, "rule[0]", "refused, as it may be: class not known"),
+        ("kor", False, "", "rule[0]: class intermediate-range"),
+        ("usa", True, "rule[1]", "allowed: phase coast"),
+    }
