@@ -1,4 +1,4 @@
-"""The commands of the secured profile: `triwarn keys` and `triwarn policy`. Parses, calls, prints; decides nothing."""
+"""The commands of release and the secured profile: `triwarn policy` and `triwarn keys`. Parses, calls, prints; decides nothing."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from bus.release import NATIONS
 from bus.security import DEFAULT_DAYS, MOST_DAYS
 from fusion.settings import WorkerSettings
 
+_nation = click.Choice(NATIONS)
 _folder = click.argument("folder", type=click.Path(path_type=Path))
 _days_option = click.option(
     "--days", type=click.IntRange(1, MOST_DAYS), default=DEFAULT_DAYS, show_default=True, help="How long certificates are valid."
@@ -53,7 +55,24 @@ def renew(folder: Path, days: int) -> None:
 
 @click.group()
 def policy() -> None:
-    """What may be released to whom, as the broker is told it."""
+    """What may be released to whom: why something was or was not, and what the broker is told of it."""
+
+
+@policy.command()
+@click.argument("scenario", default="salvo-2024-05-30")
+@click.option("--nation", required=True, type=_nation, help="Whose reports.")
+@click.option("--to", type=_nation, help="Only what was decided on this recipient.")
+@click.option("--at-s", type=click.FloatRange(0.0, 86_400.0), help="Only what was in force then, scenario seconds.")
+@click.option("--seed", type=click.IntRange(0, 2**53), help="Seed of every random stream.  [default: the scenario's]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def explain(scenario: str, nation: str, to: str | None, at_s: float | None, seed: int | None, as_json: bool) -> None:
+    """Play NATION's feed and tell for each track who got it, from when, by which rule, and why not. Needs no broker.
+
+    SCENARIO is a shipped one's name or a file.
+    """
+    from bench.policy import run_explain
+
+    run_explain(scenario, nation, to, at_s, seed, as_json=as_json)
 
 
 @policy.command()
