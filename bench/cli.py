@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from bench import securitycommands
+from bench.result import ARRANGEMENTS, Arrangement
 from bench.settings import load
 from bus.errors import BadInput, BusError
 from bus.release import NATIONS
@@ -65,6 +66,9 @@ main.add_command(securitycommands.policy)
     type=click.Choice(["single", "hub", "mesh"]),
     help="Over Mosquittos of its own: one, a hub with one a nation, or a mesh; repeatable: they are compared.",
 )
+@click.option(
+    "--compare", type=click.Choice(ARRANGEMENTS), help="Hold it against another arrangement: Japan and the ROK with the US alone."
+)
 @click.option("--attach", is_flag=True, help="Start no process: use those that already wait on --broker.")
 @click.option("--secure", is_flag=True, help="Over TLS, with an access list: a Mosquitto with keys of this run, or of --keys.")
 @click.option("--keys", type=click.Path(file_okay=False), help="Key folder, as `triwarn keys init` makes it; implies --secure.")
@@ -77,6 +81,7 @@ def run(
     seed: int | None,
     report: Path | None,
     audit: str | None,
+    compare: Arrangement | None,
     attach: bool,
     secure: bool,
     keys: str | None,
@@ -101,6 +106,7 @@ def run(
             as_json=as_json,
             secure=secure or keys is not None,
             topologies=list(dict.fromkeys(topologies)),
+            compare=compare,
         )
     )
 

@@ -22,7 +22,7 @@ from bench.keys import keys_of_a_run
 from bench.links import link_maker
 from bench.live import ExerciseFailed, Plan, Watch, brokers_for, conduct
 from bench.report import for_terminal, to_json, write_report
-from bench.result import Result
+from bench.result import Arrangement, Result
 from bench.score import held_alerts, score
 from bench.settings import Settings
 from bench.simulate import Outcome, simulate
@@ -54,6 +54,7 @@ def run_exercise(
     as_json: bool,
     secure: bool = False,
     topologies: Sequence[Topology] = (),
+    compare: Arrangement | None = None,
 ) -> int:
     """Run, score, print, and write the report; the exit code. Raises BadInput before anything is started.
 
@@ -107,6 +108,7 @@ def run_exercise(
                 broker="none" if pace is None else _broker_name(settings, topology, secure=secure),
                 wall_s=time.monotonic() - begun,
                 complete=not interrupts.stopped(),
+                compare=compare,
             )
             _publish(result, world, outcome, folder, as_json=as_json, quiet=as_json and len(topologies) > 1)
             if topology is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import io
 import statistics
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -85,6 +86,42 @@ def median_row(result: Result) -> list[str]:
     return row
 
 
+def sharing_headings(result: Result) -> list[str]:
+    """Of the table of what sharing adds."""
+    names = list(result.launches[0].sharing or ())
+    return ["recipient", "", *names, *(f"over {name}" for name in names if name != "run")]
+
+
+def sharing_rows(result: Result) -> list[list[str]]:
+    """What sharing adds, medians over the launches: for each recipient a row a figure, by arrangement, and what the run gained
+    over each. Of how many launches, where not of all.
+    """
+    rows = []
+    for nation in result.launches[0].recipients:
+        for title, name in _TOLD.items():
+            figures: dict[str, list[float | None]] = defaultdict(list)
+            for launch in result.launches:
+                for arrangement, told in (launch.sharing or {}).items():
+                    figures[arrangement].append(getattr(told[nation], name))
+            gains = [
+                [_less(*pair) for pair in zip(each, figures["run"], strict=True)]
+                for arrangement, each in figures.items()
+                if arrangement != "run"
+            ]
+            medians = [_median_of(each, ".1f") for each in figures.values()] + [_median_of(each, "+.1f") for each in gains]
+            rows.append([nation, title, *medians])
+    return rows
+
+
+def _less(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
+
+
+def _median_of(values: list[float | None], form: str) -> str:
+    known = sum(value is not None for value in values)
+    return number(_median(values), form) + (f" ({known}/{len(values)})" if 0 < known < len(values) else "")
+
+
 def _median(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
@@ -145,6 +182,19 @@ _CAPTION = (
 )
 
 
+_SHARING = "What sharing adds"
+_SHARING_CAPTION = (
+    "medians over the launches, and what the run gained: seconds after launch to the first alert, to the confirmed one, to the "
+    "first predicted impact; its 95 % half-axis halfway. Bilateral: Japan and the ROK each share with the US alone"
+)
+_TOLD = {
+    "first, s": "warned_after_s",
+    "confirmed, s": "confirmed_after_s",
+    "impact, s": "predicted_after_s",
+    "impact, km": "halfway_km",
+}
+
+
 def for_terminal(result: Result) -> RenderableType:
     """The warning-time table, the stages and the summary, for a rich console of 80 columns or more."""
     table = Table(
@@ -165,6 +215,13 @@ def for_terminal(result: Result) -> RenderableType:
         table.add_section()
         table.add_row("median", *_narrow(median_row(result)), style="bold")
     parts: list[RenderableType] = [table] if result.launches else [Text("No launch in this scenario.\n")]
+    if any(launch.sharing for launch in result.launches):
+        shared = Table(title=_SHARING, caption=_SHARING_CAPTION, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        for heading in sharing_headings(result):
+            shared.add_column(heading, justify="left" if heading in ("recipient", "") else "right", no_wrap=True)
+        for row in sharing_rows(result):
+            shared.add_row(*row)
+        parts.append(shared)
     if result.stages.total_ms.p50 is not None:
         stages = Table(title="Where the machine's milliseconds went", box=SIMPLE_HEAD, pad_edge=False)
         for heading in STAGE_HEADINGS:
@@ -190,6 +247,9 @@ def to_markdown(result: Result, held: dict[Nation, list[Held]], start_ns: int) -
         "Seconds after launch; lead is to impact; gain is what sharing bought.",
         markdown_table(headings, rows),
     ]
+    if any(launch.sharing for launch in result.launches):
+        caption = f"{_SHARING_CAPTION[0].upper()}{_SHARING_CAPTION[1:]}."
+        sections += [f"## {_SHARING}", caption, markdown_table(sharing_headings(result), sharing_rows(result))]
     if result.stages.total_ms.p50 is not None:
         sections += ["## Where the machine's milliseconds went", markdown_table(STAGE_HEADINGS, stage_rows(result))]
     sections += [

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, get_args
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from bus.party import AuditHead
 from bus.release import Nation
+
+Arrangement = Literal["bilateral"]  # of sharing: what it is, `bench.sharing`
+ARRANGEMENTS: Final[tuple[Arrangement, ...]] = get_args(Arrangement)
 
 
 class Warned(Struct, frozen=True, kw_only=True):
@@ -26,13 +29,31 @@ class Warned(Struct, frozen=True, kw_only=True):
     machine_ms: float | None = None
 
 
+class Told(Struct, frozen=True, kw_only=True):
+    """What one recipient is told of one launch under one arrangement of sharing, None where it never is.
+
+    Seconds from launch to the first alert, the first that is confirmed, and the first that predicts an impact; and the larger
+    half-axis of the 95-percent ellipse of the impact as last predicted by the middle of the flight.
+    """
+
+    warned_after_s: float | None = None
+    confirmed_after_s: float | None = None
+    predicted_after_s: float | None = None
+    halfway_km: float | None = None
+
+
 class Launch(Struct, frozen=True, kw_only=True):
-    """One launch of the scenario, and how each recipient was warned of it."""
+    """One launch of the scenario, and how each recipient was warned of it.
+
+    `sharing`: what they are told as run (`run`), from their own feeds (`alone`, on the simulated clock as the next one), and
+    under the arrangement that the exercise is compared with; left out where with none.
+    """
 
     launch_id: str
     type: str
     impact_after_s: float | None
     recipients: dict[Nation, Warned]
+    sharing: dict[str, dict[Nation, Told]] | UnsetType = UNSET
 
 
 class Alerts(Struct, frozen=True, kw_only=True):

@@ -11,16 +11,31 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec import UNSET
 
 from bench.accuracy import PictureScore, RaidScore
-from bench.result import GOSPA_CUTOFF_M, Alerts, BusCounts, Launch, RaidTold, Result, Stages, StageTimes, Tracks, Warned
+from bench.result import (
+    GOSPA_CUTOFF_M,
+    Alerts,
+    Arrangement,
+    BusCounts,
+    Launch,
+    RaidTold,
+    Result,
+    Stages,
+    StageTimes,
+    Told,
+    Tracks,
+    Warned,
+)
+from bench.sharing import arranged
 from bench.simulate import Outcome, simulate
 from bench.world import World
 from bus.messages import Alert, PictureFrame, decode, system_tracks_of
 from bus.metrics import STAGES, Budgets
 from bus.party import Summary
 from bus.recording import Entry
-from bus.release import Nation
+from bus.release import NATIONS, Nation
 from bus.topics import parse_topic
 from fusion.settings import FusionSettings
 
@@ -51,6 +66,9 @@ class Held:
         return (self.entry.wall_ns - self.alert.times.due_ns) / 1e9 if self.by_report else 0.0
 
 
+ByNation = dict[Nation, list[Held]]
+
+
 def held_alerts(world: World, entries: Iterable[Entry]) -> list[Held]:
     """Every alert message of a recording, in the order of arrival."""
     held = []
@@ -71,10 +89,15 @@ def score(
     broker: str,
     wall_s: float,
     complete: bool,
+    compare: Arrangement | None = None,
 ) -> Result:
-    """The result of an exercise: `outcome` against `world`, beside what each nation would have had alone."""
+    """The result of an exercise: `outcome` against `world`, beside what each nation would have had alone, and under the
+    arrangement of sharing to `compare` it with.
+    """
     held = {nation: held_alerts(world, entries) for nation, entries in outcome.received.items()}
-    alone = {nation: _alone(world, fusion, nation) for nation in held}
+    sharing = {"alone": {nation: _played(world, fusion, (nation,), (nation,))[nation] for nation in held}}
+    if compare is not None:
+        sharing |= {compare: _played(arranged(world, compare), fusion, NATIONS, tuple(held)), "run": held}
     pictures = {nation: _picture(world, entries, outcome.end_ns) for nation, entries in outcome.received.items()}
     return Result(
         scenario=world.scenario.name,
@@ -85,7 +108,7 @@ def score(
         scenario_s=round((outcome.end_ns - world.truth.start_ns) / 1e9, 3),
         complete=complete and not outcome.lost,
         lost=outcome.lost,
-        launches=_launches(world, held, alone),
+        launches=_launches(world, held, sharing, compared=compare is not None),
         alerts=_count_alerts(world, held, outcome.end_ns),
         stages=_stages(held, budgets),
         tracks=_tracks(world, list(pictures.values()), outcome.end_ns),
@@ -100,12 +123,10 @@ def _decoded(entries: Iterable[Entry]) -> Iterator[tuple[Entry, object]]:
         yield entry, decode(parse_topic(entry.topic), entry.payload)
 
 
-def _alone(world: World, fusion: FusionSettings, nation: Nation) -> dict[str, float]:
-    """Seconds from each launch to its first warning, on the nation's own feed alone."""
-    outcome = simulate(world, fusion, nations=(nation,), recipients=(nation,))
-    first = _first(world, held_alerts(world, outcome.received[nation]), _WARNS)
-    started = {launch.launch_id: launch.launch_ns for launch in world.truth.launches}
-    return {launch_id: (held.physics_ns - started[launch_id]) / 1e9 for launch_id, held in first.items()}
+def _played(world: World, fusion: FusionSettings, nations: tuple[Nation, ...], recipients: tuple[Nation, ...]) -> ByNation:
+    """What these recipients would have held of the feeds of these nations alone, on the simulated clock."""
+    outcome = simulate(world, fusion, nations=nations, recipients=recipients)
+    return {nation: held_alerts(world, entries) for nation, entries in outcome.received.items()}
 
 
 def _first(world: World, held: Iterable[Held], states: tuple[str, ...]) -> dict[str, Held]:
@@ -123,23 +144,21 @@ def _first(world: World, held: Iterable[Held], states: tuple[str, ...]) -> dict[
     return first
 
 
-def _launches(world: World, held: dict[Nation, list[Held]], alone: dict[Nation, dict[str, float]]) -> list[Launch]:
+def _launches(world: World, held: ByNation, sharing: dict[str, ByNation], *, compared: bool) -> list[Launch]:
     warned = {nation: _first(world, each, _WARNS) for nation, each in held.items()}
     confirmed = {nation: _first(world, each, _WARNS[1:]) for nation, each in held.items()}
+    alone = {nation: _first(world, each, _WARNS) for nation, each in sharing["alone"].items()}
+    told = {name: {nation: _told(world, each) for nation, each in by.items()} for name, by in sharing.items() if compared}
     launches = []
     for truth in world.truth.launches:
         impact_s = (truth.impact_ns - truth.launch_ns) / 1e9
-
-        def after(each: Held | None, launch_ns: int = truth.launch_ns) -> float | None:
-            return None if each is None else (each.physics_ns - launch_ns) / 1e9 + each.machine_s
-
         recipients: dict[Nation, Warned] = {}
         for nation in held:
             first = warned[nation].get(truth.launch_id)
-            warned_s, alone_s = after(first), alone[nation].get(truth.launch_id)
+            warned_s, alone_s = (_after(each, truth.launch_ns) for each in (first, alone[nation].get(truth.launch_id)))
             recipients[nation] = Warned(
                 warned_after_s=_round(warned_s),
-                confirmed_after_s=_round(after(confirmed[nation].get(truth.launch_id))),
+                confirmed_after_s=_round(_after(confirmed[nation].get(truth.launch_id), truth.launch_ns)),
                 lead_s=None if warned_s is None else _round(impact_s - warned_s),
                 national_only_after_s=_round(alone_s),
                 gain_s=None if warned_s is None or alone_s is None else _round(alone_s - warned_s),
@@ -147,9 +166,41 @@ def _launches(world: World, held: dict[Nation, list[Held]], alone: dict[Nation, 
                 machine_ms=None if first is None or not first.by_report else _round(first.machine_s * 1e3),
             )
         launches.append(
-            Launch(launch_id=truth.launch_id, type=truth.type, impact_after_s=_round(impact_s), recipients=recipients)
+            Launch(
+                launch_id=truth.launch_id,
+                type=truth.type,
+                impact_after_s=_round(impact_s),
+                recipients=recipients,
+                sharing={name: {to: of[truth.launch_id] for to, of in each.items()} for name, each in told.items()} or UNSET,
+            )
         )
     return launches
+
+
+def _told(world: World, held: list[Held]) -> dict[str, Told]:
+    """What a recipient is told of each launch."""
+    predicting = [each for each in held if each.alert.impact is not None]
+    warned, confirmed, predicted = _first(world, held, _WARNS), _first(world, held, _WARNS[1:]), _first(world, predicting, _WARNS)
+    told = {}
+    for truth in world.truth.launches:
+        halfway_ns = (truth.launch_ns + truth.impact_ns) // 2
+        by_then = [each for each in predicting if each.launch_id == truth.launch_id and each.physics_ns <= halfway_ns]
+        place = next((each.alert.impact for each in reversed(by_then) if each.alert.state in _WARNS), None)
+        warned_s, confirmed_s, predicted_s = (
+            _round(_after(first.get(truth.launch_id), truth.launch_ns)) for first in (warned, confirmed, predicted)
+        )
+        told[truth.launch_id] = Told(
+            warned_after_s=warned_s,
+            confirmed_after_s=confirmed_s,
+            predicted_after_s=predicted_s,
+            halfway_km=None if place is None else _round(place.semi_major_m / 1e3),
+        )
+    return told
+
+
+def _after(each: Held | None, launch_ns: int) -> float | None:
+    """Seconds after a launch at which an alert was held, the machine's part with it."""
+    return None if each is None else (each.physics_ns - launch_ns) / 1e9 + each.machine_s
 
 
 def _round(value: float | None) -> float | None:

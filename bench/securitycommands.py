@@ -1,4 +1,4 @@
-"""The commands of release and the secured profile: `triwarn policy` and `triwarn keys`. Parses, calls, prints; decides nothing."""
+"""The commands of release and of the secured profile: `triwarn policy`, `triwarn keys`. Parses, calls, prints; decides nothing."""
 
 from __future__ import annotations
 
