@@ -7,16 +7,10 @@ from collections.abc import Sequence
 import click
 
 from bus.access import Releases, access_list, every_release
-from bus.release import release
-from sensors.scenario import Scenario, load_scenario
-
-
-def releases_of(scenario: Scenario) -> Releases:
-    """What each nation may ever release in a scenario."""
-    return {nation: (release(nation, *plan.release_to),) for nation, plan in scenario.nations.items()}
+from sensors.scenario import load_scenario, possible_releases
 
 
 def run_acl(scenario: str | None, workers: Sequence[str]) -> None:
     """Print the list; without a scenario, for everything that a nation could release."""
-    releases = releases_of(load_scenario(scenario)) if scenario else every_release()
+    releases: Releases = possible_releases(load_scenario(scenario)) if scenario else every_release()
     click.echo(access_list(releases, workers))

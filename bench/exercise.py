@@ -14,7 +14,6 @@ import click
 import msgspec
 from rich.console import Console
 
-from bench.access import releases_of
 from bench.comparison import Told, comparison_page, comparison_table
 from bench.display import Display
 from bench.interrupts import INTERRUPTED, Interrupts
@@ -36,7 +35,7 @@ from bus.recording import Entry
 from bus.release import NATIONS, Nation
 from bus.security import CONDUCTOR
 from fusion.warm import warm_up
-from sensors.scenario import Scenario, load_scenario
+from sensors.scenario import Scenario, load_scenario, possible_releases
 from sensors.truth import build_truth
 
 _OURS = ("*.capture", "*.summary.json", "*.log", "scenario.toml")
@@ -232,7 +231,7 @@ def _plan(
         directory=directory,
         settings_file=settings_file,
         net=network(topology or "single", settings.worker.name),
-        releases=releases_of(scenario),
+        releases=possible_releases(scenario),
         attach=attach,
         audit_folder=settings.audit.folder,
         mosquitto=topology is not None or keys is not None,

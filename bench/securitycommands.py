@@ -1,4 +1,4 @@
-"""The commands of release and of the secured profile: `triwarn policy`, `triwarn keys`. Parses, calls, prints; decides nothing."""
+"""The commands of release and of the secured profile: `triwarn policy`, `triwarn keys`. Parse, call, print; decide nothing."""
 
 from __future__ import annotations
 

@@ -66,7 +66,8 @@ def simulate(
         _join(party, clock, session=number + 1)
         if audit_folder:
             party.audit = AuditLog(Path(audit_folder), party.principal, clock.wall_ns)
-    for feed in feeds.values():
+    for nation, feed in feeds.items():
+        feed.decided.extend(world.decided[nation])
         feed.party.announce("starting")
     for at_ns, nation, release in _in_order(world, nations):
         if stopped():
@@ -76,6 +77,8 @@ def simulate(
             worker.tick()
         else:
             feeds[nation].send(outgoing(release, nation, clock, feeds[nation].sessions), release)
+    for feed in feeds.values():
+        feed.log_decisions()
     for party in parties:
         if party.audit is not None:
             party.audit.close()

@@ -11,19 +11,21 @@ from dataclasses import dataclass
 
 from bus.release import NATIONS, Nation
 from sensors.feed import NationalFeed, Release
+from sensors.policy import Decided
 from sensors.scenario import Scenario
 from sensors.truth import Truth, build_truth
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A scenario played out: truth, the feeds, and their releases in order of time."""
+    """A scenario played out: truth, the feeds, their releases in order of time, and what their policies decided."""
 
     scenario: Scenario
     seed: int
     truth: Truth
     feeds: dict[Nation, NationalFeed]
     releases: dict[Nation, list[Release]]
+    decided: dict[Nation, list[Decided]]
 
     def origin(self, nation: Nation, track: int) -> str | None:
         """The launch that a national track follows (by most of its detections), or None for a false track."""
@@ -46,9 +48,13 @@ def play_out(scenario: Scenario, seed: int, tell: Callable[[str], None] = lambda
     """Compute the truth and every release of the three feeds, `scored` as of a feed; `tell` hears what is being done."""
     tell("solving flights")
     truth = build_truth(scenario)
-    feeds = {nation: NationalFeed(scenario, truth, nation, seed, scored=scored) for nation in NATIONS}
+    decided: dict[Nation, list[Decided]] = {nation: [] for nation in NATIONS}
+    feeds = {
+        nation: NationalFeed(scenario, truth, nation, seed, scored=scored, on_decision=told.append)
+        for nation, told in decided.items()
+    }
     releases = {}
     for nation, feed in feeds.items():
         tell(f"sensors and tracker of {nation}")
         releases[nation] = list(feed.releases())
-    return World(scenario, seed, truth, feeds, releases)
+    return World(scenario, seed, truth, feeds, releases, decided)

@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections import deque
 from collections.abc import Iterator, Mapping
+from functools import partial
 
+from bus.audit import AuditLog
 from bus.clock import Clock
 from bus.errors import BadInput
 from bus.messages import (
@@ -31,6 +34,7 @@ from bus.release import Nation
 from bus.topics import ALL_FEED_STATUS, Address, feed_decorrelation, feed_events, feed_tracks
 from bus.transport import Delivery
 from sensors.feed import NationalFeed, Release
+from sensors.policy import Decided
 from sensors.scenario import parse_scenario
 from sensors.truth import build_truth
 
@@ -66,6 +70,7 @@ class FeedService:
         self.party = Party("feed", nation, make, metrics, sensors=sensors)
         self._metrics = metrics
         self.sessions: dict[str, int] = {}  # of the feeds that have announced themselves
+        self.decided: deque[Decided] = deque()  # of the release policy, not yet in the audit log
         self._prepared: tuple[str, int, Iterator[Release]] | None = None
         self._changed = asyncio.Event()
         self.party.on_exercise(lambda _: self._changed.set())
@@ -77,7 +82,8 @@ class FeedService:
 
     def _releases(self, scenario_text: str, seed: int) -> Iterator[Release]:
         scenario = parse_scenario(scenario_text, "the exercise's scenario")
-        return NationalFeed(scenario, build_truth(scenario), self.nation, seed).releases()
+        self.decided.clear()
+        return NationalFeed(scenario, build_truth(scenario), self.nation, seed, on_decision=self.decided.append).releases()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Connect, then feed every exercise that comes, until `stopping` is set."""
@@ -114,6 +120,7 @@ class FeedService:
             if not await until_wall(message.due_ns, lambda: self._changed.is_set() or stopping.is_set()):
                 return
             self.send(message, release)
+        self.log_decisions()
         log.info("feed %s has nothing more to say in exercise %s", self.nation, exercise.exercise)
 
     def send(self, message: FeedMessage, release: Release) -> None:
@@ -126,7 +133,13 @@ class FeedService:
             self.party.publish(self.party.urgent, topic, message, kind="decorrelation", qos=1, retain=True)
         else:
             self.party.publish(self.party.urgent, feed_events(self.nation, release.to), message, kind="events", qos=1)
+        self.log_decisions(release.released_ns)
         self._metrics.stage("publish", (self.party.clock.wall_ns() - message.due_ns) / 1e9)
+
+    def log_decisions(self, until_ns: int | None = None) -> None:
+        """Into the audit log, those on reports valid until then: the next release is computed ahead of its time."""
+        while self.decided and (until_ns is None or self.decided[0].valid_ns <= until_ns):
+            self.party.log(partial(AuditLog.write, kind="decision", **self.decided.popleft()._asdict()))
 
     def _know_session(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
         """Of a feed that ended, its last session stays known: what it told last is held for a while."""

@@ -43,4 +43,4 @@ def two_missiles() -> World:
     truth = build_truth(scenario)
     feeds = {nation: NationalFeed(scenario, truth, nation, 1) for nation in NATIONS}
     feeds["kor"].first_seen.update({launch.launch_id: (truth.start_ns, truth.start_ns) for launch in truth.launches})
-    return World(scenario, 1, truth, feeds, {nation: [] for nation in NATIONS})
+    return World(scenario, 1, truth, feeds, {nation: [] for nation in NATIONS}, {nation: [] for nation in NATIONS})

@@ -165,6 +165,12 @@ def test_audit_logs_tell_every_alert_and_change_nothing(tmp_path: Path) -> None:
     assert judge([tmp_path], heads).sound
     sent = logged(tmp_path, "fusion.fusion-1", "alert", "retraction")
     for nation in NATIONS:
+        decisions = logged(tmp_path, f"feed.{nation}", "decision")
+        assert {each["recipient"] for each in decisions} == set(NATIONS) - {nation}
+        tracks = {number for release in world.releases[nation] if release.reports for number in release.reports.track.tolist()}
+        assert {each["track"] for each in decisions} == tracks
+        assert all(each["allowed"] and each["reason"] for each in decisions)
+    for nation in NATIONS:
         told = {(each["id"], each["revision"]) for each in sent if each["recipient"] == nation}
         received = {(held.alert.id, held.alert.revision) for held in held_alerts(world, outcome.received[nation])}
         assert told >= received
