@@ -17,16 +17,17 @@ from typing import cast
 
 import click
 
-from bench.links import credentials_for, link_maker, link_url
+from bench.links import credentials_for, link_maker, link_url, seals_for
 from bench.settings import Settings
 from bus.clock import Clock, ScaledClock, WallClock
 from bus.errors import BadInput, BusError, Refused, Rejected
 from bus.link import shown
-from bus.messages import DECORRELATION_EXPIRY_S, Decorrelation, ExerciseClock, Status, TrackName, decode, encode
+from bus.messages import DECORRELATION_EXPIRY_S, Decorrelation, ExerciseClock, Status, TrackName, encode
 from bus.party import new_session
 from bus.release import NATIONS, Nation, Release, label, parse, release
+from bus.seals import Seals, read
 from bus.security import principal
-from bus.topics import EXERCISE_CLOCK, feed_decorrelation, parse_topic, status
+from bus.topics import EXERCISE_CLOCK, feed_decorrelation, status
 from bus.tracks import PAIR_FORM, TRACK_FORM, NationalTrack, parse_pair, parse_track
 from bus.transport import Delivery
 from sensors.scenario import default_nation, parse_scenario
@@ -87,10 +88,11 @@ class _Heard:
     sessions: dict[str, int] = field(default_factory=dict)
     exercise: ExerciseClock | None = None
     came: asyncio.Event = field(default_factory=asyncio.Event)
+    seals: Seals | None = None
 
     def take(self, delivery: Delivery) -> None:
         with contextlib.suppress(Rejected):
-            match decode(parse_topic(delivery.topic), delivery.payload):
+            match read(delivery, self.seals, time.time_ns()).message:
                 case Status() as told:
                     self.sessions[told.name] = told.session
                 case ExerciseClock() as told:
@@ -113,10 +115,15 @@ class _Heard:
 
 
 async def _say(
-    settings: Settings, speaker: Nation, pair: tuple[NationalTrack, NationalTrack], to: Release | None, undo: bool
+    settings: Settings,
+    speaker: Nation,
+    pair: tuple[NationalTrack, NationalTrack],
+    to: Release | None,
+    undo: bool,
 ) -> Release:
-    heard, feeds = _Heard(), sorted(track.nation for track in pair)
-    credentials = credentials_for(settings, principal("operator", speaker))
+    who = principal("operator", speaker)
+    credentials, seals = credentials_for(settings, who), seals_for(settings, who)
+    heard, feeds = _Heard(seals=seals), sorted(track.nation for track in pair)
     link = link_maker(settings, credentials)(f"triwarn-operator-{speaker}-{secrets.token_hex(4)}", None)
     link.subscribe(EXERCISE_CLOCK, heard.take, qos=1)
     for feed in feeds:
@@ -132,15 +139,16 @@ async def _say(
         word = Decorrelation(
             session=new_session(),
             seq=1,
-            sent_ns=time.time_ns(),
+            sent_ns=(sent_ns := time.time_ns()),
             nation=speaker,
             released_ns=max(now_ns, 0),
             due_ns=max(heard.clock.wall_at(now_ns), 0),
             tracks=[TrackName(nation=each.nation, session=heard.sessions[each.nation], track=each.number) for each in pair],
             apart=not undo,
         )
-        topic = feed_decorrelation(speaker, to, *pair)
-        taken = link.publish(topic, encode(word), qos=1, retain=True, expiry_s=DECORRELATION_EXPIRY_S)
+        topic, payload = feed_decorrelation(speaker, to, *pair), encode(word)
+        sealed = payload if seals is None else seals.seal(topic, payload, sent_ns)
+        taken = link.publish(topic, sealed, qos=1, retain=True, expiry_s=DECORRELATION_EXPIRY_S)
         if not (taken and await link.flush()):
             raise BusError(f"the broker at {shown(link_url(settings))} has not confirmed it")
         if link.stats.dropped["refused"]:

@@ -33,6 +33,7 @@ from bus.link import shown
 from bus.mosquitto import MOSQUITTO, NO_MOSQUITTO
 from bus.recording import Entry
 from bus.release import NATIONS, Nation
+from bus.seals import Seals
 from bus.security import CONDUCTOR
 from fusion.warm import warm_up
 from sensors.scenario import Scenario, load_scenario, possible_releases
@@ -254,8 +255,9 @@ def _live(scenario: Scenario, plan: Plan, settings: Settings, display: Display, 
     truth = build_truth(scenario)
     workers = {("fusion", worker.name) for worker in plan.net.workers}
     wanted = workers | {(role, nation) for role in ("feed", "receiver") for nation in NATIONS}
-    watch = Watch(wanted, entries={nation: [] for nation in NATIONS} if plan.attach else {})
     credentials = load_credentials(plan.keys, CONDUCTOR) if plan.keys else None
+    seals = Seals.of(plan.keys, CONDUCTOR, settings.seals) if plan.keys else None
+    watch = Watch(wanted, entries={nation: [] for nation in NATIONS} if plan.attach else {}, seals=seals)
     display.follow(watch, truth, plan.speed)
 
     async def main(urls: Mapping[str, str]) -> Outcome:

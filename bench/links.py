@@ -13,6 +13,7 @@ from bus.aiomqtt import AiomqttTransport
 from bus.credentials import Credentials, load_credentials
 from bus.mqtt import MqttTransport
 from bus.party import MakeTransport
+from bus.seals import Seals
 from bus.transport import Transport, Will
 
 _LOCAL: Final = {False: "mqtt://127.0.0.1:1883", True: "mqtts://127.0.0.1:8883"}  # by whether there are keys
@@ -32,6 +33,11 @@ def link_url(settings: Settings) -> str:
 def credentials_for(settings: Settings, principal: str) -> Credentials | None:
     """The principal's credentials of the settings' key folder; None without one. BadInput names the file that is wrong."""
     return load_credentials(Path(settings.security.folder), principal) if settings.security.folder else None
+
+
+def seals_for(settings: Settings, principal: str) -> Seals | None:
+    """The principal's seals by the settings' key folder; None without one. BadInput names the file that is wrong."""
+    return Seals.of(Path(settings.security.folder), principal, settings.seals) if settings.security.folder else None
 
 
 def link_maker(settings: Settings, credentials: Credentials | None = None, url: str | None = None) -> MakeTransport:

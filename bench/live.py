@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import secrets
@@ -29,10 +30,11 @@ from bus.access import Releases
 from bus.broker import EmbeddedBroker
 from bus.clock import Clock, ScaledClock, WallClock
 from bus.errors import BusError, Rejected
-from bus.messages import Alert, AnyMessage, ExerciseClock, Status, TrackFrame, decode, encode
+from bus.messages import Alert, AnyMessage, ExerciseClock, Status, TrackFrame, encode
 from bus.party import MakeTransport, Summary, new_session
 from bus.recording import Entry
 from bus.release import NATIONS, Nation
+from bus.seals import Seals, read
 from bus.topics import EXERCISE_CLOCK, parse_topic
 from bus.transport import Delivery, LinkState, Transport
 from sensors.truth import Truth
@@ -62,6 +64,7 @@ class Watch:
     first: Callable[[Alert], None] = lambda _: None
     moved: Callable[[], None] = lambda: None
     entries: dict[Nation, list[Entry]] = field(default_factory=dict)  # pictures and alerts as they passed, where kept
+    seals: Seals | None = None
 
     def take(self, delivery: Delivery) -> None:
         """Count one message of the bus."""
@@ -69,9 +72,12 @@ class Watch:
             self.standing.discard(delivery.topic)
             return
         try:
-            address = parse_topic(delivery.topic)
-            message = decode(address, delivery.payload)
+            if delivery.retained and parse_topic(delivery.topic).kind == "alert":
+                self.standing.add(delivery.topic)  # believed or not: before an exercise begins it is cleared
+            address, message, delivery, again = read(delivery, self.seals, time.time_ns())
         except Rejected:
+            return
+        if again:
             return
         if isinstance(message, Alert) and message.state not in ("closed", "retracted"):
             self.standing.add(delivery.topic)
@@ -80,7 +86,7 @@ class Watch:
             if address.kind in ("picture", "alert"):
                 for nation, entries in self.entries.items():
                     if nation == address.owner:
-                        entries.append(Entry(time.time_ns(), self.clock.now_ns(), delivery.topic, delivery.payload))
+                        entries.append(Entry(time.time_ns(), self.clock.now_ns(), delivery.topic, delivery.message))
 
     def _count(self, message: AnyMessage) -> None:
         match message:
@@ -295,7 +301,7 @@ async def _run(
     start_wall_ns = time.time_ns() + int(_HEAD_START_S * 1e9)
     clock = ExerciseClock(
         session=new_session(),
-        seq=1,
+        seq=0,
         exercise=f"{plan.scenario_name}-{secrets.token_hex(4)}",
         scenario=plan.scenario_text,
         seed=plan.seed,
@@ -306,8 +312,13 @@ async def _run(
 
     watch.clock = ScaledClock(truth.start_ns, start_wall_ns, plan.speed)
 
+    numbers, seals = itertools.count(1), watch.seals
+
     def say(bus: Transport) -> None:
-        bus.publish(EXERCISE_CLOCK, encode(clock), qos=1, retain=True)
+        now_ns = time.time_ns()
+        message = encode(msgspec.structs.replace(clock, seq=next(numbers), sent_ns=now_ns))
+        payload = message if seals is None else seals.seal(EXERCISE_CLOCK, message, now_ns)
+        bus.publish(EXERCISE_CLOCK, payload, qos=1, retain=True)
 
     def note(broker: str, link: LinkState) -> None:
         if link != "closed":
@@ -318,6 +329,7 @@ async def _run(
     for broker, bus in buses.items():
         bus.on_link(partial(note, broker))
         say(bus)
+    said_s = time.monotonic()
     end_wall_ns = start_wall_ns + int((truth.end_ns - truth.start_ns) / plan.speed)
     while (left_s := (end_wall_ns - time.time_ns()) / 1e9) > 0.0 and not stopping.is_set():
         for process in processes:
@@ -325,11 +337,16 @@ async def _run(
                 process.told = True
                 tell(f"{process.name} ended with code {process.handle.returncode}; the exercise goes on without it")
         watch.moved()
+        if seals is not None and time.monotonic() - said_s > seals.repeat_s:  # who comes later believes no older one
+            said_s = time.monotonic()
+            seals.renew()
+            for bus in buses.values():
+                say(bus)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), min(left_s, 0.2))
     end_ns = truth.start_ns + int((min(time.time_ns(), end_wall_ns) - start_wall_ns) * plan.speed)
     await asyncio.sleep(_DRAIN_S)
-    clock = msgspec.structs.replace(clock, seq=2, state="stopped")
+    clock = msgspec.structs.replace(clock, state="stopped")
     for bus in buses.values():
         say(bus)
         await bus.flush()

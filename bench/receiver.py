@@ -23,6 +23,7 @@ from bus.metrics import Metrics
 from bus.party import MakeTransport, Party
 from bus.recording import Entry
 from bus.release import Nation
+from bus.seals import Seals
 from bus.topics import Address, picture_alerts, picture_tracks
 from bus.transport import Delivery
 
@@ -72,10 +73,15 @@ class ReceiverService:
     """One recipient's receiver on the bus."""
 
     def __init__(
-        self, make: MakeTransport, metrics: Metrics, recipient: Nation, record: Callable[[Entry], None] | None = None
+        self,
+        make: MakeTransport,
+        metrics: Metrics,
+        recipient: Nation,
+        record: Callable[[Entry], None] | None = None,
+        seals: Seals | None = None,
     ) -> None:
         self.recipient: Nation = recipient
-        self.party = Party("receiver", recipient, make, metrics)
+        self.party = Party("receiver", recipient, make, metrics, seals=seals)
         self.holdings = Holdings()
         self._metrics = metrics
         self._write = record
@@ -163,4 +169,4 @@ class ReceiverService:
 
     def _record(self, wall_ns: int, delivery: Delivery) -> None:
         if self._write:
-            self._write(Entry(wall_ns, self.party.clock.now_ns(), delivery.topic, delivery.payload))
+            self._write(Entry(wall_ns, self.party.clock.now_ns(), delivery.topic, delivery.message))

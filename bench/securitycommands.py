@@ -53,6 +53,18 @@ def renew(folder: Path, days: int) -> None:
     run_renew(folder, days=days)
 
 
+@keys.command()
+@_folder
+@click.argument("principal")
+@click.option("--after-s", type=click.FloatRange(0.0, 1e7), default=600.0, show_default=True, help="When it begins, s from now.")
+@click.option("--days", type=click.IntRange(1, MOST_DAYS), default=MOST_DAYS, show_default=True, help="How long it is believed.")
+def rotate(folder: Path, principal: str, after_s: float, days: int) -> None:
+    """Give PRINCIPAL, like feed.jpn, one more signing key. What it said with the old one stays believed: nothing is lost."""
+    from bench.keys import run_rotate
+
+    run_rotate(folder, principal, after_s=after_s, days=days)
+
+
 @click.group()
 def policy() -> None:
     """What may be released to whom: why something was or was not, and what the broker is told of it."""

@@ -12,6 +12,7 @@ from bus.audit import AuditSettings
 from bus.credentials import check_scheme
 from bus.link import URL_FORM, LinkSettings, parse_url
 from bus.metrics import Budgets
+from bus.seals import SealSettings
 from bus.security import SecuritySettings
 from bus.settings import load_settings
 from fusion.settings import FusionSettings, WorkerSettings
@@ -40,6 +41,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     broker: BrokerSettings = BrokerSettings()
     link: LinkSettings = LinkSettings()
     security: SecuritySettings = SecuritySettings()
+    seals: SealSettings = SealSettings()
     endpoint: EndpointSettings = EndpointSettings()
     budgets: Budgets = Budgets()
     audit: AuditSettings = AuditSettings()

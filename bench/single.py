@@ -11,13 +11,13 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import click
 import msgspec
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from bench.links import credentials_for, link_maker, link_url
+from bench.links import credentials_for, link_maker, link_url, seals_for
 from bench.settings import Settings, load
 from bus.audit import AuditLog
 from bus.link import parse_url
@@ -26,6 +26,7 @@ from bus.metrics import Endpoint, Metrics
 from bus.party import MakeTransport, Party, stop_on_signals
 from bus.recording import Entry, Recorder
 from bus.release import NATIONS, Nation
+from bus.seals import Seals
 from bus.security import principal
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,17 @@ class Service(Protocol):
     def run(self, stopping: asyncio.Event) -> Awaitable[None]: ...
 
 
-Build = Callable[[MakeTransport, Metrics, Settings, Callable[[Entry], None] | None], Service]
+class Parts(NamedTuple):
+    """What a service is built of."""
+
+    make: MakeTransport
+    metrics: Metrics
+    settings: Settings
+    write: Callable[[Entry], None] | None
+    seals: Seals | None
+
+
+Build = Callable[[Parts], Service]
 
 
 def serve(
@@ -59,7 +70,7 @@ def serve(
     `who` names its principal.
     """
     settings = load(settings_file, broker__url=broker, endpoint__port=endpoint_port)
-    credentials = credentials_for(settings, who(settings))
+    credentials, seals = credentials_for(settings, who(settings)), seals_for(settings, who(settings))
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
@@ -73,7 +84,7 @@ def serve(
 
     async def main() -> None:
         stopping = stop_on_signals(with_parent=with_parent)
-        service = build(link_maker(settings, credentials), metrics, settings, recorder.write if recorder else None)
+        service = build(Parts(link_maker(settings, credentials), metrics, settings, recorder.write if recorder else None, seals))
         if settings.audit.folder:
             service.party.audit = AuditLog(Path(settings.audit.folder), service.party.principal)
         endpoint = Endpoint(registry, lambda: service.party.ready, settings.endpoint.host, settings.endpoint.port)
@@ -129,8 +140,8 @@ def run_feed(
     prepared = load_scenario(scenario) if scenario else None
     sensors = list((prepared.nations[owner] if prepared else default_nation(owner)).sensors)
 
-    def build(make: MakeTransport, metrics: Metrics, settings: Settings, write: Callable[[Entry], None] | None) -> Service:
-        service = FeedService(make, metrics, owner, sensors)
+    def build(parts: Parts) -> Service:
+        service = FeedService(parts.make, parts.metrics, owner, sensors, parts.seals)
         # Without a scenario to prepare for, preparing for any compiles the kernels.
         ahead = prepared or load_scenario("overflight")
         service.prepare(ahead.text, ahead.seed if seed is None else seed)
@@ -147,8 +158,10 @@ def run_fusion(
 
     worker = load(settings_file).worker
 
-    def build(make: MakeTransport, metrics: Metrics, settings: Settings, write: Callable[[Entry], None] | None) -> Service:
-        return FusionWorker(make, metrics, settings.worker, settings.fusion, record=write)
+    def build(parts: Parts) -> Service:
+        return FusionWorker(
+            parts.make, parts.metrics, parts.settings.worker, parts.settings.fusion, record=parts.write, seals=parts.seals
+        )
 
     serve(
         "fusion" if len(worker.recipients) == len(NATIONS) else f"fusion-{worker.name}",
@@ -173,7 +186,7 @@ def run_receiver(
     """`triwarn receive`."""
     from bench.receiver import ReceiverService
 
-    def build(make: MakeTransport, metrics: Metrics, settings: Settings, write: Callable[[Entry], None] | None) -> Service:
-        return ReceiverService(make, metrics, cast("Nation", recipient), record=write)
+    def build(parts: Parts) -> Service:
+        return ReceiverService(parts.make, parts.metrics, cast("Nation", recipient), record=parts.write, seals=parts.seals)
 
     serve(recipient, lambda _: principal("receiver", recipient), build, record, endpoint_port, with_parent, broker, settings_file)

@@ -11,7 +11,7 @@ import click
 import msgspec
 import numpy as np
 
-from bench.links import credentials_for, link_maker
+from bench.links import credentials_for, link_maker, seals_for
 from bench.settings import Settings
 from bus.errors import Rejected
 from bus.messages import (
@@ -23,16 +23,15 @@ from bus.messages import (
     Status,
     TrackDropped,
     TrackFrame,
-    decode,
 )
 from bus.party import stop_on_signals
+from bus.seals import Seals, read
 from bus.security import CONDUCTOR
-from bus.topics import parse_topic
 from bus.transport import Delivery
 
 
 def run_tap(settings: Settings, topic: str, count: int | None, *, as_json: bool) -> None:
-    """Print what matches `topic` until a signal, or until `count` messages."""
+    """Print what matches `topic` until a signal, or until `count` messages. With seals, what is not authentic is REJECTED."""
     asyncio.run(_tap(settings, topic, count, as_json))
 
 
@@ -45,11 +44,11 @@ async def _tap(settings: Settings, topic: str, count: int | None, as_json: bool)
         seen += 1
         if count is not None and seen > count:
             return
-        click.echo(msgspec.json.encode(as_object(delivery)).decode() if as_json else as_line(delivery))
+        click.echo(msgspec.json.encode(as_object(delivery, seals)).decode() if as_json else as_line(delivery, seals))
         if seen == count:
             stopping.set()
 
-    credentials = credentials_for(settings, CONDUCTOR)
+    credentials, seals = credentials_for(settings, CONDUCTOR), seals_for(settings, CONDUCTOR)
     link = link_maker(settings, credentials)(f"triwarn-tap-{secrets.token_hex(4)}", None)
     link.subscribe(topic, show, qos=0)
     await link.start()
@@ -59,17 +58,17 @@ async def _tap(settings: Settings, topic: str, count: int | None, as_json: bool)
         await link.stop()
 
 
-def as_line(delivery: Delivery) -> str:
+def as_line(delivery: Delivery, seals: Seals | None = None) -> str:
     """One message in one line: the time of day, the topic, the size, and what it says."""
     mark = " retained" if delivery.retained else ""
-    return f"{time.strftime('%H:%M:%S')} {delivery.topic} {len(delivery.payload)} B{mark}: {_said(delivery)}"
+    return f"{time.strftime('%H:%M:%S')} {delivery.topic} {len(delivery.payload)} B{mark}: {_said(delivery, seals)}"
 
 
-def as_object(delivery: Delivery) -> dict[str, Any]:
+def as_object(delivery: Delivery, seals: Seals | None = None) -> dict[str, Any]:
     """One message as a JSON object; columns as their sizes, as they are binary."""
     head = {"topic": delivery.topic, "bytes": len(delivery.payload), "retained": delivery.retained}
     try:
-        message = _decoded(delivery)
+        message = _decoded(delivery, seals)
     except Rejected as rejected:
         return {**head, "rejected": rejected.reason, "detail": rejected.detail}
     if message is None:
@@ -80,13 +79,13 @@ def as_object(delivery: Delivery) -> dict[str, Any]:
     return {**head, "message": msgspec.to_builtins(body)}
 
 
-def _decoded(delivery: Delivery) -> AnyMessage | None:
-    return decode(parse_topic(delivery.topic), delivery.payload) if delivery.payload else None
+def _decoded(delivery: Delivery, seals: Seals | None) -> AnyMessage | None:
+    return read(delivery, seals, time.time_ns()).message if delivery.payload else None
 
 
-def _said(delivery: Delivery) -> str:
+def _said(delivery: Delivery, seals: Seals | None) -> str:
     try:
-        message = _decoded(delivery)
+        message = _decoded(delivery, seals)
     except Rejected as rejected:
         return f"REJECTED {rejected}"
     match message:

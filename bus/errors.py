@@ -16,7 +16,13 @@ REJECT_REASONS: Final[dict[str, str]] = {
     "not_finite": "a row holds a NaN or an infinity",
     "covariance": "a row's covariance is not positive definite",
     "range": "a row's value is outside what is physically possible",
-    "attribution": "the topic and the message disagree about who sent it or who may see it",
+    "attribution": "topic, message and seal disagree about who sent it or who may see it",
+    "unsealed": "the payload has no seal, and what has none is not believed",
+    "unknown_key": "sealed with a key that is not believed, or was not when it was sent",
+    "forged": "the seal does not hold: the message was altered, cut off, or sealed by somebody else",
+    "relabelled": "sealed for another topic: another release, another recipient, another owner",
+    "expired": "sent too long ago, or later than now",
+    "replayed": "said before, or of a session that a newer one has ended",
     "topic": "the topic is not one of the bus's",
     "late": "the row is older than the lag window",
     "crowded": "an operator's word on two tracks that made room for a newer one: 256 are kept of a nation",
@@ -24,6 +30,9 @@ REJECT_REASONS: Final[dict[str, str]] = {
     "scenario": "an exercise whose scenario cannot be computed",
     "engine": "a well-formed message that the engine could not take; a fault of ours, and logged",
 }
+
+# What is no accident where messages are sealed: reported as security events too.
+SECURITY_REASONS: Final = ("unsealed", "unknown_key", "forged", "relabelled", "expired", "replayed", "attribution")
 
 
 class BadInput(Exception):

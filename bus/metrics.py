@@ -19,7 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector
 
-from bus.errors import REJECT_REASONS, BadInput
+from bus.errors import REJECT_REASONS, SECURITY_REASONS, BadInput
 from bus.transport import Transport
 
 Stage = Literal["publish", "transit", "fuse", "alert", "total"]
@@ -97,6 +97,12 @@ class Metrics:
         )
         self.rejected = Counter("triwarn_rejected", "Messages or rows dropped, by reason", ["reason"], registry=registry)
         self.audit_failures = Counter("triwarn_audit_failures", "Times the audit log could not be written", registry=registry)
+        self.security_events = Counter(
+            "triwarn_security_events",
+            "Messages dropped because they are not what they claim to be, by reason; only where messages are sealed",
+            ["reason"],
+            registry=registry,
+        )
         self.system_tracks = Gauge(
             "triwarn_system_tracks", "System tracks in a recipient's picture", ["recipient"], registry=registry
         )
@@ -155,6 +161,8 @@ class Metrics:
             self.shed.labels(work)
         for reason in REJECT_REASONS:  # there from the start, so that a rate over them is a number
             self.rejected.labels(reason)
+        for reason in SECURITY_REASONS:
+            self.security_events.labels(reason)
         for stage in STAGES:
             self._over_budget.labels(stage)
         self._certificate_expiry = Gauge(

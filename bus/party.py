@@ -1,8 +1,11 @@
 """A party: one process on the bus. Its two links, its session, its birth and death, the exercise it takes part in.
 
-Track frames and pictures travel on the `bulk` link; launches, alerts, status and the exercise clock on the `urgent` link, so
-that an alert never waits behind tracks. Sequence numbers count per stream: a topic is a stream, but for alerts, where all the
-alerts of one recipient are one.
+Track frames and pictures travel on the `bulk` link; launches, alerts, status and the exercise clock on the `urgent` link, so that
+an alert never waits behind tracks. Sequence numbers count per stream: a topic is a stream, but for alerts, where all the alerts
+of one recipient are one.
+
+With seals it says nothing that is not sealed, takes nothing that is not authentic, and says what stands again and again: its
+status, and by `on_repeat` what else it keeps on the broker.
 
 An exercise's clock runs on after its stop, until another exercise begins: what is still on its way then belongs to its time.
 
@@ -19,7 +22,6 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import msgspec
 from msgspec.structs import replace
@@ -28,11 +30,11 @@ from bus.audit import AuditLog
 from bus.clock import Clock, ScaledClock, WallClock
 from bus.errors import Rejected
 from bus.loop import settle
-from bus.messages import DECORRELATION_EXPIRY_S, AnyMessage, ExerciseClock, Status, decode, encode
+from bus.messages import DECORRELATION_EXPIRY_S, AnyMessage, ExerciseClock, Status, encode
 from bus.metrics import Metrics
-from bus.release import Release, label
+from bus.seals import Seals, read
 from bus.session import SequenceTracker
-from bus.topics import EXERCISE_CLOCK, Address, Kind, Role, parse_topic, status
+from bus.topics import EXERCISE_CLOCK, Address, Role, parse_topic, status, stream_of
 from bus.transport import Delivery, LinkState, QoS, Transport, Will
 
 log = logging.getLogger(__name__)
@@ -99,8 +101,9 @@ class Party:
         *,
         sensors: list[str] | None = None,
         session: int | None = None,
+        seals: Seals | None = None,
     ) -> None:
-        self.role, self.name, self.metrics = role, name, metrics
+        self.role, self.name, self.metrics, self.seals = role, name, metrics, seals
         self.streams = Streams(new_session() if session is None else session)
         self.exercise: ExerciseClock | None = None
         self.audit: AuditLog | None = None
@@ -114,7 +117,11 @@ class Party:
         self._topic = status(role, name)
         self._state: Status | None = None
         self._on_exercise: list[OnExercise] = []
-        will = Will(self._topic, encode(self._status("offline", {})))
+        self._on_repeat: list[Callable[[], None]] = []
+        self._repeating: asyncio.TimerHandle | None = None
+        will = Will(self._topic, self._sealed(self._topic, replace(self._status("offline", {}), sent_ns=self.clock.wall_ns())))
+        if seals is not None:
+            seals.on_event(lambda event: metrics.security_events.labels(event.reason).inc())
         unique = f"triwarn-{role}-{name}-{self.streams.session:x}"
         self.bulk = make(f"{unique}-bulk", None)
         self.urgent = make(f"{unique}-urgent", will)
@@ -134,16 +141,17 @@ class Party:
             if not delivery.payload:  # an empty retained message only clears what was retained
                 return
             try:
-                address = parse_topic(delivery.topic)
-                message = decode(address, delivery.payload)
+                address, message, opened, again = read(delivery, self.seals, self.clock.wall_ns())
             except Rejected as rejected:
                 self.reject(rejected.reason, topic=delivery.topic)
                 log.debug("dropped a message on %s: %s", delivery.topic, rejected)
                 return
             self.received[address.kind] += 1
-            if not delivery.retained and not self._in_sequence(address, message):
+            if again or (not delivery.retained and not self._in_sequence(address, message)):
+                if again and not delivery.retained:
+                    self.metrics.duplicates.labels(stream_of(address)).inc()
                 return
-            take(address, message, delivery)
+            take(address, message, opened)
 
         link.subscribe(topic_filter, handle, qos)
 
@@ -164,6 +172,9 @@ class Party:
                 self.metrics.audit_failures.inc()
 
     def _in_sequence(self, address: Address, message: AnyMessage) -> bool:
+        """Note what its number says; False for what came twice. A last will has none (0), and may come after each lost link."""
+        if not message.seq:
+            return True
         stream = stream_of(address)
         seen = self.incoming.observe(stream, message.session, message.seq, self.clock.wall_ns())
         if seen == "duplicate":
@@ -185,20 +196,45 @@ class Party:
     def publish(self, link: Transport, topic: str, message: AnyMessage, *, kind: str, qos: QoS = 0, retain: bool = False) -> bool:
         """Number, stamp and send a message; whether the link took it."""
         number = self.streams.next(stream_of(parse_topic(topic)))
-        payload = encode(replace(message, session=self.streams.session, seq=number, sent_ns=self.clock.wall_ns()))
+        payload = self._sealed(topic, replace(message, session=self.streams.session, seq=number, sent_ns=self.clock.wall_ns()))
         taken = link.publish(topic, payload, qos=qos, retain=retain, expiry_s=_EXPIRY_S.get(kind))
         self.published[kind] += 1
         return taken
+
+    def _sealed(self, topic: str, message: AnyMessage) -> bytes:
+        payload = encode(message)
+        return payload if self.seals is None else self.seals.seal(topic, payload, message.sent_ns)
+
+    def on_repeat(self, handler: Callable[[], None]) -> None:
+        """Call `handler` whenever what stands is to be said again: with seals, retained messages are believed for a time only."""
+        self._on_repeat.append(handler)
+
+    def repeat(self) -> None:
+        """Say again what stands, with keys as they are now."""
+        if self.seals is not None:
+            self.seals.renew()
+        if self._state is not None:
+            self.announce(self._state.state, self._state.load)
+        for handler in self._on_repeat:
+            handler()
+        self._repeat_later()
+
+    def _repeat_later(self) -> None:
+        if self._repeating is not None:
+            self._repeating.cancel()
+        if self.seals is not None:
+            self._repeating = asyncio.get_running_loop().call_later(self.seals.repeat_s, self.repeat)
 
     async def start(self) -> None:
         """Connect both links and announce `starting`. Raises Unreachable or Refused."""
         await self.bulk.start()
         await self.urgent.start()
         self.announce("starting")
+        self._repeat_later()
 
     def announce(self, state: str, load: Mapping[str, float] | None = None) -> None:
         """Publish this process's state, retained."""
-        if state == "ready":
+        if state == "ready" and not (self._state is not None and self._state.state == state):
             settle()
         self._state = self._status(state, dict(load or {}))
         self.metrics.ready.set(state == "ready")
@@ -231,6 +267,8 @@ class Party:
 
     async def stop(self) -> None:
         """Announce the end, let what was accepted reach the broker, and disconnect."""
+        if self._repeating is not None:
+            self._repeating.cancel()
         self.announce("offline")
         await self.urgent.flush()
         await self.bulk.flush()
@@ -257,16 +295,6 @@ class Party:
         log.info("exercise %s %s at speed %g", message.exercise, message.state, message.speed)
         for handler in self._on_exercise:
             handler(message)
-
-
-def stream_of(address: Address) -> str:
-    """The stream a topic belongs to: `jpn tracks jpn-kor-usa`, `kor alert`, `feed jpn status`. A metric's label too."""
-    return _stream(address.role, address.owner, address.kind, address.release)
-
-
-@lru_cache(maxsize=1024)
-def _stream(role: Role | None, owner: str, kind: Kind, to: Release) -> str:
-    return " ".join(filter(None, [role, owner, kind, label(to)]))
 
 
 def stop_on_signals(*, with_parent: bool = False) -> asyncio.Event:

@@ -83,6 +83,16 @@ def status(role: Role, name: str) -> str:
     return f"{ROOT}/{role}/{name}/status"
 
 
+def stream_of(address: Address) -> str:
+    """The stream a topic belongs to: `jpn tracks jpn-kor-usa`, `kor alert`, `feed jpn status`. A metric's label too."""
+    return _stream(address.role, address.owner, address.kind, address.release)
+
+
+@lru_cache(maxsize=1024)
+def _stream(role: Role | None, owner: str, kind: Kind, to: Release) -> str:
+    return " ".join(filter(None, [role, owner, kind, label(to)]))
+
+
 def parse_topic(topic: str) -> Address:
     """What `topic` addresses; raises Rejected("topic", ...) for anything that is not in the table above."""
     above, _, alert = topic.rpartition("/")

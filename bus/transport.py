@@ -31,13 +31,19 @@ DROP_REASONS: Final = ("qos0_overflow", "qos0_link_down", "qos1_full", "oversize
 
 
 class Delivery(NamedTuple):
-    """One message as it arrived."""
+    """One message as it arrived. The first `seal` bytes of the payload are around it, once that is known (`bus.seals`)."""
 
     topic: str
     payload: bytes
     qos: int = 0
     retained: bool = False
     duplicate: bool = False
+    seal: int = 0
+
+    @property
+    def message(self) -> bytes:
+        """The message alone: what a recording keeps."""
+        return self.payload[self.seal :] if self.seal else self.payload
 
 
 class Will(NamedTuple):

@@ -26,6 +26,7 @@ from bus.metrics import Metrics, Stage
 from bus.party import MakeTransport, Party
 from bus.recording import Entry
 from bus.release import NATIONS, Nation
+from bus.seals import Seals
 from bus.topics import ALL_FEED_DECORRELATIONS, ALL_FEED_EVENTS, ALL_FEED_TRACKS, Address, picture_alert, picture_tracks
 from bus.transport import Delivery, LinkState
 from fusion.engine import FusionEngine, Inbound
@@ -48,8 +49,9 @@ class FusionWorker:
         worker: WorkerSettings,
         fusion: FusionSettings,
         record: Callable[[Entry], None] | None = None,
+        seals: Seals | None = None,
     ) -> None:
-        self.party = Party("fusion", worker.name, make, metrics)
+        self.party = Party("fusion", worker.name, make, metrics, seals=seals)
         self._metrics, self._worker, self._fusion, self._recipients = metrics, worker, fusion, _in_order(worker.recipients)
         self._reports_in, self._reports_out = (metrics.reports.labels(direction) for direction in ("in", "out"))
         self._drawing: asyncio.TimerHandle | None = None
@@ -64,6 +66,7 @@ class FusionWorker:
         self.party.listen(self.party.urgent, ALL_FEED_DECORRELATIONS, self._take_word, qos=1)
         self.party.on_exercise(self._begin_exercise)
         self.party.urgent.on_link(self._republish)
+        self.party.on_repeat(self._republish)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Warm up, connect, serve, until `stopping` is set."""
@@ -100,7 +103,7 @@ class FusionWorker:
         self._note(self._load.take(fused_ns, spent_s))
         self._catch_up(now_ns, received_ns)
         if self._write:
-            self._write(Entry(received_ns, now_ns, delivery.topic, delivery.payload))
+            self._write(Entry(received_ns, now_ns, delivery.topic, delivery.message))
         for stage, seconds in spent_s.items():
             self._metrics.stage(stage, seconds)
         if address.kind == "tracks" and isinstance(message, TrackFrame):  # a launch's rows come in a frame too
@@ -231,8 +234,11 @@ class FusionWorker:
             self.party.urgent.publish(topic, b"", qos=1, retain=True)
         self._retained.clear()
 
-    def _republish(self, link: LinkState) -> None:
-        """A broker that came back without its state has lost the retained alerts: publish every standing one again."""
+    def _republish(self, link: LinkState = "connected") -> None:
+        """Publish every standing alert again: a broker that came back without its state has lost what it retained.
+
+        With seals, what it has is believed for a time only.
+        """
         if link == "connected":
             for alert in self._engine.standing_alerts():
                 self._send(alert, 0, by_report=False)

@@ -31,6 +31,7 @@ from bus.metrics import Metrics
 from bus.pace import until_wall
 from bus.party import MakeTransport, Party
 from bus.release import Nation
+from bus.seals import Seals
 from bus.topics import ALL_FEED_STATUS, Address, feed_decorrelation, feed_events, feed_tracks
 from bus.transport import Delivery
 from sensors.feed import NationalFeed, Release
@@ -65,9 +66,11 @@ def outgoing(release: Release, nation: Nation, clock: Clock, sessions: Mapping[s
 class FeedService:
     """One nation's feed on the bus."""
 
-    def __init__(self, make: MakeTransport, metrics: Metrics, nation: Nation, sensors: list[str]) -> None:
+    def __init__(
+        self, make: MakeTransport, metrics: Metrics, nation: Nation, sensors: list[str], seals: Seals | None = None
+    ) -> None:
         self.nation: Nation = nation
-        self.party = Party("feed", nation, make, metrics, sensors=sensors)
+        self.party = Party("feed", nation, make, metrics, sensors=sensors, seals=seals)
         self._metrics = metrics
         self.sessions: dict[str, int] = {}  # of the feeds that have announced themselves
         self.decided: deque[Decided] = deque()  # of the release policy, not yet in the audit log
