@@ -18,6 +18,7 @@ from bench.order import measure_order, order_rows
 from bench.peers import measure_peers, peer_rows
 from bench.quality import find_cases, measure_quality
 from bench.qualityrows import quality_phase_rows, quality_rows
+from bench.sealcost import measure_seals, seal_rows
 from bench.settings import Settings
 from bench.throughput import measure_throughput, throughput_rows
 
@@ -72,6 +73,15 @@ def run_throughput(sizes: tuple[int, ...], seconds: float, *, as_json: bool) -> 
         click.echo(msgspec.json.encode(result))
     else:
         Console().print(plain_table("Full fusion cycles on one core", *throughput_rows(result)))
+
+
+def run_seal(settings: Settings, seconds: float, runs: int, *, as_json: bool) -> None:
+    """Measure and print."""
+    result = measure_seals(settings.broker.url or None, seconds=seconds, runs=runs, tell=_tell)
+    if as_json:
+        click.echo(msgspec.json.encode(result))
+    else:
+        Console().print(plain_table("What seals cost", *seal_rows(result)))
 
 
 def run_order(scenario: str, runs: int, *, as_json: bool) -> None:

@@ -7,15 +7,18 @@ is that of the slowest of publisher, broker and subscriber, and nothing need be 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import multiprocessing
 import os
 import time
 from collections.abc import Awaitable, Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bus.aiomqtt import AiomqttTransport
 from bus.columns import Reports, pack_cov
@@ -24,6 +27,7 @@ from bus.link import LinkSettings
 from bus.messages import MAX_FRAME_ROWS, TrackFrame, decode, encode, reports_of
 from bus.mqtt import MqttTransport
 from bus.release import EVERYONE
+from bus.seals import Seals, SealSettings, read
 from bus.topics import feed_tracks, parse_topic
 from bus.transport import Delivery, QoS, Transport
 
@@ -40,17 +44,23 @@ _SETTINGS: Final = LinkSettings(qos0_queue=10_000)  # more than any window: what
 _PATIENCE_S: Final = 30.0
 _SILENCE_S: Final = 2.0  # after the end, nothing more comes
 _CREDITS_A_WINDOW: Final = 4
+_TRACKS: Final = feed_tracks("jpn", EVERYONE)
 _CENTRE_ECEF_M: Final = (-3.3e6, 4.2e6, 4.1e6)  # over the Sea of Japan
 
 
 class Case(Struct, frozen=True, kw_only=True):
-    """What is run: `seconds` of measurement after the warm-up."""
+    """What is run: `seconds` of measurement after the warm-up.
+
+    A `numbered` frame is encoded anew each time, as a feed does; with a folder of `keys` it is sealed and opened too.
+    """
 
     adapter: AdapterName
     qos: QoS
     payload: PayloadName
     measured: Measured
     seconds: float
+    numbered: bool = False
+    keys: str = ""
 
 
 class Load(Struct, frozen=True):
@@ -144,13 +154,13 @@ def _party(role: _Role, url: str, topic: str, case: Case, end: Connection) -> No
 async def _publish(transport: Transport, topic: str, case: Case, end: Connection) -> None:
     """Keep a window ahead of the credit until time is up, then say how many were sent."""
     load, qos = LOADS[case.payload], case.qos
-    payload, data_topic = load.make(), f"{topic}/data"
+    make, data_topic = _payloads(case), f"{topic}/data"
     sent, allowed, running = 0, load.window, True
 
     def fill() -> None:
         nonlocal sent
         while running and sent < allowed:
-            transport.publish(data_topic, payload, qos=qos)
+            transport.publish(data_topic, make(), qos=qos)
             sent += 1
 
     def on_credit(delivery: Delivery) -> None:
@@ -170,17 +180,34 @@ async def _publish(transport: Transport, topic: str, case: Case, end: Connection
     await asyncio.sleep(_PATIENCE_S)  # until terminated: a clean end would take what still waits with it
 
 
+def _payloads(case: Case) -> Callable[[], bytes]:
+    """What makes the next payload to send."""
+    payload = LOADS[case.payload].make()
+    if not case.numbered:
+        return lambda: payload
+    frame, numbers = decode(parse_topic(_TRACKS), payload), itertools.count(1)
+    seals = Seals.of(Path(case.keys), "feed.jpn", SealSettings()) if case.keys else None
+
+    def make() -> bytes:
+        now_ns = time.time_ns()
+        message = encode(replace(frame, seq=next(numbers), sent_ns=now_ns))
+        return message if seals is None else seals.seal(_TRACKS, message, now_ns)
+
+    return make
+
+
 async def _subscribe(transport: Transport, topic: str, case: Case, end: Connection) -> None:
     """Handle, give credit, and say the rate and the count once everything has come, or nothing more does."""
     step = LOADS[case.payload].window // _CREDITS_A_WINDOW
-    decoding, address = case.measured == "decoded", parse_topic(feed_tracks("jpn", EVERYONE))
+    decoding = case.measured == "decoded"
+    seals = Seals.of(Path(case.keys), "fusion.fusion-1", SealSettings()) if case.keys else None
     received, due = 0, -1
     marks: list[tuple[float, int]] = []
 
     def take(delivery: Delivery) -> None:
         nonlocal received
         if decoding:
-            frame = decode(address, delivery.payload)
+            frame = read(delivery._replace(topic=_TRACKS), seals, time.time_ns()).message
             assert isinstance(frame, TrackFrame)
             reports, bad = reports_of(frame)
             assert len(reports) == frame.n, bad

@@ -338,6 +338,19 @@ def throughput(seconds: float, sizes: tuple[int, ...], as_json: bool) -> None:
 
 
 @bench.command()
+@click.option("--seconds", default=1.5, show_default=True, type=click.FloatRange(0.2, 60.0), help="Length of each run.")
+@click.option("--runs", default=3, show_default=True, type=click.IntRange(1, 20), help="Runs over the broker; the median counts.")
+@_broker_option
+@_settings_option
+@_json_option
+def seal(seconds: float, runs: int, broker: str | None, settings_file: Path | None, as_json: bool) -> None:
+    """What seals cost: a frame sealed and opened beside decoded, fused and carried, and what they add to an alert."""
+    from bench.benches import run_seal
+
+    run_seal(load(settings_file, broker__url=broker), seconds, runs, as_json=as_json)
+
+
+@bench.command()
 @click.option("--runs", default=10, show_default=True, type=click.IntRange(1, 1000), help="Seeded runs.")
 @click.option("--scenario", default="salvo-2024-05-30", show_default=True, help="A shipped scenario, or a file.")
 @_json_option

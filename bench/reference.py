@@ -17,6 +17,7 @@ from bench.order import Order, order_rows
 from bench.peers import Peers, peer_rows
 from bench.qualityrows import Quality, quality_phase_rows, quality_rows
 from bench.report import markdown_table
+from bench.sealcost import SealCost, seal_rows
 from bench.settings import Settings
 from bench.throughput import Throughput, throughput_rows
 from bus import messages
@@ -155,6 +156,11 @@ def quality_phases() -> str:
     return markdown_table(*quality_phase_rows(_measured("quality", Quality)))
 
 
+def seal_bench() -> str:
+    """The committed output of `triwarn bench seal --json`."""
+    return markdown_table(*seal_rows(_measured("seal", SealCost)))
+
+
 Measured = TypeVar("Measured")
 
 
@@ -173,6 +179,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "peers": peers_bench,
     "quality": quality_bench,
     "quality_phases": quality_phases,
+    "seal": seal_bench,
 }
 _MARKED: Final = re.compile(r"(<!-- made from the code: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
