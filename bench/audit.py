@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 import msgspec
 from msgspec import Struct
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
 from bus.audit import SUFFIX, Log, verify
 from bus.errors import BadInput
@@ -73,7 +70,8 @@ def run_verify(paths: Sequence[Path], heads: Sequence[str], *, allow_open: bool,
     if as_json:
         click.echo(msgspec.json.encode(verdicts).decode())
     else:
-        Console(soft_wrap=True).print(_table(verdicts))
+        for line in _lines(verdicts):
+            click.echo(line)
         for each in verdicts.logs:
             if each.problem:
                 click.echo(f"{each.log}: {each.problem}")
@@ -83,11 +81,9 @@ def run_verify(paths: Sequence[Path], heads: Sequence[str], *, allow_open: bool,
     return 0 if verdicts.sound else 1
 
 
-def _table(verdicts: Verdicts) -> Table:
-    table = Table(box=SIMPLE_HEAD)
-    for title in ("log", "entries", "head", ""):
-        table.add_column(title, justify="right" if title == "entries" else "left", no_wrap=True)
+def _lines(verdicts: Verdicts) -> Iterator[str]:
+    """A line a log: its name, how many entries, whether it is sound, its head."""
+    width = max(len(Path(each.log).name) for each in verdicts.logs)
     for each in verdicts.logs:
         word = "BAD" if each.problem else "open" if each.open else "sound"
-        table.add_row(Path(each.log).name, str(each.entries), each.head, word)
-    return table
+        yield f"{Path(each.log).name:<{width}}  {each.entries:>7} entries  {word:<5}  {each.head}"
