@@ -11,9 +11,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from bus.access import may_read, may_write
 from bus.columns import Reports
 from bus.messages import MAX_FRAME_ROWS
 from bus.release import NATIONS, Nation
+from bus.topics import feed_events, feed_tracks
 from sensors.outlet import Outlet, Release, track_numbers
 from sensors.policy import Decided, Facts, Policy, Rule
 from sensors.scenario import DecorrelationPlan
@@ -238,6 +240,17 @@ def test_whatever_the_policy_what_each_recipient_hears_is_a_whole_story(seed: in
                 delays = {each.released_ns - valid_ns for _, valid_ns in rows_of}
                 assert delays <= {round(delay_s * S) for delay_s in DELAYS_S}
         assert recipient in (nation, *policy.longest_s) or not announced
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_an_access_list_of_the_possible_releases_passes_all_that_leaves_to_whom_it_is_for(seed: int) -> None:
+    rng, nation = random.Random(seed), NATIONS[seed % 3]
+    policy = random_policy(rng, nation)
+    releases = {each: policy.releases if each == nation else {(each,)} for each in NATIONS}
+    for to in {each.to for each in played(rng, nation, policy)}:
+        for topic in (feed_tracks(nation, to), feed_events(nation, to)):
+            assert may_write(f"feed.{nation}", topic, releases)
+            assert [recipient for recipient in NATIONS if may_read(f"receiver.{recipient}", topic, releases)] == list(to)
 
 
 @pytest.mark.parametrize("nation", NATIONS)
