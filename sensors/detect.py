@@ -144,10 +144,12 @@ class Scanner:
     def _clutter(self) -> Float:
         """Positions (n, 3) of this scan's false alarms: for a radar what it could see there; for infrared glints at any place."""
         n = int(self._random.poisson(self._false_alarms))
+        if n == 0:
+            return np.empty((0, 3))
         lat = np.radians(self._random.uniform(*_CLUTTER_LAT_DEG, size=n))
         lon = np.radians(self._random.uniform(*_CLUTTER_LON_DEG, size=n))
         height = self._random.uniform(*_CLUTTER_HEIGHT_M, size=n)
-        points = np.array([geodetic_to_ecef(lat[i], lon[i], height[i]) for i in range(n)]).reshape(-1, 3)
+        points = np.array([geodetic_to_ecef(lat[i], lon[i], height[i]) for i in range(n)])
         return points[self._eye.visible(self._eye.geometry(points))] if isinstance(self._eye, RadarEye) else points
 
 

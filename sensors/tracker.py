@@ -31,6 +31,7 @@ from sensors.motion import BOOST, GLIDE, MODELS, REENTRY, STAGING, air_share
 from sensors.places import GroundPoint, felt_beta, impact_point, launch_point
 
 Float = NDArray[np.float64]
+Stacked = tuple[Float, Float, Float, Float]  # x, cov, cross and mu of tracks, the track first
 EndReason = Literal["impact", "lost", "false"]
 
 GATE: Final = 28.0  # squared distance; chi-square of 3 degrees of freedom leaves out 4 in a million
@@ -55,6 +56,7 @@ COAST_S: Final = 5.0  # ... nor until it has been below for so long: a stage tha
 GLIDES: Final = 0.1  # a track that once was more likely to glide than this has no impact prediction from then on
 REENTRY_BELOW_M: Final = 80e3
 DOWN_BELOW_M: Final = 8e3
+DOWN_S: Final = 3.0  # and not seen for longer than this: what was seen since is not down
 MIN_SPEED_M_S: Final = 250.0  # slower than any missile once confirmed: clutter
 MAX_SPEED_M_S: Final = 9_000.0
 _QUALITY_SIGMA_M: Final = 10.0  # position sigma of quality 15
@@ -124,7 +126,8 @@ class Track:
 
         With radar all of them: two radars that see two missiles by turns leave the track where it was. In infrared most of them.
         """
-        index, count = Counter(self.latest).most_common(1)[0]
+        index = max(self.latest, key=self.latest.count)
+        count = self.latest.count(index)
         agree = count == len(self.latest) if self.phenomenology & RADAR else count * 2 > len(self.latest)
         return index if index >= 0 and agree else -1
 
@@ -148,10 +151,11 @@ class NationalTracker:
 
     def step(self, scan: Scan) -> tuple[list[Track], list[Ended]]:
         """Take one scan; the tracks that it confirmed, and the confirmed ones that ended."""
+        moved = None
         if len(scan.position) or scan.at_ns - self._moved_ns >= _IDLE_NS:
-            self._predict(scan.at_ns)
+            moved = self._predict(scan.at_ns)
             self._moved_ns = scan.at_ns
-        taken = self._associate(scan)
+        taken = self._associate(scan, moved)
         self._initiate(scan, taken)
         ended = self._end(scan)
         confirmed = [track for track in self.tracks if self._confirms(track)]
@@ -163,26 +167,27 @@ class NationalTracker:
         """The confirmed tracks, by number."""
         return sorted((track for track in self.tracks if track.number), key=lambda track: track.number)
 
-    def _predict(self, at_ns: int) -> None:
+    def _predict(self, at_ns: int) -> Stacked | None:
+        """Move all tracks to an instant; their models as they then are, one array over all."""
         if not self.tracks:
-            return
+            return None
         dt_s = np.array([(at_ns - track.at_ns) / 1e9 for track in self.tracks])
         x, cov, cross, mu = predict_all(*_stacked(self.tracks), dt_s)
         for i, track in enumerate(self.tracks):
             track.x, track.cov, track.cross, track.mu, track.at_ns = x[i], cov[i], cross[i], mu[i], max(at_ns, track.at_ns)
             if mu[i, BOOST] + mu[i, STAGING] > BOOST_MOST:
                 track.boosted_ns = track.at_ns
+        return x, cov, cross, mu
 
-    def _associate(self, scan: Scan) -> set[int]:
-        """Give detections to tracks; the detections that were taken."""
+    def _associate(self, scan: Scan, moved: Stacked | None) -> set[int]:
+        """Give detections to tracks, which were moved to the scan; the detections that were taken."""
         n, slot = len(scan.position), self._slots[scan.bit]
-        if not n or not self.tracks:
+        if not n or moved is None:
             for track in self.tracks:
                 self._miss(track, scan)
             return set()
-        stacked = _stacked(self.tracks)
         cost = gate_all(
-            *stacked,
+            *moved,
             scan.position,
             scan.information,
             scan.bias,
@@ -260,17 +265,19 @@ class NationalTracker:
         if not track.number:
             stale = track.misses >= TENTATIVE_MISSES
             return "false" if stale or unseen_s > TENTATIVE_S or (at_ns - track.first_ns) / 1e9 > 2 * TENTATIVE_S else None
+        if unseen_s <= DOWN_S:  # most of all tracks, at every scan
+            return None
         x = track.x[int(track.mu.argmax()), :6]
         climbing = float(x[:3] @ x[3:]) > 0.0
         height = altitude_m(x[:3])
-        if (height < DOWN_BELOW_M and not climbing and unseen_s > 3.0) or height < -DOWN_BELOW_M:
+        if (height < DOWN_BELOW_M and not climbing) or height < -DOWN_BELOW_M:
             return "impact"
         if unseen_s > LOST_S:
             return "false" if track.hits <= RADAR_HITS + 1 else "lost"
         return None
 
 
-def _stacked(tracks: list[Track]) -> tuple[Float, Float, Float, Float]:
+def _stacked(tracks: list[Track]) -> Stacked:
     return (
         np.array([track.x for track in tracks]),
         np.array([track.cov for track in tracks]),

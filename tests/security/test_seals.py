@@ -261,6 +261,28 @@ def test_session_keys_rotate_without_a_gap() -> None:
     assert all(not hear(listening, TRACKS, payload, NOW_NS + 31 * SECOND).again for payload in payloads)
 
 
+def _tagged_for(reader: str, topic: str, message: AnyMessage, began_s: int, by: str = "feed.jpn") -> bytes:
+    """Tagged by hand, with the right key of a session that began then."""
+    speaker, to = next(iter(identity(by).keys.values())), public_key(reader)
+    head = session_head(topic, speaker, bytes(8), began_s, [to.id])
+    return tagged(head, [session_key(agreed_secret(speaker, to), head)], 1, encode(message))
+
+
+def test_a_session_key_holds_for_its_time_and_a_window_and_no_longer() -> None:
+    longest_s = int(SETTINGS.rotate_s + SETTINGS.window_s)
+    for age_s in (longest_s + 1, int(-SETTINGS.window_s) - 1):
+        payload = _tagged_for("receiver.kor", TRACKS, FRAME, NOW_NS // SECOND - age_s)
+        assert reason(seals("receiver.kor"), TRACKS, payload) == "expired"
+    payload = _tagged_for("receiver.kor", TRACKS, FRAME, NOW_NS // SECOND - longest_s)
+    assert hear(seals("receiver.kor"), TRACKS, payload).message == FRAME
+
+
+def test_a_seal_of_the_other_kind_is_none() -> None:
+    feed = next(iter(identity("feed.jpn").keys.values()))
+    assert reason(seals("receiver.kor"), TRACKS, signed(TRACKS, encode(FRAME), feed)) == "forged"
+    assert reason(seals("receiver.kor"), EVENTS, _tagged_for("receiver.kor", EVENTS, DROPPED, NOW_NS // SECOND)) == "forged"
+
+
 def test_signing_keys_rotate_without_a_gap() -> None:
     """Old to 60 s, new from 30 s; each message comes up to 40 s late, so that some come when their key has ended."""
     keys = [
