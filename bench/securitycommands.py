@@ -55,14 +55,19 @@ def renew(folder: Path, days: int) -> None:
 
 @keys.command()
 @_folder
-@click.argument("principal")
-@click.option("--after-s", type=click.FloatRange(0.0, 1e7), default=600.0, show_default=True, help="When it begins, s from now.")
-@click.option("--days", type=click.IntRange(1, MOST_DAYS), default=MOST_DAYS, show_default=True, help="How long it is believed.")
-def rotate(folder: Path, principal: str, after_s: float, days: int) -> None:
-    """Give PRINCIPAL, like feed.jpn, one more signing key. What it said with the old one stays believed: nothing is lost."""
+@click.option(
+    "--after-s",
+    type=click.FloatRange(0.0, 1e7),
+    default=300.0,
+    show_default=True,
+    help="When the new keys begin, so that all know them.",
+)
+@click.option("--days", type=click.IntRange(1, MOST_DAYS), default=DEFAULT_DAYS, show_default=True, help="How long they hold.")
+def rotate(folder: Path, after_s: float, days: int) -> None:
+    """Give everybody in FOLDER a new signing key; the old ones hold until they end. Takes effect while everything runs."""
     from bench.keys import run_rotate
 
-    run_rotate(folder, principal, after_s=after_s, days=days)
+    run_rotate(folder, after_s=after_s, days=days)
 
 
 @click.group()

@@ -30,14 +30,13 @@ from msgspec import Meta, Struct
 from nacl.exceptions import CryptoError
 from nacl.signing import SigningKey, VerifyKey
 
+from bus.certificates import MARK
 from bus.errors import BadInput
+from bus.private import OWNER_ONLY, PUBLIC, write_new
+from bus.security import DEFAULT_DAYS
 from bus.settings import from_toml
 
-MARK: Final = "triwarn DEVELOPMENT, not for real use"
 KEY_ID_BYTES: Final = 8
-VALID_DAYS: Final = 90  # as long as a development authority's certificates need be
-_OWNER_ONLY: Final = 0o600
-_PUBLIC: Final = 0o644
 _SEED: Final = re.compile(r"[0-9a-f]{64}")
 
 When = Annotated[datetime, Meta(tz=True, description="a time with its offset from UTC: 2026-01-31T12:00:00Z")]
@@ -155,7 +154,7 @@ def load_identity(folder: Path, principal: str) -> Identity:
     return Identity(principal, {key.id: key for key in keys})
 
 
-def write_identities(folder: Path, principals: Sequence[str], now: datetime | None = None, days: int = VALID_DAYS) -> None:
+def write_identities(folder: Path, principals: Sequence[str], now: datetime | None = None, days: int = DEFAULT_DAYS) -> None:
     """Make a key for each principal, and trust.toml with them all. BadInput before anything is written where a file exists."""
     begin = now or datetime.now(UTC)
     for path in (trust_file(folder), *(sign_key_file(folder, principal) for principal in principals)):
@@ -166,9 +165,9 @@ def write_identities(folder: Path, principals: Sequence[str], now: datetime | No
         seed = SigningKey.generate()
         path = sign_key_file(folder, principal)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_new(path, _sign_key_text(principal, [bytes(seed).hex()]), _OWNER_ONLY)
+        write_new(path, _sign_key_text(principal, [bytes(seed).hex()]).encode())
         listed.append(_trusted(principal, seed, begin, begin + timedelta(days=days)))
-    _write_new(trust_file(folder), _trust_text(listed), _PUBLIC)
+    write_new(trust_file(folder), _trust_text(listed).encode(), PUBLIC)
 
 
 def add_key(folder: Path, principal: str, not_before: datetime, not_after: datetime) -> None:
@@ -177,8 +176,8 @@ def add_key(folder: Path, principal: str, not_before: datetime, not_after: datet
     load_identity(folder, principal)
     listed = from_toml(_text(trusted), str(trusted), _TrustFile).key
     seed = SigningKey.generate()
-    _replace(path, _text(path) + bytes(seed).hex() + "\n", _OWNER_ONLY)
-    _replace(trusted, _trust_text([*listed, _trusted(principal, seed, not_before, not_after)]), _PUBLIC)
+    _replace(path, _text(path) + bytes(seed).hex() + "\n", OWNER_ONLY)
+    _replace(trusted, _trust_text([*listed, _trusted(principal, seed, not_before, not_after)]), PUBLIC)
 
 
 def _public_key(listed: TrustedKey, where: str) -> PublicKey:
@@ -226,16 +225,8 @@ def _text(path: Path) -> str:
         raise BadInput(str(path), "", "is not text") from None
 
 
-def _write_new(path: Path, text: str, mode: int) -> None:
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise BadInput(str(path), "", f"cannot be written: {error.strerror}") from None
-
-
 def _replace(path: Path, text: str, mode: int) -> None:
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
-    _write_new(fresh, text, mode)
+    write_new(fresh, text.encode(), mode)
     fresh.replace(path)

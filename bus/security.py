@@ -6,6 +6,7 @@ role and, after the first dot, whose: `feed.jpn`, `fusion.fusion-1`; the conduct
     FOLDER/authority.crt                 the authority's certificate: who signs everybody's
     FOLDER/authority.key                 its private key; wanted only to make or renew certificates
     FOLDER/<principal>/tls.crt, tls.key  one's own certificate and private key
+    FOLDER/<principal>/sign.key          what one signs with, and FOLDER/trust.toml who is believed: `bus.identity`
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ PrincipalRole = Literal["feed", "receiver", "operator", "bridge", "fusion", "con
 
 CONDUCTOR: Final = "conductor"
 BROKER: Final = "broker"
+SILENT: Final = (BROKER, "bridge")  # roles that only carry what others say
 _WORKER: Final = re.compile(r"[a-z0-9-]{1,32}")
 
 DEFAULT_DAYS: Final = 90  # that a development certificate is valid
@@ -32,9 +34,9 @@ MOST_DAYS: Final = 3650  # and its authority, which outlives what it signs
 
 
 class SecuritySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """TLS with a certificate a process. Without a folder there is none; with one, nothing is sent in the clear."""
+    """TLS with a certificate a process, and seals. Without a folder there is neither; with one, nothing is sent in the clear."""
 
-    folder: Annotated[str, Meta(description="key folder, as `triwarn keys init` makes it; empty: no TLS")] = ""
+    folder: Annotated[str, Meta(description="key folder, as `triwarn keys init` makes it; empty: no TLS, no seals")] = ""
 
 
 class KeyFiles(NamedTuple):

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from bench.keys import make_folder
 from bus.access import access_list
 from bus.broker import free_port
-from bus.certificates import make_keys, renew
+from bus.certificates import renew
 from bus.messages import Status, encode
 from bus.mosquitto import MOSQUITTO, NO_MOSQUITTO, SecuredMosquitto
-from bus.security import authority_certificate, key_files, principals
+from bus.seals import Seals, SealSettings
+from bus.security import authority_certificate, key_files
 from tests.integration.test_live import children_of, eventually, everyone_was_warned, finished, page, triwarn
 from tests.security.raw import RawClient, context_of
 
@@ -29,7 +32,7 @@ pytestmark = [
 
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:
-    make_keys(tmp_path / "keys", principals(["fusion-1"]))
+    make_folder(tmp_path / "keys", ["fusion-1"])
     return tmp_path / "keys"
 
 
@@ -46,9 +49,9 @@ def with_keys(folder: Path) -> dict[str, str]:
 def secrets_of(folder: Path) -> list[str]:
     """Every line of every private key."""
     found = [
-        line for path in folder.rglob("*.key") for line in path.read_text().splitlines() if not line.startswith(("-", "tri"))
+        line for path in folder.rglob("*.key") for line in path.read_text().splitlines() if not line.startswith(("-", "tri", "#"))
     ]
-    assert len(found) >= 2 * len(list(folder.rglob("*.key"))) > 0
+    assert len(found) >= 2 * len(list(folder.rglob("tls.key"))) + len(list(folder.rglob("sign.key"))) > 0
     return found
 
 
@@ -66,6 +69,7 @@ def test_a_secured_exercise_warns_everyone_and_tells_no_key(short: Path, keys: P
     summaries = [json.loads(path.read_text()) for path in left if path.name.endswith(".summary.json")]
     assert [each["dropped"] for each in summaries] == [0] * 7  # the access list refuses nothing that a process does
     told = [out, err, *(path.read_bytes().decode("latin-1") for path in left)]
+    assert not [line for text in told for line in text.splitlines() if "security:" in line]  # nothing valid passes for an attack
     assert not [secret for secret in ("PRIVATE KEY", *secrets_of(keys)) for text in told if secret in text]
 
 
@@ -128,7 +132,7 @@ def test_a_process_without_keys_is_told_what_it_lacks() -> None:
 
 
 def test_a_process_of_another_authority_ends_with_one_line(broker: SecuredMosquitto, tmp_path: Path) -> None:
-    make_keys(tmp_path / "strange", principals(["fusion-1"]))
+    make_folder(tmp_path / "strange", ["fusion-1"])
     with triwarn("receive", "kor", "--broker", broker.url, env=with_keys(tmp_path / "strange")) as process:
         code, _, err = finished(process, within_s=60.0)
     assert code == 1
@@ -142,9 +146,11 @@ def test_an_operators_word_beyond_the_policy_is_refused_and_said_to_be(keys: Pat
     policy = {"jpn": [("jpn", "usa")], "kor": [("kor",)], "usa": [("usa",)]}
     with SecuredMosquitto(keys, access_list(policy, ["fusion-1"])) as broker:  # type: ignore[arg-type]
         for nation in ("jpn", "usa"):
-            born = Status(session=1, seq=1, role="feed", name=nation, state="ready")
+            now_ns, topic = time.time_ns(), f"mw/v1/feed/{nation}/status"
+            born = Status(session=1, seq=1, sent_ns=now_ns, role="feed", name=nation, state="ready")
+            sealed = Seals.of(keys, f"feed.{nation}", SealSettings()).seal(topic, encode(born), now_ns)
             with RawClient(broker.port, context_of(keys, f"feed.{nation}"), nation) as feed:
-                feed.publish([f"mw/v1/feed/{nation}/status"], encode(born), retain=True)
+                feed.publish([topic], sealed, retain=True)
         for to, expected in (("jpn-usa", 0), ("jpn", 0), ("jpn-kor-usa", 1)):
             arguments = ("decorrelate", "jpn", "jpn/1", "usa/1", "--release", to, "--broker", broker.url)
             with triwarn(*arguments, env=with_keys(keys)) as process:

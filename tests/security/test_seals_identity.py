@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bus.certificates import MARK
 from bus.errors import BadInput, Rejected
 from bus.identity import (
-    MARK,
     add_key,
     load_identity,
     load_trust,
