@@ -18,9 +18,9 @@ import pytest
 
 from bus.clock import SimulatedClock
 from bus.columns import Reports
-from bus.messages import TrackFrame, decode, encode, reports_of
-from bus.release import NATIONS, Nation, label
-from bus.topics import feed_events, feed_tracks, parse_topic
+from bus.messages import Decorrelation, TrackFrame, decode, encode, reports_of
+from bus.release import NATIONS, Nation
+from bus.topics import feed_decorrelation, feed_events, feed_tracks, parse_topic, stream_of
 from fusion.engine import FusionEngine, Inbound
 from sensors.outlet import Outlet, Release
 from sensors.policy import Facts, Policy, decide
@@ -139,10 +139,14 @@ def on_the_wire(said: dict[Nation, Said], policies: dict[Nation, Policy]) -> lis
     for nation in NATIONS:
         numbers = Counter[str]()
         for each in released(said[nation], policies, nation):
-            topic = feed_tracks(nation, each.to) if each.kind == "frame" else feed_events(nation, each.to)
-            numbers[topic] += 1
             message = outgoing(each, nation, clock, sessions)
-            stamped = msgspec.structs.replace(message, session=sessions[nation], seq=numbers[topic])
+            if isinstance(message, Decorrelation):
+                topic = feed_decorrelation(nation, each.to, *message.pair)
+            else:
+                topic = feed_tracks(nation, each.to) if each.kind == "frame" else feed_events(nation, each.to)
+            stream = stream_of(parse_topic(topic))
+            numbers[stream] += 1
+            stamped = msgspec.structs.replace(message, session=sessions[nation], seq=numbers[stream])
             sent.append((each.released_ns, topic, encode(stamped)))
     return sorted(sent, key=lambda each: each[0])
 
@@ -185,7 +189,6 @@ def interference(seed: int) -> Counter[str]:
     assert read_by(recipient, before) == read_by(recipient, after), f"seed {seed}: {recipient} reads something else of the feeds"
     one, other = received(before), received(after)
     assert one[recipient] == other[recipient], f"seed {seed}: {recipient} is sent something else"
-    alone = {label((nation,)) for nation in NATIONS}
     return Counter(
         {
             "altered": before != after,
@@ -194,7 +197,7 @@ def interference(seed: int) -> Counter[str]:
             "recipient reads a partner": any(
                 not each[1].startswith(f"mw/v1/feed/{recipient}") for each in read_by(recipient, before)
             ),
-            "several markings": len({each[1].rsplit("/", 1)[1] for each in before} - alone) > 2,
+            "several markings": len({to for _, topic, _ in before if len(to := parse_topic(topic).release) > 1}) > 2,
         }
     )
 
