@@ -60,8 +60,8 @@ class NationalFeed:
         self.origins.clear()
         self.first_seen.clear()
         self._visible_ns: dict[int, int] = {}
-        self._outlet = Outlet(self._policies, self._nation, self._words(), self._on_decision)
-        self._facts = FactFinder({sensor.bit: name for name, sensor in self._sensors.items()})
+        outlet = Outlet(self._policies, self._nation, self._words(), self._on_decision)
+        facts = FactFinder({sensor.bit: name for name, sensor in self._sensors.items()})
         policy = self._policies[self._nation]
         tracker = NationalTracker([sensor.bit for sensor in self._sensors.values()], track_numbers(policy, self._seed))
         counts: dict[int, Counter[int]] = {}
@@ -70,19 +70,19 @@ class NationalFeed:
         next_ns = self._truth.start_ns + interval_ns
         for scan in _merged(scanners):
             while next_ns < scan.at_ns:
-                self._report(tracker.live(), next_ns)
-                yield from self._outlet.due(next_ns)
+                self._report(outlet, facts, tracker.live(), next_ns)
+                yield from outlet.due(next_ns)
                 next_ns += interval_ns
             self._note_seen(scan)
             confirmed, ended = tracker.step(scan)
             for track in confirmed:
                 counts[track.number] = track.origins
                 self.origins[track.number] = self._origin(track.origins)
-            self._report(confirmed, scan.at_ns)
+            self._report(outlet, facts, confirmed, scan.at_ns)
             for each in ended:
-                self._outlet.end(each.number, each.reason, scan.at_ns)
-            yield from self._outlet.due(scan.at_ns)
-        yield from self._outlet.rest()
+                outlet.end(each.number, each.reason, scan.at_ns)
+            yield from outlet.due(scan.at_ns)
+        yield from outlet.rest()
         self.origins.update({number: self._origin(each) for number, each in counts.items()})
 
     def _words(self) -> Iterator[tuple[int, DecorrelationPlan]]:
@@ -91,13 +91,13 @@ class NationalFeed:
             if word.nation == self._nation:
                 yield self._truth.start_ns + round(word.at_s * _NS), word
 
-    def _report(self, tracks: list[Track], at_ns: int) -> None:
+    def _report(self, outlet: Outlet, facts: FactFinder, tracks: list[Track], at_ns: int) -> None:
         held = [track for track in tracks if track.at_ns <= at_ns]
         if held:
             block = report(held, at_ns)
             asked = self._policies[self._nation].conditions
-            facts = self._facts.of(block, [track.lifts for track in held]) if asked else []
-            self._outlet.report(block, at_ns, facts, self._known(held, at_ns) if self._scored else [])
+            found = facts.of(block, [track.lifts for track in held]) if asked else []
+            outlet.report(block, at_ns, found, self._known(held, at_ns) if self._scored else [])
 
     def _known(self, tracks: list[Track], at_ns: int) -> list[Known]:
         due = at_ns // _NS % IMPACT_EVERY_S == 0

@@ -114,9 +114,16 @@ class Outlet:
         self._tracks: dict[int, _Sent] = {}
         self._sets: dict[tuple[tuple[Nation, float], ...], Sets] = {}
         self._same = self._decided(_NO_FACTS) if not self._policy.conditions else None  # the same for all reports
+        self._plain = self._sets_of(self._same)[0] if self._same and self._policy.plain else None
 
     def report(self, block: Reports, at_ns: int, facts: Sequence[Facts] = (), known: Sequence[Known] = ()) -> None:
         """Reports valid at `at_ns`, a row a track, with the facts of each: needed where the policy has conditions."""
+        if self._plain is not None and all(
+            number in self._tracks for number in block.track.tolist()
+        ):  # nothing new, nothing to sort
+            delay_ns, to = self._plain
+            self._send("frame", block, list(range(len(block))), at_ns + delay_ns, to, known)
+            return
         begin: dict[tuple[int, release.Release], dict[int, None]] = defaultdict(dict)
         frames: dict[tuple[int, release.Release], dict[int, None]] = defaultdict(dict)
         for row, number in enumerate(block.track.tolist()):
@@ -175,7 +182,7 @@ class Outlet:
 
     def _alone(self, recipient: Nation) -> release.Release:
         """The marking of what is for a recipient alone; where all is plain there is but one."""
-        return next(iter(self._policy.markings)) if self._policy.plain else self._policy.alone(recipient)
+        return self._policy.alone(recipient) if self._plain is None else self._plain[1]
 
     @staticmethod
     def _note(sent: _Sent, recipient: Nation, at_ns: int, delay_ns: int) -> bool:
