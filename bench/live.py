@@ -312,11 +312,12 @@ async def _run(
 
     watch.clock = ScaledClock(truth.start_ns, start_wall_ns, plan.speed)
 
-    numbers, seals = itertools.count(1), watch.seals
+    numbers = {broker: itertools.count(1) for broker in buses}  # who is on one hears nothing of the others
+    seals = watch.seals
 
-    def say(bus: Transport) -> None:
-        now_ns = time.time_ns()
-        message = encode(msgspec.structs.replace(clock, seq=next(numbers), sent_ns=now_ns))
+    def say(broker: str) -> None:
+        bus, now_ns = buses[broker], time.time_ns()
+        message = encode(msgspec.structs.replace(clock, seq=next(numbers[broker]), sent_ns=now_ns))
         payload = message if seals is None else seals.seal(EXERCISE_CLOCK, message, now_ns)
         bus.publish(EXERCISE_CLOCK, payload, qos=1, retain=True)
 
@@ -324,11 +325,11 @@ async def _run(
         if link != "closed":
             tell(f"the link to the {called(broker)} is lost; trying again" if link == "lost" else f"the {called(broker)} is back")
         if link == "connected":  # a new broker, or one that came back without its state
-            say(buses[broker])
+            say(broker)
 
     for broker, bus in buses.items():
         bus.on_link(partial(note, broker))
-        say(bus)
+        say(broker)
     said_s = time.monotonic()
     end_wall_ns = start_wall_ns + int((truth.end_ns - truth.start_ns) / plan.speed)
     while (left_s := (end_wall_ns - time.time_ns()) / 1e9) > 0.0 and not stopping.is_set():
@@ -340,15 +341,15 @@ async def _run(
         if seals is not None and time.monotonic() - said_s > seals.repeat_s:  # who comes later believes no older one
             said_s = time.monotonic()
             seals.renew()
-            for bus in buses.values():
-                say(bus)
+            for broker in buses:
+                say(broker)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), min(left_s, 0.2))
     end_ns = truth.start_ns + int((min(time.time_ns(), end_wall_ns) - start_wall_ns) * plan.speed)
     await asyncio.sleep(_DRAIN_S)
     clock = msgspec.structs.replace(clock, state="stopped")
-    for bus in buses.values():
-        say(bus)
+    for broker, bus in buses.items():
+        say(broker)
         await bus.flush()
         bus.publish(EXERCISE_CLOCK, b"", qos=1, retain=True)
         await bus.flush()

@@ -27,6 +27,8 @@ PARTS: Final = {
     "blocks.scaled blocks.inner blocks.plus blocks.less blocks.raised blocks.added",
     "fusion.partition.partition": "partition.solve partition.regret_of partition.regrets_into partition.one_each_into "
     "partition.labels",
+    "fusion.gate.pairs_within": "gate.compare partial.room",
+    "fusion.tables.hold_into": "partial.whole",
     "fusion.registration.joined": "registration.tells",
     "fusion.registration.differences": "registration.brought",
 }  # fmt: skip

@@ -16,7 +16,7 @@ from fusion.associate import Associator
 from fusion.clusters import Clusters
 from fusion.engine import FusionEngine, Inbound
 from fusion.partial import prior_of
-from fusion.registration import Registration, differences, joined, mean_chi2
+from fusion.registration import Registration, differences, joined, mean_chi2, telling
 from fusion.settings import Association, FusionSettings
 from fusion.settings import Registration as Rules
 from fusion.tables import shift_into
@@ -244,6 +244,15 @@ def test_differences_agree_with_small_steps() -> None:
         np.testing.assert_allclose(spread[k], p + q, rtol=1e-3, atol=1.0)
         np.testing.assert_allclose(velocity[k], 0.5 * (x + y)[3:], atol=0.01)
         np.testing.assert_allclose(pull[k], ballistic_acceleration(0.5 * (x + y)), atol=1e-5)
+
+
+@both_ways(telling)
+def test_reports_tell_of_an_offset_where_they_know_place_and_velocity() -> None:
+    prior, rows = prior_of(Association()), np.array([3, 0, 2, 4])
+    cov = np.tile(np.diag(_SIGMA**2), (5, 1, 1))
+    cov[2, 4, 4] = prior[1]  # a velocity that is not known
+    cov[3, 0, 0] = 1e12  # a line of sight
+    assert telling(rows, cov, prior).tolist() == [0, 4]
 
 
 @both_ways(shift_into)

@@ -12,7 +12,8 @@ from bus.messages import TrackFrame, decode, encode, reports_of
 from bus.release import EVERYONE
 from bus.topics import feed_tracks, parse_topic
 from fusion.clusters import Clusters
-from fusion.settings import Timing
+from fusion.partial import prior_of
+from fusion.settings import Association, Timing
 from fusion.tables import ReportTable, hold_into
 from tests.plain import both_ways
 from tests.rows import frame, reports
@@ -89,7 +90,8 @@ def test_rows_are_written_where_they_belong_and_nowhere_else() -> None:
     fields["quality"], fields["phenomenology"] = rng.integers(0, 256, (2, 5)).astype(np.uint8)
     fields["detected_age_ms"], fields["tracked_age_ms"] = np.array([[0, 10, 2**32 - 1, 7, 20], [1, 2, 3, 4, 5]], np.uint32)
     held, sent = [getattr(table, name) for name in HELD], [fields[name] for name in SENT]
-    hold_into(*[*held, rows, indices, *sent])
+    fields["cov"][4, 15] = 1e10  # a velocity that is hardly known
+    hold_into(*[*held, rows, indices, *sent, prior_of(Association())])
     for row, i in zip(rows.tolist(), indices.tolist(), strict=True):
         assert (table.track[row], table.valid_ns[row]) == (fields["track"][i], fields["valid_ns"][i])
         np.testing.assert_array_equal(table.state[row], fields["state"][i])
@@ -97,13 +99,16 @@ def test_rows_are_written_where_they_belong_and_nowhere_else() -> None:
         np.testing.assert_array_equal(table.phase[row], fields["phase"][i])
         assert (table.quality[row], table.phenomenology[row]) == (min(fields["quality"][i], 15), fields["phenomenology"][i] & 3)
         assert table.pedigree[row] == fields["pedigree"][i]
+        assert table.whole[row] == (i != 4)
         for since, age in (("detected_ns", "detected_age_ms"), ("tracked_ns", "tracked_age_ms")):
             assert getattr(table, since)[row] == max(int(fields["valid_ns"][i]) - int(fields[age][i]) * 1_000_000, 0)
     untouched = [row for row in range(8) if row not in rows]
     assert not any(getattr(table, name)[untouched].any() for name in HELD)
 
 
-HELD = ("valid_ns", "state", "cov", "phase", "quality", "phenomenology", "pedigree", "detected_ns", "tracked_ns", "track")
+HELD = (
+    "valid_ns", "state", "cov", "phase", "quality", "phenomenology", "pedigree", "whole", "detected_ns", "tracked_ns", "track"
+)  # fmt: skip
 SENT = (
     "valid_ns", "state", "cov", "phase", "quality", "phenomenology", "pedigree", "detected_age_ms", "tracked_age_ms", "track"
 )  # fmt: skip
