@@ -51,6 +51,7 @@ def main(verbose: int) -> None:
 
 main.add_command(securitycommands.keys)
 main.add_command(securitycommands.policy)
+main.add_command(securitycommands.audit)
 
 
 @main.command()
@@ -241,27 +242,6 @@ def tap(topic: str, count: int | None, broker: str | None, settings_file: Path |
     from bench.tap import run_tap
 
     run_tap(load(settings_file, broker__url=broker), topic, count, as_json=as_json)
-
-
-@main.group()
-def audit() -> None:
-    """Audit logs: what each process decided, sent and refused (`triwarn run --audit FOLDER`, or the setting `audit.folder`)."""
-
-
-@audit.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--head", "heads", multiple=True, metavar="HEX", help="A log must end in this chain value; repeatable.")
-@click.option(
-    "--result", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="And in those that a result.json tells."
-)
-@click.option("--allow-open", is_flag=True, help="A log without its end is no fault: its process runs, or was killed.")
-@_json_option
-def verify(paths: tuple[Path, ...], heads: tuple[str, ...], result: Path | None, allow_open: bool, as_json: bool) -> None:
-    """Find any change in audit logs: PATHS are files, or folders of them. Exit code 1 where there is one."""
-    from bench.audit import heads_in, run_verify
-
-    wanted = [*heads, *(heads_in(result) if result else [])]
-    sys.exit(run_verify(paths, wanted, allow_open=allow_open, as_json=as_json))
 
 
 @main.group()

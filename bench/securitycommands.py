@@ -1,7 +1,8 @@
-"""The commands of release and of the secured profile: `triwarn policy`, `triwarn keys`. Parse, call, print; decide nothing."""
+"""The commands of release and of the secured profile: `triwarn policy`, `keys`, `audit`. Parse, call, print; decide nothing."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -100,3 +101,24 @@ def acl(scenario: str | None, workers: tuple[str, ...]) -> None:
     from bench.access import run_acl
 
     run_acl(scenario, workers)
+
+
+@click.group()
+def audit() -> None:
+    """Audit logs: what each process decided, sent and refused (`triwarn run --audit FOLDER`, or the setting `audit.folder`)."""
+
+
+@audit.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--head", "heads", multiple=True, metavar="HEX", help="A log must end in this chain value; repeatable.")
+@click.option(
+    "--result", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="And in those that a result.json tells."
+)
+@click.option("--allow-open", is_flag=True, help="A log without its end is no fault: its process runs, or was killed.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def verify(paths: tuple[Path, ...], heads: tuple[str, ...], result: Path | None, allow_open: bool, as_json: bool) -> None:
+    """Find any change in audit logs: PATHS are files, or folders of them. Exit code 1 where there is one."""
+    from bench.audit import heads_in, run_verify
+
+    wanted = [*heads, *(heads_in(result) if result else [])]
+    sys.exit(run_verify(paths, wanted, allow_open=allow_open, as_json=as_json))
