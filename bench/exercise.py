@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import msgspec
@@ -71,34 +72,22 @@ def run_exercise(
         raise BadInput("flag --topology", "", "starts brokers of its own", "neither --broker nor --speed max beside it")
     if topologies and MOSQUITTO is None:
         raise Unreachable(f"{NO_MOSQUITTO} (Debian: apt-get install mosquitto)")
-    seed = scenario.seed if seed is None else seed
+    asked = _Asked(scenario, scenario.seed if seed is None else seed, pace, settings, settings_file, attach, secure, topologies)
     _make_folder(report)
     told: dict[Topology, Told] = {}
+    several = len(topologies) > 1
     with Interrupts() as interrupts:
-        display = Display(Console(stderr=True))
-        display.say("compiling kernels (a minute the first time, seconds after)")
+        Display(Console(stderr=True)).say("compiling kernels (a minute the first time, seconds after)")
         warm_up()
         for topology in topologies or (None,):
-            folder = report / topology if report and topology and len(topologies) > 1 else report
+            folder = report / topology if report and topology and several else report
             _make_folder(folder)
             begun = time.monotonic()
             try:
-                if pace is None:
-                    world, outcome = _simulated(scenario, seed, settings, display, interrupts)
-                else:
-                    build_truth(scenario)
-                    interrupts.stage = "running"
-                    with _directory(folder) as directory, _keys(settings, topologies, secure=secure) as keys:
-                        plan = _plan(scenario, seed, pace, settings, settings_file, directory, keys, topology, attach=attach)
-                        outcome = _live(scenario, plan, settings, display, interrupts)
-                    interrupts.stage = "reporting"
-                    display.say("scoring against truth")
-                    world = play_out(scenario, seed, display.say)
+                world, outcome = _run(asked, topology, folder, interrupts)
             except (ExerciseFailed, BusError) as error:
                 click.echo(f"triwarn: {error}", err=True)
                 return 1
-            finally:
-                display.close()
             result = score(
                 world,
                 outcome,
@@ -110,15 +99,45 @@ def run_exercise(
                 complete=not interrupts.stopped(),
                 compare=compare,
             )
-            _publish(result, world, outcome, folder, as_json=as_json, quiet=as_json and len(topologies) > 1)
+            _publish(result, world, outcome, folder, as_json=as_json, quiet=as_json and several)
             if topology is not None:
                 told[topology] = Told(result, {nation: _seen(world, entries) for nation, entries in outcome.received.items()})
             if interrupts.stopped():
                 return INTERRUPTED
-            display = Display(Console(stderr=True))
-    if len(told) > 1:
+    if several:
         _compare(told, report, as_json=as_json)
     return 0
+
+
+class _Asked(NamedTuple):
+    """What was asked for, and is the same over every topology. `pace` is None on the simulated clock."""
+
+    scenario: Scenario
+    seed: int
+    pace: float | None
+    settings: Settings
+    settings_file: Path | None
+    attach: bool
+    secure: bool
+    topologies: Sequence[Topology]
+
+
+def _run(asked: _Asked, topology: Topology | None, folder: Path | None, interrupts: Interrupts) -> tuple[World, Outcome]:
+    """One exercise, simulated or live, and its world."""
+    display = Display(Console(stderr=True))
+    scenario, seed, settings = asked.scenario, asked.seed, asked.settings
+    try:
+        if asked.pace is None:
+            return _simulated(scenario, seed, settings, display, interrupts)
+        build_truth(scenario)
+        interrupts.stage = "running"
+        with _directory(folder) as directory, _keys(settings, asked.topologies, secure=asked.secure) as keys:
+            outcome = _live(_plan(asked, asked.pace, directory, keys, topology), asked, display, interrupts)
+        interrupts.stage = "reporting"
+        display.say("scoring against truth")
+        return play_out(scenario, seed, display.say), outcome
+    finally:
+        display.close()
 
 
 def _seen(world: World, entries: Sequence[Entry]) -> set[Nation]:
@@ -210,30 +229,20 @@ def _directory(report: Path | None) -> Iterator[Path]:
             yield Path(temporary)
 
 
-def _plan(
-    scenario: Scenario,
-    seed: int,
-    pace: float,
-    settings: Settings,
-    settings_file: Path | None,
-    directory: Path,
-    keys: Path | None,
-    topology: Topology | None,
-    *,
-    attach: bool,
-) -> Plan:
+def _plan(asked: _Asked, pace: float, directory: Path, keys: Path | None, topology: Topology | None) -> Plan:
+    scenario, settings = asked.scenario, asked.settings
     (directory / "scenario.toml").write_text(scenario.text, encoding="utf-8")
     return Plan(
         scenario_name=scenario.name,
         scenario_text=scenario.text,
-        seed=seed,
+        seed=asked.seed,
         speed=pace,
         broker_url=settings.broker.url or None,
         directory=directory,
-        settings_file=settings_file,
+        settings_file=asked.settings_file,
         net=network(topology or "single", settings.worker.name),
         releases=possible_releases(scenario),
-        attach=attach,
+        attach=asked.attach,
         audit_folder=settings.audit.folder,
         mosquitto=topology is not None or keys is not None,
         keys=keys,
@@ -251,8 +260,8 @@ def _simulated(
     return world, outcome
 
 
-def _live(scenario: Scenario, plan: Plan, settings: Settings, display: Display, interrupts: Interrupts) -> Outcome:
-    truth = build_truth(scenario)
+def _live(plan: Plan, asked: _Asked, display: Display, interrupts: Interrupts) -> Outcome:
+    truth, settings = build_truth(asked.scenario), asked.settings
     workers = {("fusion", worker.name) for worker in plan.net.workers}
     wanted = workers | {(role, nation) for role in ("feed", "receiver") for nation in NATIONS}
     credentials = load_credentials(plan.keys, CONDUCTOR) if plan.keys else None

@@ -24,12 +24,14 @@ from bus.security import principals
 from bus.topics import (
     EVERYTHING,
     EXERCISE_CLOCK,
+    feed_decorrelation,
     feed_events,
     feed_tracks,
     picture_alert,
     picture_tracks,
     status,
 )
+from bus.tracks import parse_pair
 from bus.transport import Delivery
 
 RELEASES: Releases = {"jpn": [("jpn", "usa"), ("jpn",)], "kor": [("kor", "usa")], "usa": [("jpn", "kor", "usa"), ("kor", "usa")]}
@@ -74,6 +76,7 @@ def said_by_all() -> list[tuple[str, str]]:
         found += [(HUB, picture_tracks(nation)), (HUB, picture_alert(nation, "5-1"))]
         for to in RELEASES[nation]:
             found += [(nation, feed_tracks(nation, to)), (nation, feed_events(nation, to))]
+            found.append((nation, feed_decorrelation(nation, to, *parse_pair(["jpn/4", "usa/7"]))))
     return found
 
 
@@ -82,7 +85,7 @@ def meant_for(broker: str, home: str, topic: str) -> bool:
     match topic.split("/"):
         case ["mw", "v1", "picture", nation, *_]:
             return broker in (HUB, nation)
-        case ["mw", "v1", "feed", nation, "tracks" | "events", to]:
+        case ["mw", "v1", "feed", nation, "tracks" | "events" | "decorrelations", to, *_]:
             return broker == nation or (broker == HUB and to != nation)
         case ["mw", "v1", "receiver", nation, "status"]:
             return broker in (HUB, nation)

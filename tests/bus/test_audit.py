@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from bench.audit import heads_in, judge
-from bus.audit import AuditLog, read, runs_of, verify
+from bus.audit import AuditLog, chained, read, runs_of, verify
 from bus.errors import BadInput
 from bus.memory import MemoryBus
 from bus.messages import Alert, AlertTimes, Member
@@ -104,6 +104,14 @@ def test_a_cut_inside_a_line_is_found(tmp_path: Path) -> None:
     path.write_bytes(sound[:-3])
     (log,) = verify([path])
     assert log.problem == "line 7: is torn"
+
+
+def test_an_entry_after_the_end_is_found_though_its_chain_is_right(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    entry = b'{"n":8,"at_ns":1000,"kind":"alert","facts":{}}'
+    with path.open("ab") as file:
+        file.write(chained(bytes.fromhex(read(path).head), entry).hex().encode() + b" " + entry + b"\n")
+    assert verify([path])[0].problem == "line 8: an entry after the end"
 
 
 def test_a_log_written_anew_is_found_by_the_head_that_is_known(tmp_path: Path) -> None:

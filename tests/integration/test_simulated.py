@@ -150,6 +150,16 @@ def test_what_is_not_released_to_a_nation_never_reaches_it() -> None:
     assert "jpn" in nations["jpn"] & nations["kor"]
 
 
+def test_a_worker_speaks_to_its_recipients_alone() -> None:
+    world = play_out(parse_scenario(SHORT, "short.toml"), 1)
+    outcome = simulate(world, FusionSettings(), recipients=("kor",))
+    assert outcome.summaries is not None
+    (worker,) = (each for each in outcome.summaries if each.role == "fusion")
+    topics = [parse_topic(entry.topic).kind for entry in outcome.received["kor"] if entry.payload]
+    assert (worker.published["alert"], worker.published["picture"]) == (topics.count("alert"), topics.count("picture"))
+    assert min(worker.published["alert"], worker.published["picture"]) > 0
+
+
 def logged(folder: Path, who: str, *kinds: str) -> list[dict[str, Any]]:
     lines = (folder / f"{who}.000001.audit").read_bytes().splitlines()
     return [entry["facts"] for entry in (json.loads(line[65:]) for line in lines) if entry["kind"] in kinds]
