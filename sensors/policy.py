@@ -45,9 +45,10 @@ class Region(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     lon_deg: tuple[Longitude, Longitude]
 
     def holds(self, lat_deg: float, lon_deg: float) -> bool:
-        """Whether a point is inside, its edges included."""
+        """Whether a point is inside, its edges included; the antimeridian is one line, written 180 or -180."""
         west, east = self.lon_deg
-        between = west <= lon_deg <= east if west <= east else lon_deg >= west or lon_deg <= east
+        ways = (lon_deg, -lon_deg) if abs(lon_deg) == 180.0 else (lon_deg,)
+        between = any(west <= lon <= east if west <= east else lon >= west or lon <= east for lon in ways)
         return between and self.lat_deg[0] <= lat_deg <= self.lat_deg[1]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,10 +76,12 @@ def decision(policy: Policy, facts: Facts, to: Nation) -> tuple[bool, float | No
         if rule.phases is not None:
             answers.append(None if facts.phase is None else facts.phase in rule.phases)
         if rule.region is not None:
-            known = not (math.isnan(facts.lat_deg) or math.isnan(facts.lon_deg))
+            known = math.isfinite(facts.lat_deg) and math.isfinite(facts.lon_deg)
             (south, north), (west, east) = rule.region.lat_deg, rule.region.lon_deg
-            width, off = (east - west) % 360.0, (facts.lon_deg - west) % 360.0
-            answers.append(south <= facts.lat_deg <= north and off <= width if known else None)
+            width = Fraction(east) - Fraction(west) if east >= west else (Fraction(east) - Fraction(west)) % 360
+            answers.append(
+                south <= facts.lat_deg <= north and (Fraction(facts.lon_deg) - Fraction(west)) % 360 <= width if known else None
+            )
         if all(answers):
             return (
                 rule.allow,

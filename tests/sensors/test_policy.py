@@ -93,6 +93,22 @@ def test_a_region_may_reach_across_the_antimeridian() -> None:
     assert not across.holds(29.9, 180.0)
 
 
+@pytest.mark.parametrize("lon_deg", [180.0, -180.0])
+def test_the_antimeridian_is_in_every_region_that_reaches_it_however_it_is_written(lon_deg: float) -> None:
+    """A rule that refuses a region to its very edge refuses what is on the edge."""
+    for ends in ((-180.0, -170.0), (170.0, 180.0), (180.0, -170.0), (170.0, -180.0), (-180.0, 180.0), (180.0, -180.0)):
+        assert Region(lat_deg=(30.0, 50.0), lon_deg=ends).holds(40.0, lon_deg)
+    assert not Region(lat_deg=(30.0, 50.0), lon_deg=(-179.0, 179.0)).holds(40.0, lon_deg)
+
+
+def test_a_region_begins_at_its_edge_and_not_within_rounding_of_it() -> None:
+    """The twin subtracted longitudes in floating point, and took 359 degrees for a little less."""
+    nearly_all = Rule(to=["usa"], region=Region(lat_deg=(30.0, 35.0), lon_deg=(1.0, -1e-149)))
+    facts = EVERYTHING._replace(lat_deg=30.0, lon_deg=0.0)
+    assert not decide(japans(nearly_all), facts, "usa").allowed
+    assert decision(japans(nearly_all), facts, "usa") == (False, None, "")
+
+
 @settings(max_examples=100, deadline=None)
 @given(RNG, st.sampled_from(NATIONS))
 def test_the_markings_of_a_policy_are_all_that_its_conditions_may_bring_about(rng: random.Random, nation: Nation) -> None:
