@@ -321,12 +321,19 @@ async def test_credentials_of_the_url_reach_the_broker() -> None:
 @pytest.mark.skipif(MOSQUITTO is None, reason=NO_MOSQUITTO)
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_bursts_over_tls_arrive_whole_without_nagles_delay(loop: Callable[[], asyncio.AbstractEventLoop], keys: Path) -> None:
-    """On the loop of the services too: the socket is set up through TLS, and its backpressure is felt."""
+    """On the loop of the services too: the socket is set up through TLS, and its backpressure is felt.
+
+    The publisher is behind a gate on the same loop, which reads nothing while it publishes, however quick the broker is.
+    """
     pieces = [b"%d " % i + bytes(20_000) for i in range(900)]
 
-    async def exchange(url: str) -> None:
-        inbox, credentials = Inbox(), load_credentials(keys, CONDUCTOR)
-        subscriber, publisher = (MqttTransport(url, client_id=name, credentials=credentials) for name in ("sub", "pub"))
+    async def exchange(port: int) -> None:
+        inbox, credentials, gate = Inbox(), load_credentials(keys, CONDUCTOR), Gate(port)
+        await gate.open()
+        ways = (("sub", port), ("pub", gate.port))
+        subscriber, publisher = (
+            MqttTransport(f"mqtts://127.0.0.1:{port}", client_id=name, credentials=credentials) for name, port in ways
+        )
         subscriber.subscribe("t", inbox)
         await subscriber.start()
         await publisher.start()
@@ -339,9 +346,10 @@ def test_bursts_over_tls_arrive_whole_without_nagles_delay(loop: Callable[[], as
         assert [delivery.payload for delivery in await inbox.count(len(pieces))] == pieces
         await publisher.stop()
         await subscriber.stop()
+        await gate.shut()
 
     with SecuredMosquitto(keys, access=None) as broker, asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(exchange(broker.url))
+        runner.run(exchange(broker.port))
 
 
 @pytest.mark.mosquitto
