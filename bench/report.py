@@ -146,10 +146,17 @@ def summary_lines(result: Result) -> list[str]:
         f"Picture: {tracks.system_tracks} system tracks from {tracks.reports} reports; "
         f"correct association {number(tracks.correct_association, '.3f')}, ANEES {number(tracks.anees, '.2f')}, "
         f"GOSPA {number(tracks.gospa_m, '.0f')} m.",
+        f"Class by energy, told (right): {'; '.join(_classes(result, nation) for nation in NATIONS)}.",
         "Raid count, told of true (% of seconds in the 90 % interval): "
         f"{'; '.join(_raid(*each) for each in result.raids.items())}.",
         counts,
     ]
+
+
+def _classes(result: Result, recipient: Nation) -> str:
+    told = [(launch.classes.get(recipient, "unknown"), launch.range_class) for launch in result.launches]
+    known = [each for each in told if each[0] != "unknown"]
+    return f"{recipient} {len(known)} of {len(told)} ({sum(one == true for one, true in known)})"
 
 
 def _raid(recipient: Nation, raid: RaidTold) -> str:

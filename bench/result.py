@@ -6,6 +6,7 @@ from typing import Final, Literal, get_args
 
 from msgspec import UNSET, Struct, UnsetType
 
+from bus.classes import RangeClass
 from bus.party import AuditHead
 from bus.release import Nation
 
@@ -45,6 +46,7 @@ class Told(Struct, frozen=True, kw_only=True):
 class Launch(Struct, frozen=True, kw_only=True):
     """One launch of the scenario, and how each recipient was warned of it.
 
+    `range_class` is of its energy at burnout; `classes`: as last told to each recipient in alerts of it that were not withdrawn.
     `sharing`: what they are told as run (`run`), from their own feeds (`alone`, on the simulated clock as the next one), and
     under the arrangement that the exercise is compared with; left out where with none.
     """
@@ -52,6 +54,8 @@ class Launch(Struct, frozen=True, kw_only=True):
     launch_id: str
     type: str
     impact_after_s: float | None
+    range_class: RangeClass
+    classes: dict[Nation, RangeClass]
     recipients: dict[Nation, Warned]
     sharing: dict[str, dict[Nation, Told]] | UnsetType = UNSET
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from msgspec import UNSET
+from numpy.typing import NDArray
 
 from bench.accuracy import PictureScore, RaidScore
 from bench.result import (
@@ -31,6 +32,7 @@ from bench.result import (
 from bench.sharing import arranged
 from bench.simulate import Outcome, simulate
 from bench.world import World
+from bus.classes import RangeClass, class_between
 from bus.messages import Alert, PictureFrame, decode, system_tracks_of
 from bus.metrics import STAGES, Budgets
 from bus.party import Summary
@@ -38,6 +40,7 @@ from bus.recording import Entry
 from bus.release import NATIONS, Nation
 from bus.topics import parse_topic
 from fusion.settings import FusionSettings
+from physics.reach import reaches_m
 
 _SECOND_NS = 1_000_000_000
 _WARNS = ("quick", "confirmed", "updated")
@@ -149,8 +152,9 @@ def _launches(world: World, held: ByNation, sharing: dict[str, ByNation], *, com
     confirmed = {nation: _first(world, each, _WARNS[1:]) for nation, each in held.items()}
     alone = {nation: _first(world, each, _WARNS) for nation, each in sharing["alone"].items()}
     told = {name: {nation: _told(world, each) for nation, each in by.items()} for name, by in sharing.items() if compared}
+    classes = {nation: _classes(each) for nation, each in held.items()}
     launches = []
-    for truth in world.truth.launches:
+    for index, truth in enumerate(world.truth.launches):
         impact_s = (truth.impact_ns - truth.launch_ns) / 1e9
         recipients: dict[Nation, Warned] = {}
         for nation in held:
@@ -170,11 +174,23 @@ def _launches(world: World, held: ByNation, sharing: dict[str, ByNation], *, com
                 launch_id=truth.launch_id,
                 type=truth.type,
                 impact_after_s=_round(impact_s),
+                range_class=_range_class(world.truth.states_at(truth.burnout_ns)[index]),
+                classes={nation: each.get(truth.launch_id, "unknown") for nation, each in classes.items()},
                 recipients=recipients,
                 sharing={name: {to: of[truth.launch_id] for to, of in each.items()} for name, each in told.items()} or UNSET,
             )
         )
     return launches
+
+
+def _classes(held: list[Held]) -> dict[str | None, RangeClass]:
+    """The class last told of each launch."""
+    return {each.launch_id: each.alert.range_class for each in held if each.alert.state != "retracted"}
+
+
+def _range_class(state: NDArray[np.float64]) -> RangeClass:
+    """The class of the energy of a true state (6,)."""
+    return class_between(*reaches_m(state, np.zeros((6, 6)), 0.0))
 
 
 def _told(world: World, held: list[Held]) -> dict[str, Told]:

@@ -103,7 +103,8 @@ def _said(delivery: Delivery, seals: Seals | None) -> str:
             return f"Decorrelation seq {message.seq}: {one} and {other} {'are not' if message.apart else 'may be'} one object"
         case Alert():
             impact = f", impact {message.impact.lat_deg:.2f} {message.impact.lon_deg:.2f}" if message.impact else ""
-            return f"Alert {message.state} revision {message.revision}{impact}: {message.reason}"
+            shown = "" if message.range_class == "unknown" else f", {message.range_class}"
+            return f"Alert {message.state} revision {message.revision}{shown}{impact}: {message.reason}"
         case Status():
             return f"{message.role} {message.name} is {message.state}"
         case ExerciseClock():

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
+from bus.classes import RangeClass
 from bus.columns import QuickLook, Reports, SystemTracks, bad_rows, quickly_sound
 from bus.errors import Rejected
 from bus.release import Nation
@@ -192,7 +193,7 @@ class Alert(Message, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A warning about one launch to one recipient. `revision` counts from 1; the highest one seen is the truth.
 
     `impact` is None while the object boosts: nothing honest can be said yet. `heading_deg` is of the horizontal velocity, 0 where
-    that is not told.
+    that is not told. `range_class` is of the energy that it showed in free flight: unknown before that, or where it is not sure.
     """
 
     id: Short
@@ -207,6 +208,7 @@ class Alert(Message, frozen=True, forbid_unknown_fields=True, kw_only=True):
     heading_deg: Annotated[float, Meta(ge=0.0, le=360.0)]
     launch: Place | None = None
     impact: Place | None = None
+    range_class: RangeClass = "unknown"
 
 
 class Status(Message, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from bus.classes import RangeClass
 from bus.messages import Alert, AlertState, AlertTimes, Member, Place
 from bus.release import Nation
 from fusion.assess import sigmas_apart
@@ -60,6 +61,8 @@ class Case:
     launch: Place | None = None
     seeks_launch: bool = False
     impact: Place | None = None
+    range_class: RangeClass = "unknown"  # the furthest that it has shown
+    told_class: RangeClass = "unknown"
     told_impact: Place | None = None
     told_ns: int = 0
     state: AlertState | None = None
@@ -93,8 +96,8 @@ def plausible(boosts: bool, speed_m_s: float, quality: int, settings: Alerting) 
 
 
 def news_of(case: Case, settings: Alerting, at_ns: int) -> str | None:
-    """What is worth telling of the impact prediction: the first, or one that moved, widened or became much surer, not too soon
-    after the last. None where nothing is.
+    """What is worth telling of the impact prediction: the first, or one that moved, widened or became much surer, or with which
+    the class is told, not too soon after the last. None where nothing is.
 
     Moved is as far as the fresh one is sure of: the one told may have been hardly sure of anything. Below `sure_m` it is sure
     enough, and what happens inside of that is no news. Twice as wide and half as wide are news, so that none brings the other.
@@ -106,6 +109,8 @@ def news_of(case: Case, settings: Alerting, at_ns: int) -> str | None:
         return "impact predicted"
     if at_ns - case.told_ns < settings.update_every_s * 1e9:
         return None
+    if case.range_class != case.told_class:
+        return f"{case.range_class} by its energy"
     if fresh.semi_major_m > settings.widened * max(told.semi_major_m, settings.sure_m):
         return "impact prediction widened"
     if max(fresh.semi_major_m, settings.sure_m) < settings.surer * told.semi_major_m:
@@ -141,7 +146,7 @@ def move(
         return False
     case.state = state
     case.revision += 1
-    case.told_impact, case.told_ns = case.impact, at_ns
+    case.told_impact, case.told_class, case.told_ns = case.impact, case.range_class, at_ns
     case.sent = Alert(
         session=0,
         seq=0,
@@ -157,6 +162,7 @@ def move(
         heading_deg=heading_deg,
         launch=case.launch,
         impact=case.impact,
+        range_class=case.range_class,
     )
     return True
 
@@ -178,4 +184,5 @@ def addressed(sent: Alert, recipient: Nation) -> Alert:
         heading_deg=sent.heading_deg,
         launch=sent.launch,
         impact=sent.impact,
+        range_class=sent.range_class,
     )

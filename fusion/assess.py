@@ -1,7 +1,8 @@
 """Assesses an object: is it boosting, where was it launched, where and when will it come down. Pure.
 
-Launch, from the earliest report, by the phase that it tells (`physics.origin`); impact, only while it does not boost, and where
-its path leaves the air (`physics.fall`). Here they become places of a message, at times since the epoch.
+Class, from its energy in free flight (`physics.reach`). Launch, from the earliest report, by the phase that it tells
+(`physics.origin`); impact, only while it does not boost, and where its path leaves the air (`physics.fall`). Here the two become
+places of a message, at times since the epoch.
 
 Ellipses are of 95 percent: 2.448 sigma in two dimensions (chi-square, 5.991). Does not decide when to assess.
 """
@@ -14,17 +15,20 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bus.classes import RangeClass, class_between, higher
 from bus.messages import Place
 from fusion.settings import Assessment
 from physics.constants import EARTH_MEAN_RADIUS_M
 from physics.fall import GROUND_OK, LIFTS_BELOW_M, apogee_m, impact
 from physics.ground import ELLIPSE_95, Spread, ellipse
 from physics.origin import launch_origin
+from physics.reach import reaches_m
 
 Float = NDArray[np.float64]
 
 BOOSTING: Final = 0.5  # an object is held to boost from this probability on
 _MOST_S: Final = 1e6
+_SIGMAS: Final = 2.0
 
 
 def boosting(phase: Float) -> bool:
@@ -37,6 +41,18 @@ def apogee_of(state: Float, phase: Float, before_m: float | None) -> float:
     """Height of its path's apogee, m, as of its last state (6,) out of re-entry: drag lowers it from there on."""
     _, _, reentry = phase.tolist()
     return before_m if before_m is not None and reentry > 0.0 else float(apogee_m(state))
+
+
+def class_of(state: Float, cov: Float, phase: Float, before: RangeClass, boost_most: float) -> RangeClass:
+    """The class that it has shown, of its state (6,) and covariance (6, 6), and of that `before`.
+
+    Only free flight shows it, and the furthest stays: air takes energy away. By the greatest range of its energy, where that
+    is of one class within two sigma of the speed: a lofted flight is of the class of what flies it.
+    """
+    boost, coast, reentry = phase.tolist()
+    if boost > boost_most or coast < reentry or coast <= 0.0:
+        return before
+    return higher(before, class_between(*reaches_m(state, cov, _SIGMAS)))
 
 
 def may_lift(apogee_m: float) -> bool:

@@ -15,10 +15,11 @@ from collections import Counter
 
 import numpy as np
 
+from bus.classes import higher
 from bus.messages import Alert, AlertTimes, Member
 from bus.release import NATIONS, Nation
 from fusion.alert import FINAL, Case, Event, anchor_id, move, needs_impact, news_of, plausible
-from fusion.assess import apogee_of, boosting, impact_of, launch_of, may_lift
+from fusion.assess import apogee_of, boosting, class_of, impact_of, launch_of, may_lift
 from fusion.clusters import Clusters
 from fusion.lineage import describe, phenomenologies
 from fusion.partial import TOLD
@@ -93,7 +94,9 @@ class Casebook:
         if may_lift(case.apogee_m):
             self.forget_impact(system)
             return
-        case.impact = impact_of(valid_ns, table.state[system], table.cov[system], self._settings.assessment)
+        of, rules = (table.state[system], table.cov[system]), self._settings.assessment
+        case.range_class = class_of(*of, table.phase[system], case.range_class, rules.boost_most)
+        case.impact = impact_of(valid_ns, *of, rules)
         table.predicted[system] = case.impact is not None
         news = news_of(case, self._settings.alerting, valid_ns)
         if news is not None:
@@ -156,6 +159,7 @@ class Casebook:
         self.send(gone, "merged", f"same object as {{recipient}}-{elder.anchor}")
         elder.first_ns = min(elder.first_ns, younger.first_ns)
         elder.seeks_launch &= younger.seeks_launch
+        elder.range_class = higher(elder.range_class, younger.range_class)
         places = [place for place in (elder.launch, younger.launch) if place is not None]
         elder.launch = min(places, key=lambda place: place.semi_major_m, default=None)
         table = self._clusters.systems

@@ -24,12 +24,12 @@ from typing import Annotated, Final, Literal, NamedTuple
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from bus.classes import RangeClass
 from bus.errors import BadInput
 from bus.release import NATIONS, Nation, Release, release
 from sensors.instruments import find_sensors
 from sensors.quantities import Latitude, Longitude
 
-RangeClass = Literal["short-range", "medium-range", "intermediate-range", "intercontinental", "gliding", "unknown"]
 Phase = Literal["boost", "coast", "re-entry"]
 Delay = Annotated[float, Meta(ge=0.0, le=600.0, description="seconds, 0 to 600")]
 

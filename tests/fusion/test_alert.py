@@ -59,6 +59,15 @@ def test_an_impact_is_news_where_it_moved_widened_or_became_much_surer(
     assert news_of(case, RULES, LATER_NS) is None
 
 
+def test_a_class_by_range_is_news_once() -> None:
+    case = told(ellipse(6000.0), ellipse(6000.0))
+    case.range_class = "medium-range"
+    assert news_of(case, RULES, LATER_NS) == "medium-range by its energy"
+    assert news_of(case, RULES, LATER_NS - 1) is None
+    case.told_class = "medium-range"
+    assert news_of(case, RULES, LATER_NS) is None
+
+
 def test_no_impact_is_told_again_too_soon() -> None:
     assert news_of(told(ellipse(6000.0), ellipse(100.0)), RULES, LATER_NS - 1) is None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fusion.assess import apogee_of, impact_of, launch_of, may_lift
+from fusion.assess import apogee_of, class_of, impact_of, launch_of, may_lift
 from fusion.settings import Assessment
 from physics.fall import impact
 from physics.origin import launch_origin
@@ -46,6 +46,18 @@ def test_an_apogee_is_kept_through_re_entry_where_drag_would_lower_it() -> None:
     assert apogee_of(slow, coast, high) < high
     assert apogee_of(slow, reentry, high) == high
     assert apogee_of(slow, reentry, None) == apogee_of(slow, coast, None)
+
+
+def test_a_class_shows_in_free_flight_alone_and_stays() -> None:
+    """By the energy of the path, however steep: a lofted 1,000 km of 6,000 km apogee is what flies between continents."""
+    state, sure = flight(100)[70], np.diag([100.0**2] * 3 + [5.0**2] * 3)
+    coast, wavers, boost, falls, nothing = ([0, 255, 0], [5, 250, 0], [6, 249, 0], [0, 100, 155], [0, 0, 0])
+    told = [class_of(state, sure, np.array(phase) / 255.0, "unknown", 0.02) for phase in (coast, wavers, boost, falls, nothing)]
+    assert told == ["short-range", "short-range", "unknown", "unknown", "unknown"]
+    fast = state * np.repeat([1.0, 15.0], 3)
+    assert class_of(fast, sure, np.array([0.0, 1.0, 0.0]), "short-range", 0.02) == "intercontinental"
+    assert class_of(state, sure, np.array([0.0, 1.0, 0.0]), "intercontinental", 0.02) == "intercontinental"
+    assert class_of(state, np.diag([100.0**2] * 3 + [2000.0**2] * 3), np.array([0.0, 1.0, 0.0]), "unknown", 0.02) == "unknown"
 
 
 def test_what_stays_in_the_air_may_lift() -> None:

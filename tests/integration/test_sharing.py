@@ -99,7 +99,15 @@ def test_a_median_says_of_how_many_launches_it_is_where_not_of_all() -> None:
         run = Told(warned_after_s=10.0 + i, confirmed_after_s=20.0, halfway_km=1.0)
         alone = Told(warned_after_s=30.0 if i else None, halfway_km=4.0)
         sharing: dict[str, dict[Nation, Told]] = {"alone": {"jpn": alone}, "run": {"jpn": run}}
-        return Launch(launch_id=f"L{i}", type="x", impact_after_s=None, recipients={"jpn": Warned()}, sharing=sharing)
+        return Launch(
+            launch_id=f"L{i}",
+            type="x",
+            impact_after_s=None,
+            range_class="unknown",
+            classes={},
+            recipients={"jpn": Warned()},
+            sharing=sharing,
+        )
 
     world = play_out(parse_scenario(SHORT, "short.toml"), 1)
     result = scored(world, simulate(world, FusionSettings()))

@@ -128,6 +128,17 @@ def test_launch_estimates_hold_the_true_launch_point_and_time(name: str) -> None
     assert max(late) <= 4.0
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("salvo-2024-05-30", "short-range"), ("overflight", "intermediate-range"), ("lofted-2022-11-18", "intercontinental")],
+)
+def test_the_class_of_every_launch_is_told_to_all_by_its_energy(name: str, expected: str) -> None:
+    _, result, _ = exercise(name)
+    assert {launch.range_class for launch in result.launches} == {expected}
+    for launch in result.launches:
+        assert launch.classes == dict.fromkeys(NATIONS, expected)
+
+
 def test_no_impact_is_predicted_while_the_object_boosts() -> None:
     world, _, held = exercise("overflight")
     burnout_ns = world.truth.launches[0].burnout_ns

@@ -6,9 +6,10 @@ import math
 import random
 from typing import Final
 
+from bus.classes import RangeClass
 from bus.release import NATIONS, Nation
 from sensors.instruments import sensor_catalogue
-from sensors.policy import Facts, Phase, Policy, RangeClass, Region, Rule
+from sensors.policy import Facts, Phase, Policy, Region, Rule
 
 SENSORS: Final[dict[Nation, list[str]]] = {
     nation: [name for name, each in sensor_catalogue().items() if each.nation == nation][:3] for nation in NATIONS

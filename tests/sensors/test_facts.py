@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 
 from bus.columns import Reports, pack_cov
-from physics.constants import EARTH_MEAN_RADIUS_M
 from physics.frames import geodetic_to_ecef
-from sensors.facts import FactFinder, range_class, reach_m
-from sensors.kepler import minimum_energy
+from sensors.facts import FactFinder, range_class
 from tests.rows import reports
 
 BOOST, COAST, REENTRY = [250, 5, 0], [0, 255, 0], [0, 0, 255]
@@ -35,24 +33,16 @@ def range_class_of(finder: FactFinder, speed_m_s: float, phase: list[int], sigma
     return finder.of(block(speed_m_s, phase, sigma_m_s), [False])[0].range_class
 
 
-@pytest.mark.parametrize("range_km", [350.0, 1000.0, 3000.0, 5500.0, 10_000.0, 19_000.0])
-def test_the_reach_of_a_speed_is_the_range_of_the_minimum_energy_flight_that_has_it(range_km: float) -> None:
-    speed_m_s = minimum_energy(range_km * 1e3).speed_m_s
-    assert reach_m(EARTH_MEAN_RADIUS_M, speed_m_s) == pytest.approx(range_km * 1e3, rel=1e-6)
-
-
-def test_what_leaves_the_earth_reaches_half_round_it_and_what_is_not_a_number_nowhere() -> None:
-    assert reach_m(EARTH_MEAN_RADIUS_M, 12e3) == math.pi * EARTH_MEAN_RADIUS_M
-    assert math.isnan(reach_m(EARTH_MEAN_RADIUS_M, math.nan))
-    assert range_class(np.full(6, math.nan), np.eye(6)) == "unknown"
-
-
 @pytest.mark.parametrize(
     ("speed_m_s", "name"),
     [(1500.0, "short-range"), (3500.0, "medium-range"), (5200.0, "intermediate-range"), (7e3, "intercontinental")],
 )
 def test_the_class_of_a_flight_is_that_of_its_energy_however_steep(speed_m_s: float, name: str) -> None:
     assert range_class_of(FactFinder(NAMES), speed_m_s, COAST) == name
+
+
+def test_what_is_not_a_number_has_no_class() -> None:
+    assert range_class(np.full(6, math.nan), np.eye(6)) == "unknown"
 
 
 def test_what_may_still_boost_has_no_class() -> None:
