@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test long lint bench clean
+.PHONY: help run test long lint kernels bench clean
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
@@ -38,7 +38,11 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
+kernels: $(VENV)/installed-dev
+	@$(BIN)/python -m bench.kernels
+
+test: $(VENV)/installed-dev
+	@$(MAKE) --no-print-directory -j 2 lint kernels
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 long: $(VENV)/installed-dev

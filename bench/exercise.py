@@ -18,6 +18,7 @@ from rich.console import Console
 from bench.comparison import Told, comparison_page, comparison_table
 from bench.display import Display
 from bench.interrupts import INTERRUPTED, Interrupts
+from bench.kernels import make_ready
 from bench.keys import keys_of_a_run
 from bench.links import link_maker
 from bench.live import ExerciseFailed, Plan, Watch, brokers_for, conduct
@@ -36,7 +37,6 @@ from bus.recording import Entry
 from bus.release import NATIONS, Nation
 from bus.seals import Seals
 from bus.security import CONDUCTOR
-from fusion.warm import warm_up
 from sensors.scenario import Scenario, load_scenario, possible_releases
 from sensors.truth import build_truth
 
@@ -78,7 +78,7 @@ def run_exercise(
     several = len(topologies) > 1
     with Interrupts() as interrupts:
         Display(Console(stderr=True)).say("compiling kernels (a minute the first time, seconds after)")
-        warm_up()
+        make_ready()
         for topology in topologies or (None,):
             folder = report / topology if report and topology and several else report
             _make_folder(folder)
