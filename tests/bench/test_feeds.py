@@ -123,6 +123,7 @@ def test_published_flights_are_measured_as_one_scenario() -> None:
     assert steps == [(0, 2), (1, 2)]
 
 
+@pytest.mark.long
 def test_a_hundred_launches_at_once_are_tracked_faster_than_real_time() -> None:
     result = measure_feeds(1, ("hundred",))
     (speed,) = result.speed

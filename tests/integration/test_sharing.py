@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 
 import msgspec
+import pytest
 
 from bench.report import median_row, sharing_headings, sharing_rows, to_csv, to_json, to_markdown
 from bench.result import Arrangement, Launch, Result, Told, Warned
@@ -38,6 +39,7 @@ def bilateral_salvo() -> tuple[World, Outcome]:
     return world, simulate(world, FusionSettings())
 
 
+@pytest.mark.long
 def test_bilateral_sharing_gives_japan_of_the_salvo_what_its_own_and_the_us_data_give_and_no_more() -> None:
     world, outcome = bilateral_salvo()
     alone = simulate(world, FusionSettings(), nations=("jpn", "usa"), recipients=("jpn",))
@@ -46,6 +48,7 @@ def test_bilateral_sharing_gives_japan_of_the_salvo_what_its_own_and_the_us_data
     assert theirs == warned_after_s(scored(world, alone), "jpn")
 
 
+@pytest.mark.long
 def test_not_a_byte_of_what_japan_receives_of_the_salvo_depends_on_what_korea_shares_with_the_us() -> None:
     world, outcome = bilateral_salvo()
     text = world.scenario.text.replace('[nations.kor]\nrelease_to = ["usa"]', "[nations.kor]\nrelease_to = []")
