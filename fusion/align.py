@@ -1,10 +1,18 @@
-"""Aligns reports to a common time: free flight, with the accelerations that the model leaves out inside the covariance.
+"""Aligns reports to a common time: free flight, thrust where the object boosts, drag where it flies through air, and what none of
+them knows inside the covariance.
 
-An unmodelled acceleration of standard deviation s an axis, constant over the span dt, adds (s dt^2 / 2)^2 to the position's
-variance, (s dt)^2 to the velocity's, and their product between them. That is deliberately not white noise: thrust does not
-average out. s is the root of the phases' mean square, weighted with their probabilities; probabilities up to NOISE count as none.
-What re-enters has all of a usual body's drag in it, for flight here is free; where its speed or height is not known
-(`fusion.partial`), the most drag that there is.
+What boosts is pushed along its velocity relative to the Earth, as in a gravity turn (Li and Jilkov, Survey of maneuvering target
+tracking, part II, IEEE Trans. AES 46(1), 2010, section III), as usual rockets are; what does not is braked as a usual body is;
+each as much as it is likely: a probability of boost up to NOISE counts as none. How far the velocity is known decides how far its
+direction is: it is v / s with s^2 = v^2 + tr(cov of v) + SLOW^2, so that what is not known, or has hardly left, is pushed nowhere
+and may be pushed anywhere. The push comes before the flight: place back by dt^2 / 2 and velocity on by dt times it; of that,
+flight for dt makes what a constant acceleration would, but for how gravity changes on the way.
+
+An acceleration of standard deviation s that is not known, constant over the span, adds (s dt^2 / 2)^2 to the position's variance,
+(s dt)^2 to the velocity's, and their product between them: along the velocity what thrust and drag may differ by, across it
+tilt and lift, on each axis what is left. That is deliberately not white noise: it does not average out.
+Of a partial state (`fusion.partial`) neither height nor speed counts as known: it flies free, and any axis may have the most
+thrust there is where it boosts, the most drag where it re-enters.
 
 Spans up to SHORT_S use a series in time; longer ones are integrated (`physics.propagate`).
 Does not choose the time.
@@ -18,51 +26,89 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physics.compile import jit
-from physics.constants import EARTH_OMEGA_RAD_S, USUAL_BETA_KG_M2
+from physics.constants import EARTH_A_M, EARTH_OMEGA_RAD_S, USUAL_BETA_KG_M2
+from physics.frames import quick_altitude_m
 from physics.motion import ballistic_acceleration, drag_rate
 from physics.propagate import propagate_cov_one, short_transition
 
 Float = NDArray[np.float64]
+Push = tuple[float, float, float, float]  # mean thrust m/s2; variances along and across it, (m/s2)^2; sigma of all else m/s2
 
 SHORT_S = 3.0
+LASTS_S = 130.0  # thrust's mean over a span fades as burns end in it: by half over so long
+SLOW_M_S = 100.0  # of what is slower the direction of flight says little of where it will be pushed
 MOST_DRAG_M_S2 = 500.0  # more is no missile's: an estimate that is wrong
+AIR_BELOW_M = 100e3  # above, a usual body's drag is below 2 mm/s2
 NOISE = 5.0 / 255.0  # a probability up to this is a tracker's floor, not a hint: over an hour it would be half the Earth
 
+_THRUST, _LOW_M = 5.0, 1e3  # of speed over the root of height, m^(1/2)/s; lower it is as if at this height
+_LEAST_THRUST_M_S2, _MOST_THRUST_M_S2 = 15.0, 100.0
+_SCALE_HEIGHT_M = 7e3
+_AIR_RADIUS_M = EARTH_A_M + AIR_BELOW_M
+
 
 @jit
-def acceleration_sigma(state: Float, boost: float, coast: float, reentry: float, sigmas_m_s2: Float, whole: bool = True) -> float:
-    """Root mean square of the phases' unmodelled accelerations (3,), m/s2; no phase known counts as boost.
+def usual_drag_m_s2(state: Float) -> float:
+    """What a usual body is braked by in the air, m/s2: at most MOST_DRAG_M_S2; above AIR_BELOW_M nothing."""
+    if state[0] * state[0] + state[1] * state[1] + state[2] * state[2] > _AIR_RADIUS_M * _AIR_RADIUS_M:
+        return 0.0
+    speed = math.sqrt(state[3] * state[3] + state[4] * state[4] + state[5] * state[5])
+    return min(-drag_rate(state, USUAL_BETA_KG_M2) * speed, MOST_DRAG_M_S2)
 
-    In re-entry a usual body's drag is added, which free flight leaves out: 2 m/s2 or 200, by speed and height; the most that
-    there is where the state is not `whole`.
+
+@jit
+def usual_thrust_m_s2(state: Float) -> float:
+    """What a usual rocket is pushed by here, m/s2: a fit to a population of flights, of every ballistic type of the catalogue.
+
+    What it was pushed by so far, less gravity, is v^2 / 2 h, and more so now; over all types it is near 5 v / sqrt(h): within a
+    sixth below 50 km, where first stages burn, within two fifths above.
     """
-    scale = NOISE * (boost + coast + reentry)
-    boost = boost if boost > scale else 0.0
-    reentry = reentry if reentry > scale else 0.0
-    total = boost + coast + reentry
-    if not total > 0.0:
-        return float(sigmas_m_s2[0])
-    falling = 0.0
-    if reentry > 0.0:
-        drag2 = MOST_DRAG_M_S2**2
-        if whole:
-            drag = drag_rate(state, USUAL_BETA_KG_M2)
-            speed2 = state[3] * state[3] + state[4] * state[4] + state[5] * state[5]
-            drag2 = min(drag * drag * speed2, drag2)
-        falling = sigmas_m_s2[2] ** 2 + drag2
-    mean_square = boost * sigmas_m_s2[0] ** 2 + coast * sigmas_m_s2[1] ** 2 + reentry * falling
-    return math.sqrt(mean_square / total)
+    speed = math.sqrt(state[3] * state[3] + state[4] * state[4] + state[5] * state[5])
+    thrust = _THRUST * speed / math.sqrt(max(quick_altitude_m(state), _LOW_M))
+    return min(max(thrust, _LEAST_THRUST_M_S2), _MOST_THRUST_M_S2)
 
 
 @jit
-def align_one(state: Float, cov: Float, dt_s: float, sigma_m_s2: float) -> tuple[Float, Float]:
+def accelerations(
+    state: Float, boost: float, coast: float, reentry: float, dt_s: float, motion: Float, whole: bool = True
+) -> Push:
+    """What free flight leaves out of `dt_s` of motion, by the phases' probabilities; no phase known counts as boost.
+
+    `motion` (5,): shares of thrust that it may differ by along and across, those of drag, and sigma of all else (m/s2). A state
+    that is not `whole` has no mean, for neither height nor speed is known, but all that there may be on any axis.
+    """
+    total = boost + coast + reentry
+    burns = (boost if boost > NOISE * total else 0.0) / total if total > 0.0 else 1.0
+    if not whole:
+        reenters = reentry / total if reentry > NOISE * total else 0.0
+        any_var = burns * _MOST_THRUST_M_S2 * _MOST_THRUST_M_S2 / 3.0 + reenters * MOST_DRAG_M_S2 * MOST_DRAG_M_S2
+        return 0.0, 0.0, 0.0, math.sqrt(any_var + motion[4] * motion[4])
+    falls, thrust, drag = 1.0 - burns, 0.0, 0.0
+    if burns > 0.0:
+        thrust = usual_thrust_m_s2(state) / (1.0 + abs(dt_s) / LASTS_S)
+    if falls > 0.0:
+        drag = usual_drag_m_s2(state)
+    if drag > 0.0:  # of the air half way
+        sinks_m_s = -(state[0] * state[3] + state[1] * state[4] + state[2] * state[5]) / EARTH_A_M
+        drag *= min(max(1.0 + 0.5 * dt_s * sinks_m_s / _SCALE_HEIGHT_M, 0.5), 2.0)
+    off, tilt, slip, lift = motion[0] * thrust, motion[1] * thrust, motion[2] * drag, motion[3] * drag
+    along_var = burns * off * off + falls * slip * slip + burns * falls * (thrust + drag) * (thrust + drag)
+    return burns * thrust - falls * drag, along_var, burns * tilt * tilt + falls * lift * lift, motion[4]
+
+
+@jit
+def align_one(state: Float, cov: Float, dt_s: float, push: Push) -> tuple[Float, Float]:
     """State (6,) and covariance (6, 6) of a report `dt_s` seconds later (negative: earlier), ECEF, SI."""
     if dt_s == 0.0:
         return state.copy(), cov.copy()
+    mean, along_var, across_var, sigma_m_s2 = push
+    x, p = state, cov
+    if along_var + across_var > 0.0 or mean != 0.0:
+        x, p = pushed(state, cov, dt_s, mean, along_var, across_var)
     if abs(dt_s) <= SHORT_S:
-        x, p = short_flight(state, cov, dt_s)
+        x, p = short_flight(x, p, dt_s)
     else:
-        x, p = propagate_cov_one(state, cov, dt_s, 0.0)
+        x, p = propagate_cov_one(x, p, dt_s, 0.0)
     along = sigma_m_s2 * dt_s * dt_s * 0.5
     gained = sigma_m_s2 * dt_s
     for i in range(3):
@@ -70,6 +116,37 @@ def align_one(state: Float, cov: Float, dt_s: float, sigma_m_s2: float) -> tuple
         p[3 + i, 3 + i] += gained * gained
         p[i, 3 + i] += along * gained
         p[3 + i, i] += along * gained
+    return x, p
+
+
+@jit
+def pushed(state: Float, cov: Float, t: float, push_m_s2: float, along_var: float, across_var: float) -> tuple[Float, Float]:
+    """State and covariance from which free flight for t s ends where thrust would have brought them: by a mean along the
+    velocity, and of unknown acceleration the variances along and across it, (m/s2)^2.
+
+    With u the direction and D = (I - u u^T) / s how it goes with the velocity, the transition is [[I, -h f D], [0, I + t f D]].
+    """
+    h, spread = 0.5 * t * t, max(cov[3, 3] + cov[4, 4] + cov[5, 5], 0.0) + SLOW_M_S * SLOW_M_S
+    speed2 = state[3] * state[3] + state[4] * state[4] + state[5] * state[5]
+    s = 1.0 / math.sqrt(speed2 + spread)
+    u = s * state[3:]
+    any_way = push_m_s2 * push_m_s2 * SLOW_M_S * SLOW_M_S * s * s / 3.0
+    x, to = state.copy(), np.eye(6)
+    for i in range(3):
+        x[i] -= h * push_m_s2 * u[i]
+        x[3 + i] += t * push_m_s2 * u[i]
+        for j in range(3):
+            turn = push_m_s2 * s * ((1.0 if i == j else 0.0) - u[i] * u[j])
+            to[i, 3 + j] -= h * turn
+            to[3 + i, 3 + j] += t * turn
+    p = to @ cov @ to.T
+    for i in range(3):
+        for j in range(3):
+            var = (along_var - across_var) * u[i] * u[j] + (across_var + any_way if i == j else 0.0)
+            p[i, j] += h * h * var
+            p[i, 3 + j] -= h * t * var
+            p[3 + i, j] -= h * t * var
+            p[3 + i, 3 + j] += t * t * var
     return x, p
 
 

@@ -65,10 +65,10 @@ class Associator:
         self._prior, self._gates = prior_of(rules), quantiles(rules.gate_chi2)
 
     @property
-    def sigmas_m_s2(self) -> NDArray[np.float64]:
-        """Unmodelled accelerations (3,) by phase."""
-        motion = self.settings.motion
-        return np.array([motion.boost_m_s2, motion.coast_m_s2, motion.reentry_m_s2])
+    def motion(self) -> NDArray[np.float64]:
+        """What `align.accelerations` goes by (5,)."""
+        rules = self.settings.motion
+        return np.array([rules.thrust_share, rules.tilt_share, rules.drag_share, rules.lift_share, rules.free_m_s2])
 
     @property
     def bias_var(self) -> NDArray[np.float64]:
@@ -162,7 +162,7 @@ class Associator:
             systems.state,
             systems.cov,
             systems.phase,
-            self.sigmas_m_s2,
+            self.motion,
             self.bias_var,
             self._prior,
             self._gates,
@@ -215,7 +215,7 @@ class Associator:
             other.phase,
             other.mask,
             other.whole,
-            self.sigmas_m_s2,
+            self.motion,
             self.bias_var,
             self._prior,
             self._gates,

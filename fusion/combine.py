@@ -22,7 +22,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.align import SHORT_S, acceleration_sigma, align_one
+from fusion.align import SHORT_S, accelerations, align_one
 from fusion.gate import compare
 from fusion.lanes import (
     LANES,
@@ -33,6 +33,7 @@ from fusion.lanes import (
     fly_lanes_into,
     inform_lanes_into,
     load_into,
+    push_lanes_into,
     solve_lanes_into,
     unload_into,
 )
@@ -252,7 +253,7 @@ def fuse_many(
     phase: Float,
     pedigree: Rows,
     told: NDArray[np.bool_],
-    sigmas_m_s2: Float,
+    motion: Float,
     correlations: Float,
     lost_m_s2: float,
     stale_ns: int,
@@ -272,7 +273,8 @@ def fuse_many(
     m = members.shape[0]
     valid, newest = np.zeros(m, np.int64), np.zeros(m, np.int64)
     out_state, out_cov, out_phase, off = np.empty((m, 6)), np.empty((m, 6, 6)), np.zeros((m, 3)), np.full(m, np.nan)
-    used, age_s, sigma = np.zeros((m, 3), np.bool_), np.zeros((m, 3)), np.zeros((m, 3))
+    used, age_s, push = np.zeros((m, 3), np.bool_), np.zeros((m, 3)), np.zeros((m, 3, 4))
+    bound = np.empty(m)  # of the correlation between members
     alike = np.zeros(m, np.bool_)  # computed in lanes: short flights, two or three whole members, no sensor in common
     for i in range(m):
         for c in range(3):
@@ -288,8 +290,10 @@ def fuse_many(
                 continue
             used[i, c] = True
             age_s[i, c] = (valid[i] - valid_ns[r]) * 1e-9
-            own = acceleration_sigma(state[r], phase[r, 0], phase[r, 1], phase[r, 2], sigmas_m_s2, told[r])
-            sigma[i, c] = math.hypot(own, extra) if extra > 0.0 else own
+            boosts, coasts, falls = phase[r, 0], phase[r, 1], phase[r, 2]
+            mean, along, across, sigma = accelerations(state[r], boosts, coasts, falls, age_s[i, c], motion, told[r])
+            push[i, c, 0], push[i, c, 1], push[i, c, 2] = mean, along, across
+            push[i, c, 3] = math.hypot(sigma, extra) if extra > 0.0 else sigma
             same &= told[r] and pedigree[r] != 0 and bits & pedigree[r] == 0 and age_s[i, c] <= SHORT_S
             bits |= pedigree[r]
             count += 1
@@ -299,17 +303,15 @@ def fuse_many(
         total = boost + coast + reentry
         if total > 0.0:
             out_phase[i, 0], out_phase[i, 1], out_phase[i, 2] = boost / total, coast / total, reentry / total
+        bound[i] = correlation_of(out_phase[i], correlations)
     rows = np.flatnonzero(alike)
     for start in range(0, len(rows), LANES):
         some = rows[start : start + LANES]
-        _fuse_lanes_into(
-            out_state, out_cov, off, some, members, used, age_s, sigma, state, cov, out_phase, correlations, bias_var, column
-        )
+        _fuse_lanes_into(out_state, out_cov, off, some, members, used, age_s, push, state, cov, bound, bias_var, column)
     for i in range(m):
         if not (alike[i] and np.isfinite(_trace(out_cov[i]))):
-            r = correlation_of(out_phase[i], correlations)
             out_state[i], out_cov[i], off[i] = _fuse_one(
-                members[i], used[i], age_s[i], sigma[i], state, cov, pedigree, r, bias_var, prior_var, splits, column
+                members[i], used[i], age_s[i], push[i], state, cov, pedigree, bound[i], bias_var, prior_var, splits, column
             )
     return valid, newest, out_state, out_cov, out_phase, off
 
@@ -319,7 +321,7 @@ def _fuse_one(
     members: Rows,
     used: NDArray[np.bool_],
     age_s: Float,
-    sigma: Float,
+    push: Float,
     state: Float,
     cov: Float,
     pedigree: Rows,
@@ -333,7 +335,8 @@ def _fuse_one(
     xs, ps, bits, own, k = np.empty((3, 6)), np.empty((3, 6, 6)), np.zeros(3, np.int64), -1, 0
     for c in range(3):
         if used[c]:
-            xs[k], ps[k] = align_one(state[members[c]], cov[members[c]], age_s[c], sigma[c])
+            by = push[c, 0], push[c, 1], push[c, 2], push[c, 3]
+            xs[k], ps[k] = align_one(state[members[c]], cov[members[c]], age_s[c], by)
             bits[k] = pedigree[members[c]]
             own = k if c == column else own
             k += 1
@@ -358,11 +361,10 @@ def _fuse_lanes_into(
     members: Rows,
     used: NDArray[np.bool_],
     age_s: Float,
-    sigma: Float,
+    push: Float,
     state: Float,
     cov: Float,
-    phase: Float,
-    correlations: Float,
+    bound: Float,
     bias_var: Float,
     column: int,
 ) -> None:
@@ -370,7 +372,8 @@ def _fuse_lanes_into(
     n = len(rows)
     lanes = (n + VECTOR - 1) // VECTOR * VECTOR  # what is over computes the last object again, to no effect
     held, total = np.empty((3, NUMBERS * ROW)), np.zeros(NUMBERS * ROW)
-    t, s, there, wider, d2 = np.empty((3, lanes)), np.empty((3, lanes)), np.zeros((3, lanes)), np.empty(lanes), np.empty(lanes)
+    t, there, wider, d2 = np.empty((3, lanes)), np.zeros((3, lanes)), np.empty(lanes), np.empty(lanes)
+    pushes = np.empty((3, 4, lanes))
     for lane in range(lanes):
         i = rows[min(lane, n - 1)]
         first, count = members[i, 0] if used[i, 0] else members[i, 1], 0
@@ -379,12 +382,16 @@ def _fuse_lanes_into(
                 there[c, lane] = 1.0
                 count += 1
             r = members[i, c] if used[i, c] else first  # a lane without this member computes another's, to no effect
-            t[c, lane], s[c, lane] = age_s[i, c], sigma[i, c]
+            t[c, lane] = age_s[i, c]
+            for k in range(4):
+                pushes[c, k, lane] = push[i, c, k]
             load_into(held[c], lane, state[r], cov[r])
-        wider[lane] = 1.0 + (count - 1.0) * correlation_of(phase[i], correlations)
+        wider[lane] = 1.0 + (count - 1.0) * bound[i]
     for c in range(3):
         if t[c].any():
-            fly_lanes_into(held[c], t[c], s[c], lanes)
+            if pushes[c, :3].any():
+                push_lanes_into(held[c], t[c], pushes[c, :3], lanes)
+            fly_lanes_into(held[c], t[c], pushes[c, 3], lanes)
     for c in range(3):
         inform_lanes_into(total, held[c], held[2], there[c], lanes)
     solve_lanes_into(total, held[2], wider, lanes)

@@ -34,10 +34,10 @@ _LONG_AGO: Final = -(2**62)
 
 
 class Echoes:
-    """What one picture knows of its echoes; `sigmas_m_s2` as of the associator. Changes nothing but its own counts."""
+    """What one picture knows of its echoes; `motion` as of the associator. Changes nothing but its own counts."""
 
-    def __init__(self, settings: FusionSettings, sigmas_m_s2: Float) -> None:
-        self._rules, self._timing, self._sigmas = settings.association, settings.timing, sigmas_m_s2
+    def __init__(self, settings: FusionSettings, motion: Float) -> None:
+        self._rules, self._timing, self._motion = settings.association, settings.timing, motion
         shared, self._lost_m_s2 = settings.combination, settings.motion.lost_m_s2
         self._prior, self._splits = prior_of(self._rules), quantiles(self._rules.split_chi2)
         self._echo, self._gates = quantiles(self._rules.echo_chi2), quantiles(self._rules.gate_chi2)
@@ -118,7 +118,7 @@ class Echoes:
             phase,
             np.zeros(len(systems), np.int64),
             whole,
-            self._sigmas,
+            self._motion,
             _NO_BIAS,
             self._prior,
             gates,
@@ -148,7 +148,7 @@ class Echoes:
             held.phase,
             held.pedigree,
             held.whole,
-            self._sigmas,
+            self._motion,
             self._correlations,
             self._lost_m_s2,
             int(self._timing.stale_s * 1e9),

@@ -43,7 +43,7 @@ def estimate_into(
     held_phase: Float,
     held_pedigree: Rows,
     held_whole: NDArray[np.bool_],
-    sigmas_m_s2: Float,
+    motion: Float,
     correlations: Float,
     lost_m_s2: float,
     bias_var: Float,
@@ -70,7 +70,7 @@ def estimate_into(
         held_phase,
         held_pedigree,
         held_whole,
-        sigmas_m_s2,
+        motion,
         correlations,
         lost_m_s2,
         stale_ns,
@@ -103,13 +103,13 @@ def estimate_into(
 
 
 class Estimator:
-    """Estimates the system tracks of one table from the reports of another; `sigmas_m_s2`, `bias_var` as of the associator."""
+    """Estimates the system tracks of one table from the reports of another; `motion`, `bias_var` as of the associator."""
 
     def __init__(
-        self, settings: FusionSettings, systems: SystemTable, reports: ReportTable, sigmas_m_s2: Float, bias_var: Float
+        self, settings: FusionSettings, systems: SystemTable, reports: ReportTable, motion: Float, bias_var: Float
     ) -> None:
         self._systems, self._reports = systems, reports
-        self._sigmas, self._bias = sigmas_m_s2, bias_var
+        self._motion, self._bias = motion, bias_var
         self._prior, self._splits = prior_of(settings.association), quantiles(settings.association.split_chi2)
         shared, timing = settings.combination, settings.timing
         self._correlations = np.array([shared.boost, shared.coast, shared.reentry])
@@ -138,7 +138,7 @@ class Estimator:
             held.phase,
             held.pedigree,
             held.whole,
-            self._sigmas,
+            self._motion,
             self._correlations,
             self._lost_m_s2,
             self._bias,

@@ -18,7 +18,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.align import MOST_DRAG_M_S2, acceleration_sigma, align_one
+from fusion.align import MOST_DRAG_M_S2, accelerations, align_one
 from fusion.blocks import factor
 from fusion.partial import TOLD, WHOLE, apart, room
 from physics.compile import inlined, jit
@@ -123,16 +123,16 @@ def _compare(
     p_b: Float,
     phase_b: Float,
     whole_b: bool,
-    sigmas_m_s2: Float,
+    motion: Float,
     bias_var: Float,
     prior_var: Float,
 ) -> tuple[float, float, int]:
     dt_s = (valid_b - valid_a) * 1e-9
     if dt_s > 0.0:
-        x, p = align_one(x_a, p_a, dt_s, acceleration_sigma(x_a, phase_a[0], phase_a[1], phase_a[2], sigmas_m_s2, whole_a))
+        x, p = align_one(x_a, p_a, dt_s, accelerations(x_a, phase_a[0], phase_a[1], phase_a[2], dt_s, motion, whole_a))
         return compare(x, p, x_b, p_b, bias_var, prior_var)
     if dt_s < 0.0:
-        x, p = align_one(x_b, p_b, -dt_s, acceleration_sigma(x_b, phase_b[0], phase_b[1], phase_b[2], sigmas_m_s2, whole_b))
+        x, p = align_one(x_b, p_b, -dt_s, accelerations(x_b, phase_b[0], phase_b[1], phase_b[2], -dt_s, motion, whole_b))
         return compare(x_a, p_a, x, p, bias_var, prior_var)
     return compare(x_a, p_a, x_b, p_b, bias_var, prior_var)
 
@@ -153,7 +153,7 @@ def pairs_within(
     phase_b: Float,
     mask_b: Rows,
     whole_b: NDArray[np.bool_],
-    sigmas_m_s2: Float,
+    motion: Float,
     bias_var: Float,
     prior_var: Float,
     gates: Float,
@@ -165,7 +165,7 @@ def pairs_within(
     degrees of freedom (`fusion.partial.quantiles`), `prior_var` as of `compare`; those not `whole` are partial.
     """
     n_a, n_b = len(rows_a), len(rows_b)
-    most = math.hypot(sigmas_m_s2.max(), MOST_DRAG_M_S2)
+    most = MOST_DRAG_M_S2 * math.sqrt(1.0 + motion.max() ** 2)  # more than thrust, give or take, ever is
     out_a, out_b, out_cost = [0 for _ in range(0)], [0 for _ in range(0)], [0.0 for _ in range(0)]
     if n_a and n_b:
         sweep = n_a * n_b > _SWEEP_FROM
@@ -235,7 +235,7 @@ def pairs_within(
                     cov_b[b],
                     phase_b[b],
                     whole_b[b],
-                    sigmas_m_s2,
+                    motion,
                     bias_var,
                     prior_var,
                 )

@@ -10,9 +10,12 @@ arguments.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.align import SLOW_M_S
 from fusion.blocks import (
     Full,
     Symmetric,
@@ -145,6 +148,38 @@ def fly_lanes_into(a: Float, t: Float, sigma_m_s2: Float, n: int) -> None:
         lag = along * gained
         both = (both[0] + lag, both[1], both[2], both[3], both[4] + lag, both[5], both[6], both[7], both[8] + lag)
         keep_into(a, i, raised(place, along * along), both, raised(velocity, gained * gained))
+
+
+@jit
+def push_lanes_into(a: Float, t: Float, thrust: Float, n: int) -> None:
+    """Lanes as thrust changes them before flights of t (n,) s, in place: `align.pushed`.
+
+    `thrust` (3, n): its mean m/s2, and the variances along and across, (m/s2)^2; a lane with none of them stays as it is.
+    """
+    for i in range(n):
+        d, h, f = t[i], 0.5 * t[i] * t[i], thrust[0, i]
+        place, both, velocity = place_at(a, i), both_at(a, i), velocity_at(a, i)
+        u0, u1, u2 = a[3 * ROW + i], a[4 * ROW + i], a[5 * ROW + i]
+        spread = max(velocity[0] + velocity[3] + velocity[5], 0.0) + SLOW_M_S * SLOW_M_S
+        s = 1.0 / math.sqrt(u0 * u0 + u1 * u1 + u2 * u2 + spread)
+        u0, u1, u2 = s * u0, s * u1, s * u2
+        a[i], a[ROW + i], a[2 * ROW + i] = a[i] - h * f * u0, a[ROW + i] - h * f * u1, a[2 * ROW + i] - h * f * u2
+        a[3 * ROW + i] += d * f * u0
+        a[4 * ROW + i] += d * f * u1
+        a[5 * ROW + i] += d * f * u2
+        line = (u0 * u0, u0 * u1, u0 * u2, u1 * u1, u1 * u2, u2 * u2)
+        nothing = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        turn = raised(weighed(nothing, -f * s, line), f * s)
+        by_turn = by(full(velocity), turn)  # what the direction's error makes of the velocity's
+        twice = turned(by(turned(by_turn), turn))
+        lag = by(both, turn)
+        place = upper(added(added(full(place), -h, lag, -h, turned(lag)), h * h, twice, 0.0, twice))
+        both = added(added(both, d, lag, -h, turned(by_turn)), -h * d, twice, 0.0, twice)
+        velocity = upper(added(added(full(velocity), d, by_turn, d, turned(by_turn)), d * d, twice, 0.0, twice))
+        any_way = f * f * SLOW_M_S * SLOW_M_S * s * s / 3.0
+        var = raised(weighed(nothing, thrust[1, i] - thrust[2, i], line), thrust[2, i] + any_way)
+        both = added(both, -h * d, full(var), 0.0, both)
+        keep_into(a, i, weighed(place, h * h, var), both, weighed(velocity, d * d, var))
 
 
 @inlined

@@ -50,10 +50,10 @@ class Picture:
         self.book = Casebook(settings, self.clusters)
         self.counter = RaidCounter(settings.counting)
         self._associator = Associator(settings, self.clusters.decorrelations)
-        sigmas, bias = self._associator.sigmas_m_s2, self._associator.bias_var
-        self._estimator = Estimator(settings, self.clusters.systems, self.clusters.reports, sigmas, bias)
-        self._echoes = Echoes(settings, sigmas)
-        self.registration = Registration(settings, self._associator.miss, sigmas, bias)
+        motion, bias = self._associator.motion, self._associator.bias_var
+        self._estimator = Estimator(settings, self.clusters.systems, self.clusters.reports, motion, bias)
+        self._echoes = Echoes(settings, motion)
+        self.registration = Registration(settings, self._associator.miss, motion, bias)
         self._newest_ns = 0
         self._fused: list[Rows] = []  # system tracks that messages have changed since the last upkeep
         self._aged = False  # whether there was a tick since then

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bus.release import NATIONS
-from fusion.align import acceleration_sigma, align_one
+from fusion.align import accelerations, align_one
 from fusion.blocks import factor
 from fusion.clusters import Clusters
 from fusion.partial import prior_of, whole
@@ -66,8 +66,8 @@ class _Told(NamedTuple):
 class Registration:
     """The offsets of the nations' feeds. `offsets` (3, 4) are what their reports are off by: m on three axes ECEF, and s."""
 
-    def __init__(self, settings: FusionSettings, miss: float, sigmas_m_s2: Float, bias_var: Float) -> None:
-        self._settings, self._miss, self._sigmas, self._bias = settings, miss, sigmas_m_s2, bias_var
+    def __init__(self, settings: FusionSettings, miss: float, motion: Float, bias_var: Float) -> None:
+        self._settings, self._miss, self._motion, self._bias = settings, miss, motion, bias_var
         self._whole = prior_of(settings.association)
         self.offsets = np.zeros((len(NATIONS), WIDTH))
         self._cov = np.zeros((len(NATIONS) * WIDTH, len(NATIONS) * WIDTH))
@@ -118,7 +118,7 @@ class Registration:
             return None
         held = clusters.reports
         apart, spread, velocity, pull = differences(
-            rows[:, 0], rows[:, 1], held.valid_ns, held.state, held.shift, held.cov, held.phase, self._sigmas
+            rows[:, 0], rows[:, 1], held.valid_ns, held.state, held.shift, held.cov, held.phase, self._motion
         )
         enough = rules.counts_chi2 * (rules.still_share if (one, other) in self._counts else 1.0)
         if not mean_chi2(apart, spread) > enough:
@@ -171,7 +171,7 @@ class Registration:
         held = clusters.reports
         at_ns = int(held.valid_ns[np.hstack(sides)].max())
         (xa, pa), (xb, pb) = (
-            brought(rows, at_ns, held.valid_ns, held.state, held.shift, held.cov, held.phase, self._sigmas) for rows in sides
+            brought(rows, at_ns, held.valid_ns, held.state, held.shift, held.cov, held.phase, self._motion) for rows in sides
         )
         prior = self._prior_var(clusters, one) + self._prior_var(clusters, other)
         pattern = find_pattern(xa, pa, xb, pb, prior, self._bias, self._miss)
@@ -244,14 +244,15 @@ def mean_chi2(apart: Float, spread: Float) -> float:
 
 @jit
 def brought(
-    rows: Rows, at_ns: int, valid_ns: Rows, state: Float, shift: Float, cov: Float, phase: Float, sigmas_m_s2: Float
+    rows: Rows, at_ns: int, valid_ns: Rows, state: Float, shift: Float, cov: Float, phase: Float, motion: Float
 ) -> tuple[Float, Float]:
     """States (k, 6) as reported, before any shift, and covariances (k, 6, 6) of rows of a table of reports at one time."""
     states, covs = np.empty((len(rows), 6)), np.empty((len(rows), 6, 6))
     for k in range(len(rows)):
         row = rows[k]
-        sigma = acceleration_sigma(state[row], phase[row, 0], phase[row, 1], phase[row, 2], sigmas_m_s2)
-        x, p = align_one(state[row] + shift[row], cov[row], (at_ns - valid_ns[row]) * 1e-9, sigma)
+        dt_s = (at_ns - valid_ns[row]) * 1e-9
+        push = accelerations(state[row], phase[row, 0], phase[row, 1], phase[row, 2], dt_s, motion)
+        x, p = align_one(state[row] + shift[row], cov[row], dt_s, push)
         states[k] = x
         covs[k] = p
     return states, covs
@@ -259,7 +260,7 @@ def brought(
 
 @jit
 def differences(
-    ones: Rows, others: Rows, valid_ns: Rows, state: Float, shift: Float, cov: Float, phase: Float, sigmas_m_s2: Float
+    ones: Rows, others: Rows, valid_ns: Rows, state: Float, shift: Float, cov: Float, phase: Float, motion: Float
 ) -> tuple[Float, Float, Float, Float]:
     """Of pairs of reports of one object: their differences (k, 6) at the later one's time, the sum of their covariances
     (k, 6, 6), and the object's velocity (k, 3), m/s, and acceleration (k, 3), m/s2: what a second between clocks makes of it.
@@ -270,7 +271,7 @@ def differences(
     for k in range(n):
         pair[0], pair[1] = ones[k], others[k]
         at_ns = max(valid_ns[pair[0]], valid_ns[pair[1]])
-        states, covs = brought(pair, at_ns, valid_ns, state, shift, cov, phase, sigmas_m_s2)
+        states, covs = brought(pair, at_ns, valid_ns, state, shift, cov, phase, motion)
         apart[k] = states[0] - states[1]
         spread[k] = covs[0] + covs[1]
         middle = 0.5 * (states[0] + states[1])

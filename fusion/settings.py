@@ -11,13 +11,26 @@ from physics.constants import USUAL_BETA_KG_M2, USUAL_BETA_SIGMA
 
 
 class Motion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Accelerations that the ballistic model leaves out, one standard deviation an axis, held constant over the span."""
+    """What may be beside the mean push of thrust and drag, held constant over the span, as one standard deviation: along the
+    velocity and on each axis across it as a share of the push, and on every axis of whatever flies.
+    """
 
-    boost_m_s2: Annotated[float, Meta(ge=0.0, le=500.0, description="m/s2; thrust of 3 to 7 g along an unknown axis")] = 40.0
-    coast_m_s2: Annotated[float, Meta(ge=0.0, le=500.0, description="m/s2; thin air and the tail of a burn")] = 0.05
-    reentry_m_s2: Annotated[
-        float, Meta(ge=0.0, le=500.0, description="m/s2; lift and what else there is beside a usual body's drag, which is added")
-    ] = 3.0
+    thrust_share: Annotated[
+        float, Meta(ge=0.0, le=10.0, description="along; a sixth of thrust below 50 km, two fifths above, more as burns end")
+    ] = 0.4
+    tilt_share: Annotated[
+        float,
+        Meta(ge=0.0, le=10.0, description="across; thrust is ahead of the velocity in its tilt: a sixth, near burnout a half"),
+    ] = 0.3
+    drag_share: Annotated[
+        float, Meta(ge=0.0, le=10.0, description="along; bodies differ by a third, and the air grows denser meanwhile")
+    ] = 0.5
+    lift_share: Annotated[
+        float, Meta(ge=0.0, le=10.0, description="across; of what glides, lift is some times its drag, of others it is none")
+    ] = 1.0
+    free_m_s2: Annotated[
+        float, Meta(ge=0.0, le=500.0, description="m/s2; what the model of free flight leaves out: Sun, Moon, odd gravity")
+    ] = 0.002
     lost_m_s2: Annotated[
         float,
         Meta(ge=0.0, le=500.0, description="m/s2 added for a track nobody reports: grows to 1.4 km in 4 min, 290 km in an hour"),

@@ -21,7 +21,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.align import acceleration_sigma, align_one
+from fusion.align import accelerations, align_one
 from fusion.combine import combine, inverse
 from fusion.gate import compare
 from fusion.partial import WHOLE, whole
@@ -43,7 +43,7 @@ def joint_cost(
     state: Float,
     cov: Float,
     phase: Float,
-    sigmas_m_s2: Float,
+    motion: Float,
     bias_var: Float,
     prior_var: Float,
     gates: Float,
@@ -58,8 +58,9 @@ def joint_cost(
     for k in range(3):
         r = rows[k]
         all_told = whole(cov[r], prior_var)
-        sigma = acceleration_sigma(state[r], phase[r, 0], phase[r, 1], phase[r, 2], sigmas_m_s2, all_told)
-        x, p = align_one(state[r], cov[r], (at_ns - valid_ns[r]) * 1e-9, sigma)
+        dt_s = (at_ns - valid_ns[r]) * 1e-9
+        push = accelerations(state[r], phase[r, 0], phase[r, 1], phase[r, 2], dt_s, motion, all_told)
+        x, p = align_one(state[r], cov[r], dt_s, push)
         for i in range(6):
             p[i, i] += 0.5 * bias_var[i // 3]
         xs[k], ps[k] = x, p
@@ -178,7 +179,7 @@ def triples_within(
     state: Float,
     cov: Float,
     phase: Float,
-    sigmas_m_s2: Float,
+    motion: Float,
     bias_var: Float,
     prior_var: Float,
     gates: Float,
@@ -194,7 +195,7 @@ def triples_within(
     n = 0
     for t in range(len(asked)):
         a, b, c = rows[asked[t, 0]], rows[asked[t, 1]], rows[asked[t, 2]]
-        cost = joint_cost(a, b, c, valid_ns, state, cov, phase, sigmas_m_s2, bias_var, prior_var, gates)
+        cost = joint_cost(a, b, c, valid_ns, state, cov, phase, motion, bias_var, prior_var, gates)
         if 2.0 * miss - cost > max(bests[t], 0.0):
             triples[n], joint[n] = asked[t], 2.0 * miss - cost
             n += 1

@@ -13,28 +13,42 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp, minimize
 
+from fusion.align import SLOW_M_S
 from physics.motion import ballistic_acceleration
 
 Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 
-def fly(state: Float, dt_s: float, steps: int = 400) -> Float:
-    """Free flight by the midpoint rule in many small steps."""
+def fly(state: Float, dt_s: float, push: Float, steps: int = 400) -> Float:
+    """Flight under a constant acceleration (3,) beside gravity, by the midpoint rule in many small steps."""
     x, h = state.copy(), dt_s / steps
     for _ in range(steps):
-        middle = x + 0.5 * h * np.hstack([x[3:], ballistic_acceleration(x)])
-        x = x + h * np.hstack([middle[3:], ballistic_acceleration(middle)])
+        middle = x + 0.5 * h * np.hstack([x[3:], ballistic_acceleration(x) + push])
+        x = x + h * np.hstack([middle[3:], ballistic_acceleration(middle) + push])
     return x
 
 
-def align(state: Float, cov: Float, dt_s: float, sigma_m_s2: float) -> tuple[Float, Float]:
-    """Flight, with the transition matrix by central differences, and the unmodelled acceleration as one random constant."""
+def align(state: Float, cov: Float, dt_s: float, push: tuple[float, float, float, float]) -> tuple[Float, Float]:
+    """Flight under thrust along the velocity, with the transition matrix by central differences, and all that is not known of
+    the push as one random constant.
+    """
+    thrust, along_var, across_var, sigma = push
+    spread = np.trace(cov[3:, 3:]) + SLOW_M_S**2
+
+    def direction(x: Float) -> Float:
+        return np.asarray(x[3:] / np.sqrt(x[3:] @ x[3:] + spread))
+
+    def end(x: Float) -> Float:
+        return fly(x, dt_s, thrust * direction(x))
+
     steps = np.array([10.0, 10.0, 10.0, 0.1, 0.1, 0.1])
-    columns = [(fly(state + d, dt_s) - fly(state - d, dt_s)) / (2.0 * d.sum()) for d in np.diag(steps)]
-    phi = np.array(columns).T
-    gain = np.vstack([0.5 * dt_s**2 * np.eye(3), dt_s * np.eye(3)]) * sigma_m_s2
-    return fly(state, dt_s), phi @ cov @ phi.T + gain @ gain.T
+    phi = np.array([(end(state + d) - end(state - d)) / (2.0 * d.sum()) for d in np.diag(steps)]).T
+    line = np.outer(direction(state), direction(state))
+    any_way = (thrust * SLOW_M_S) ** 2 / 3.0 / (state[3:] @ state[3:] + spread)
+    inside = along_var * line + across_var * (np.eye(3) - line) + (any_way + sigma**2) * np.eye(3)
+    gain = np.vstack([0.5 * dt_s**2 * np.eye(3), dt_s * np.eye(3)])
+    return end(state), phi @ cov @ phi.T + gain @ inside @ gain.T
 
 
 def distance(x1: Float, p1: Float, x2: Float, p2: Float, bias_var: Float) -> tuple[float, float]:

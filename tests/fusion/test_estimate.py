@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fusion.combine import fuse_many
 from fusion.estimate import estimate_into
-from tests.fusion.test_kernels import BIAS, GATES, PRIOR, SIGMAS
+from tests.fusion.test_kernels import BIAS, GATES, MOTION, PRIOR
 from tests.fusion.test_lanes import CORRELATIONS, NOW_NS, Reported
 from tests.plain import both_ways
 
@@ -31,11 +31,11 @@ def test_estimates_are_written_into_their_rows_and_nowhere_else(seed: int, colum
     held = reported.valid_ns, reported.state, reported.cov, reported.phase, reported.pedigree, whole
     off = estimate_into(
         reported.members, valid, newest, state, cov, phase, due, coast, touched, tells_all, systems, NOW_NS, *held,
-        SIGMAS, CORRELATIONS, 0.05, BIAS, PRIOR, GATES, STALE_NS, SILENT_NS, BOOST_MOST, column,
+        MOTION, CORRELATIONS, 0.05, BIAS, PRIOR, GATES, STALE_NS, SILENT_NS, BOOST_MOST, column,
     )  # fmt: skip
     at = np.full(len(systems), NOW_NS)
     members = reported.members[systems]
-    wanted = fuse_many(members, at, *held, SIGMAS, CORRELATIONS, 0.05, STALE_NS, BIAS, PRIOR, GATES, column)
+    wanted = fuse_many(members, at, *held, MOTION, CORRELATIONS, 0.05, STALE_NS, BIAS, PRIOR, GATES, column)
     for told, by_hand in zip((valid, newest, state, cov, phase), wanted[:5], strict=True):
         np.testing.assert_array_equal(told[systems], by_hand)
     np.testing.assert_array_equal(off, wanted[5])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fusion.align import align_one
+from fusion.align import Push, accelerations, align_one, pushed
 from fusion.combine import _fuse_one, correlation_of, fuse_many, inverse
 from fusion.gate import distance
 from fusion.lanes import (
@@ -18,10 +18,11 @@ from fusion.lanes import (
     fly_lanes_into,
     inform_lanes_into,
     load_into,
+    push_lanes_into,
     solve_lanes_into,
     unload_into,
 )
-from tests.fusion.test_kernels import BIAS, GATES, PRIOR, SIGMAS, STATE, random_cov
+from tests.fusion.test_kernels import BIAS, GATES, MOTION, PRIOR, STATE, random_cov
 from tests.plain import both_ways
 
 Float = NDArray[np.float64]
@@ -59,8 +60,27 @@ def test_a_flight_in_lanes_is_the_flight_of_one(n: int) -> None:
     flown = lanes(states, covs)
     fly_lanes_into(flown, t, sigma, n)
     for i in range(n):
-        x_one, p_one = align_one(states[i], covs[i], t[i], sigma[i])
+        x_one, p_one = align_one(states[i], covs[i], t[i], (0.0, 0.0, 0.0, sigma[i]))
         x, p = of_lane(flown, i)
+        np.testing.assert_allclose(x, x_one, rtol=1e-12)
+        np.testing.assert_allclose(p, p_one, rtol=1e-9, atol=1e-9 * p_one.max())
+
+
+@pytest.mark.parametrize("n", [1, 3, 8, 64])
+@both_ways(push_lanes_into)
+def test_thrust_in_lanes_is_that_of_one_and_none_changes_nothing(n: int) -> None:
+    (states, covs), rng = estimates(5, n), np.random.default_rng(6)
+    t, thrust = rng.uniform(-3.0, 3.0, n), rng.uniform(0.0, 1.0, (3, n)) * np.array([[50.0], [400.0], [60.0]])
+    thrust[:, ::3] = 0.0
+    gone = lanes(states, covs)
+    push_lanes_into(gone, t, thrust, n)
+    for i in range(n):
+        x, p = of_lane(gone, i)
+        if i % 3 == 0:
+            np.testing.assert_array_equal(x, states[i])
+            np.testing.assert_array_equal(np.triu(p), np.triu(covs[i]))
+            continue
+        x_one, p_one = pushed(states[i], covs[i], t[i], thrust[0, i], thrust[1, i], thrust[2, i])
         np.testing.assert_allclose(x, x_one, rtol=1e-12)
         np.testing.assert_allclose(p, p_one, rtol=1e-9, atol=1e-9 * p_one.max())
 
@@ -114,6 +134,7 @@ class Reported:
         self.cov[rng.random(n) < 0.02] *= -1.0  # without an inverse
         self.phase = rng.choice([0.0, 255.0], (n, 3))
         self.pedigree = rng.choice([0, 1, 2, 4, 8, 3], n)
+        self.told = rng.random(n) < 0.9  # as they say
 
     def fused(self, rows: NDArray[np.int64], column: int) -> tuple[NDArray[np.generic], ...]:
         return fuse_many(
@@ -124,8 +145,8 @@ class Reported:
             self.cov,
             self.phase,
             self.pedigree,
-            np.ones(len(self.valid_ns), np.bool_),
-            SIGMAS,
+            self.told,
+            MOTION,
             CORRELATIONS,
             0.05,
             4 * 10**9,
@@ -147,6 +168,11 @@ def test_an_estimate_does_not_depend_on_what_else_is_estimated(seed: int, column
         np.testing.assert_array_equal(whole[some], part)
 
 
+def _push(reported: Reported, row: int, age_s: float) -> Push:
+    boost, coast, reentry = reported.phase[row].tolist()
+    return accelerations(reported.state[row], boost, coast, reentry, age_s, MOTION, bool(reported.told[row]))
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(-1, 2))
 @both_ways(fuse_many, few=1)
@@ -157,13 +183,11 @@ def test_an_estimate_in_lanes_is_the_estimate_of_one(seed: int, column: int) -> 
         held = members >= 0
         ages = np.where(held, (valid[i] - reported.valid_ns[members]) * 1e-9, 0.0)
         used = held & (newest[i] - reported.valid_ns[members] <= 4 * 10**9)
-        shares = reported.phase[members]
-        total = shares.sum(axis=1)
-        mean2 = np.where(total > 0.0, (shares * SIGMAS**2).sum(axis=1) / np.maximum(total, 1.0), SIGMAS[0] ** 2)
-        sigma = np.hypot(np.sqrt(mean2), 0.05 if valid[i] > newest[i] else 0.0)
+        push = np.array([_push(reported, row, age) for row, age in zip(members, ages, strict=True)])
+        push[:, 3] = np.hypot(push[:, 3], 0.05 if valid[i] > newest[i] else 0.0)
         bound = correlation_of(phase[i], CORRELATIONS)
         x, p, d2 = _fuse_one(
-            members, used, ages, sigma, reported.state, reported.cov, reported.pedigree, bound, BIAS, PRIOR, GATES, column
+            members, used, ages, push, reported.state, reported.cov, reported.pedigree, bound, BIAS, PRIOR, GATES, column
         )
         scale = np.sqrt(np.abs(np.diag(p)))
         np.testing.assert_allclose((state[i] - x) / scale, 0.0, atol=1e-6)

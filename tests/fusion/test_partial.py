@@ -17,7 +17,7 @@ from scipy.stats import binom, chi2
 from bus.columns import SystemTracks, bad_rows, pack_cov, unpack_cov
 from bus.messages import Alert, TrackFrame, reports_of, system_tracks_of
 from bus.release import EVERYONE, Nation
-from fusion.align import MOST_DRAG_M_S2, acceleration_sigma, align_one
+from fusion.align import MOST_DRAG_M_S2, Push, accelerations, align_one
 from fusion.combine import combine, fuse_many, intersect, inverse
 from fusion.engine import FusionEngine, Inbound
 from fusion.gate import compare, distance, pairs_within
@@ -26,7 +26,7 @@ from fusion.settings import Assessment, Association, FusionSettings
 from tests import oracles_fusion as oracle
 from tests.fusion.scenes import JPN, KOR, START_NS, USA, Eye, S, dropped, flight, frame_of, one
 from tests.fusion.test_engine import RECIPIENT, Outputs, at, step
-from tests.fusion.test_kernels import BIAS, GATES, PRIOR, SIGMAS, STATE, random_cov
+from tests.fusion.test_kernels import BIAS, GATES, MOTION, PRIOR, STATE, random_cov
 from tests.plain import both_ways, plain
 
 Float = NDArray[np.float64]
@@ -35,6 +35,8 @@ RULES: Final = Association()
 SPEED_VAR: Final = 4000.0**2  # the prior's
 LINE: Final = np.array([2.0, -1.0, 2.0]) / 3.0
 NONE_BIAS: Final = np.zeros(2)
+FREE: Final[Push] = (0.0, 0.0, 0.0, 0.0)
+COASTING: Final[Push] = (0.0, 0.0, 0.0, MOTION[4])
 
 
 def place_cov(sigma_m: float, speed_var: float = SPEED_VAR) -> Float:
@@ -194,7 +196,7 @@ def test_a_pair_between_the_gates_of_three_and_of_six_is_refused() -> None:
         seen[:3] += sigmas * np.sqrt(100.0**2 + 300.0**2) * np.array([0.6, 0.0, 0.8])
         one_table = rows, now, STATE[None], whole_cov(100.0, 10.0)[None], coast, np.array([1]), np.array([True])
         other_table = rows, now, seen[None], place_cov(300.0)[None], coast, np.array([2]), np.array([False])
-        found = pairs_within(*one_table, *other_table, SIGMAS, NONE_BIAS, PRIOR, GATES, S)
+        found = pairs_within(*one_table, *other_table, MOTION, NONE_BIAS, PRIOR, GATES, S)
         assert len(found[0]) == count
 
 
@@ -210,16 +212,18 @@ def test_pairs_of_the_sweep_are_all_pairs_of_the_gates_with_partial_states_among
     for bit in (1, 2):
         cov = np.array([covs[kind] for kind in rng.choice(3, n, p=[0.8, 0.1, 0.1])])
         valid = rng.integers(0, 1_000_000_000, n)
-        flown = np.array([align_one(x, np.eye(6), t * 1e-9, 0.0)[0] for x, t in zip(home, valid, strict=True)])
+        flown = np.array([align_one(x, np.eye(6), t * 1e-9, FREE)[0] for x, t in zip(home, valid, strict=True)])
         state = flown + np.array([rng.multivariate_normal(np.zeros(6), each, method="cholesky") for each in cov])
         sides.append((rows, valid, state, cov, phase, np.full(n, bit), np.array([told(each, PRIOR) == WHOLE for each in cov])))
-    first, second, costs = pairs_within(*sides[0], *sides[1], SIGMAS, BIAS, PRIOR, GATES, 30 * S)
+    first, second, costs = pairs_within(*sides[0], *sides[1], MOTION, BIAS, PRIOR, GATES, 30 * S)
     slow = {}
     for i, j in itertools.product(range(n), range(n)):
         pair: list[Float] = []
         newest = max(sides[0][1][i], sides[1][1][j])
-        for (_, valid, state, cov, *_), row in ((sides[0], i), (sides[1], j)):
-            pair += align_one(state[row], cov[row], (newest - valid[row]) * 1e-9, 0.05)
+        for (_, valid, state, cov, _, _, whole), row in ((sides[0], i), (sides[1], j)):
+            dt_s = (newest - valid[row]) * 1e-9
+            push = accelerations(state[row], 0.0, 1.0, 0.0, dt_s, MOTION, whole[row])  # in the air a little drag
+            pair += align_one(state[row], cov[row], dt_s, push)
         d2, log_det, freedom = oracle.apart(pair[0], pair[1], pair[2], pair[3], BIAS, PRIOR)
         if d2 <= GATES[freedom]:
             slow[i, j] = d2 + log_det
@@ -266,13 +270,13 @@ def test_covariances_of_very_different_lengths_survive_inversion(cov: Float) -> 
 @pytest.mark.parametrize("dt_s", [-2.0, 0.5, 2.9, 8.0])
 def test_a_flight_keeps_what_a_partial_report_tells(cov: Float, dt_s: float) -> None:
     """Where it is less what its velocity makes of it: that stays as sure as it was, and the covariance positive definite."""
-    x, p = align_one(STATE, cov + np.diag([1.0] * 3 + [0.0] * 3), dt_s, 0.0)
+    x, p = align_one(STATE, cov + np.diag([1.0] * 3 + [0.0] * 3), dt_s, FREE)
     assert np.linalg.eigvalsh(p / np.outer(np.sqrt(np.diag(p)), np.sqrt(np.diag(p)))).min() > 0.0
-    _, p_slow = oracle.align(STATE, cov + np.diag([1.0] * 3 + [0.0] * 3), dt_s, 0.0)
+    _, p_slow = oracle.align(STATE, cov + np.diag([1.0] * 3 + [0.0] * 3), dt_s, FREE)
     scale = np.sqrt(np.outer(np.diag(p_slow), np.diag(p_slow)))
     np.testing.assert_allclose(p / scale, p_slow / scale, atol=1e-3)
     assert told(p, PRIOR) == told(cov, PRIOR)
-    back = align_one(x, p, -dt_s, 0.0)[1]
+    back = align_one(x, p, -dt_s, FREE)[1]
     across = np.linalg.svd(LINE[None])[2][1:]
     kept, were = across @ back[:3, :3] @ across.T, across @ cov[:3, :3] @ across.T + np.eye(2)
     np.testing.assert_allclose(kept, were, atol=2e-3 * were.max())
@@ -293,18 +297,27 @@ def test_a_report_of_unknown_velocity_is_as_far_from_the_truth_after_seconds_as_
         seen = true + rng.multivariate_normal(np.zeros(6), position, method="cholesky")
         seen[3:] = 0.0
         dt_s = rng.uniform(0.5, 5.0)
-        x, p = align_one(seen, cov, dt_s, 0.05)
-        d2, _, found = compare(x, p, oracle.fly(true, dt_s, 50), 1e-6 * np.eye(6), NONE_BIAS, PRIOR)
+        x, p = align_one(seen, cov, dt_s, COASTING)
+        d2, _, found = compare(x, p, oracle.fly(true, dt_s, np.zeros(3), 50), 1e-6 * np.eye(6), NONE_BIAS, PRIOR)
         assert found == freedom
         total += d2
     low, high = (float(chi2.ppf(share, freedom * n)) for share in (0.0005, 0.9995))
     assert low < total < high
 
 
-def test_drag_on_what_re_enters_at_a_speed_not_known_may_be_the_most_there_is() -> None:
-    still = np.hstack([STATE[:3], np.zeros(3)])
-    assert acceleration_sigma(still, 0.0, 0.0, 1.0, SIGMAS, False) == pytest.approx(np.hypot(MOST_DRAG_M_S2, SIGMAS[2]))
-    assert acceleration_sigma(still, 0.0, 1.0, 0.0, SIGMAS, False) == SIGMAS[1]
+@both_ways(accelerations)
+def test_what_is_beside_free_flight_at_a_speed_not_known_may_be_the_most_there_is_on_any_axis() -> None:
+    """Not by the velocity that it claims: it is pushed nowhere, and braked nowhere."""
+    for state in (np.hstack([STATE[:3], np.zeros(3)]), STATE, 0.97 * STATE, 2.0 * STATE):
+        braked = 0.0, 0.0, 0.0, np.hypot(MOST_DRAG_M_S2, MOTION[4])
+        assert accelerations(state, 0.0, 0.0, 1.0, 1.0, MOTION, False) == pytest.approx(braked)
+        assert accelerations(state, 0.0, 1.0, 0.0, 1.0, MOTION, False) == pytest.approx(COASTING)
+        *push, any_way = accelerations(state, 1.0, 0.0, 0.0, 1.0, MOTION, False)
+        assert push == [0.0, 0.0, 0.0]
+        assert np.sqrt(3.0) * any_way > max(accelerations(each, 1.0, 0.0, 0.0, 0.0, MOTION)[0] for each in (STATE, 5.0 * STATE))
+        assert accelerations(state, 0.0, 0.0, 0.0, 1.0, MOTION, False) == (0.0, 0.0, 0.0, any_way)
+        mixed = np.sqrt(0.5 * any_way**2 + 0.25 * MOST_DRAG_M_S2**2 + 0.5 * MOTION[4] ** 2)
+        assert accelerations(state, 0.5, 0.25, 0.25, 1.0, MOTION, False)[3] == pytest.approx(mixed)
 
 
 def fused(states: Float, covs: Float, column: int = -1, pedigree: tuple[int, ...] = (1, 2, 4), bound: float = 0.0) -> list[Any]:
@@ -320,7 +333,7 @@ def fused(states: Float, covs: Float, column: int = -1, pedigree: tuple[int, ...
         np.tile([0.0, 255.0, 0.0], (n, 1)),
         np.array(pedigree[:n]),
         np.array([told(cov, PRIOR) == WHOLE for cov in covs]),
-        SIGMAS,
+        MOTION,
         np.array([0.1, bound, 0.2]),
         0.05,
         20 * S,
@@ -369,7 +382,7 @@ def test_two_lines_that_cross_tell_a_place() -> None:
 def test_three_that_do_not_tell_a_velocity_do_not_tell_it_together() -> None:
     _, p, _ = fused(np.tile(STATE, (3, 1)), np.tile(place_cov(100.0), (3, 1, 1)))
     assert told(p, PRIOR) == 3
-    assert told(align_one(STATE, p, 3.0, 0.0)[1], PRIOR) == 3
+    assert told(align_one(STATE, p, 3.0, FREE)[1], PRIOR) == 3
 
 
 @pytest.mark.parametrize(("freedom", "cov"), [(3, place_cov(300.0)), (2, line_cov(300.0)), (6, whole_cov(300.0, 20.0))])

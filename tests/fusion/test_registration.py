@@ -36,7 +36,7 @@ _JPN, _KOR = NATIONS.index("jpn"), NATIONS.index("kor")
 def registration(settings: FusionSettings = _SETTINGS) -> Registration:
     """One with the rules of association that the engine gives it."""
     rules = Associator(settings)
-    return Registration(settings, rules.miss, rules.sigmas_m_s2, rules.bias_var)
+    return Registration(settings, rules.miss, rules.motion, rules.bias_var)
 
 
 def scattered(n: int, seed: int) -> Float:
@@ -229,17 +229,20 @@ def test_an_offset_that_is_no_longer_told_fades() -> None:
     assert not register.offsets.any()
 
 
+COASTING = 0.0, 0.0, 0.0, 0.05
+
+
 @both_ways(differences)
 def test_differences_agree_with_small_steps() -> None:
     rng, n = np.random.default_rng(1), 6
     state, cov = scattered(n, 1), np.tile(np.diag(_SIGMA**2), (n, 1, 1))
     shift, phase = rng.normal(size=(n, 6)) * 10.0, np.tile([0.0, 1.0, 0.0], (n, 1))
     valid = START_NS + rng.integers(-2 * S, 2 * S, n)
-    ones, others, sigmas = np.arange(3), np.arange(3, 6), np.array([40.0, 0.05, 60.0])
-    apart, spread, velocity, pull = differences(ones, others, valid, state, shift, cov, phase, sigmas)
+    ones, others, motion = np.arange(3), np.arange(3, 6), np.array([0.4, 0.3, 0.5, 1.0, 0.05])
+    apart, spread, velocity, pull = differences(ones, others, valid, state, shift, cov, phase, motion)
     for k in range(3):
         at_ns = max(valid[k], valid[3 + k])
-        (x, p), (y, q) = (oracle.align(state[i] + shift[i], cov[i], (at_ns - valid[i]) / S, 0.05) for i in (k, 3 + k))
+        (x, p), (y, q) = (oracle.align(state[i] + shift[i], cov[i], (at_ns - valid[i]) / S, COASTING) for i in (k, 3 + k))
         np.testing.assert_allclose(apart[k], x - y, atol=0.01)
         np.testing.assert_allclose(spread[k], p + q, rtol=1e-3, atol=1.0)
         np.testing.assert_allclose(velocity[k], 0.5 * (x + y)[3:], atol=0.01)
