@@ -22,7 +22,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.align import SHORT_S, accelerations, align_one
+from fusion.align import MOST_DRAG_M_S2, SHORT_S, accelerations, align_one, usual_drag_m_s2
 from fusion.gate import compare
 from fusion.lanes import (
     LANES,
@@ -43,6 +43,7 @@ from physics.compile import inlined, jit
 Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
+SOME_DRAG_M_S2 = 30.0
 _ROUNDS = 60
 _ENOUGH = 0.005  # stop where no member's gradient is more than this share above the optimum's
 _FRESH_NS = 2_000_000_000  # phases are taken from reports no older than this beside the newest
@@ -229,12 +230,17 @@ def _combine_told(states: Float, covs: Float, pedigree: Rows, correlation: float
 
 
 @jit
-def correlation_of(phase: Float, correlations: Float) -> float:
-    """The bound for an object in phases (3,), from those by phase (3,); none known counts as boost."""
+def correlation_of(phase: Float, drag_m_s2: float, correlations: Float) -> float:
+    """The bound for an object in phases (3,), from those by phase (3,); none known counts as boost.
+
+    That of re-entry is of what drag does to all errors alike: as much of it counts as the drag (a usual body's) is of itself and
+    SOME_DRAG_M_S2.
+    """
     total = phase[0] + phase[1] + phase[2]
     if not total > 0.0:
         return float(correlations[0])
-    return float((phase[0] * correlations[0] + phase[1] * correlations[1] + phase[2] * correlations[2]) / total)
+    falls = phase[2] * drag_m_s2 / (drag_m_s2 + SOME_DRAG_M_S2)
+    return float((phase[0] * correlations[0] + phase[1] * correlations[1] + falls * correlations[2]) / total)
 
 
 @inlined
@@ -283,12 +289,13 @@ def fuse_many(
         valid[i] = max(newest[i], at_ns[i])
         extra = lost_m_s2 if valid[i] > newest[i] else 0.0
         count, bits, same = 0, 0, True
-        boost, coast, reentry = 0.0, 0.0, 0.0
+        boost, coast, reentry, latest = 0.0, 0.0, 0.0, -1
         for c in range(3):
             r = members[i, c]
             if r < 0 or newest[i] - valid_ns[r] > stale_ns:
                 continue
             used[i, c] = True
+            latest = c if told[r] and (latest < 0 or valid_ns[r] > valid_ns[members[i, latest]]) else latest
             age_s[i, c] = (valid[i] - valid_ns[r]) * 1e-9
             boosts, coasts, falls = phase[r, 0], phase[r, 1], phase[r, 2]
             mean, along, across, sigma = accelerations(state[r], boosts, coasts, falls, age_s[i, c], motion, told[r])
@@ -303,7 +310,10 @@ def fuse_many(
         total = boost + coast + reentry
         if total > 0.0:
             out_phase[i, 0], out_phase[i, 1], out_phase[i, 2] = boost / total, coast / total, reentry / total
-        bound[i] = correlation_of(out_phase[i], correlations)
+        drag_m_s2 = MOST_DRAG_M_S2  # where no member tells its speed and height
+        if reentry > 0.0 and latest >= 0:
+            drag_m_s2 = usual_drag_m_s2(state[members[i, latest]])
+        bound[i] = correlation_of(out_phase[i], drag_m_s2, correlations)
     rows = np.flatnonzero(alike)
     for start in range(0, len(rows), LANES):
         some = rows[start : start + LANES]

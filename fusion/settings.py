@@ -116,11 +116,14 @@ Correlation = Annotated[
 
 
 class Combination(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How much of two national tracks' errors is the same although no sensor is: what their object does, by phase."""
+    """How much of two national tracks' errors is the same although no sensor is: what their object does, by phase.
+
+    That of re-entry is for thick air: as much of it counts as drag is of itself and 30 m/s2.
+    """
 
     boost: Correlation = 0.1
     coast: Correlation = 0.0
-    reentry: Correlation = 0.2
+    reentry: Correlation = 0.5
 
 
 class Timing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

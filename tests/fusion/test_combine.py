@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from fusion.combine import combine, correlation_of, intersect, kin
+from fusion.combine import SOME_DRAG_M_S2, combine, correlation_of, intersect, kin
 from tests import oracles_fusion as oracle
 from tests.fusion.test_kernels import STATE, random_cov
 from tests.plain import both_ways
@@ -135,8 +135,10 @@ def test_numbers_without_an_inverse_leave_the_surest_member() -> None:
 
 
 @both_ways(correlation_of)
-def test_the_bound_goes_by_phase_and_what_is_not_known_boosts() -> None:
+def test_the_bound_goes_by_phase_and_drag_and_what_is_not_known_boosts() -> None:
     bounds = np.array([0.4, 0.0, 0.2])
-    assert correlation_of(np.array([0.5, 0.5, 0.0]), bounds) == pytest.approx(0.2)
-    assert correlation_of(np.array([0.0, 0.0, 255.0]), bounds) == pytest.approx(0.2)
-    assert correlation_of(np.zeros(3), bounds) == 0.4
+    assert correlation_of(np.array([0.5, 0.5, 0.0]), 30.0, bounds) == pytest.approx(0.2)
+    assert correlation_of(np.array([0.0, 0.0, 255.0]), 1e9, bounds) == pytest.approx(0.2)
+    assert correlation_of(np.array([0.0, 0.0, 255.0]), SOME_DRAG_M_S2, bounds) == pytest.approx(0.1)
+    assert correlation_of(np.array([0.0, 0.0, 255.0]), 0.0, bounds) == 0.0
+    assert correlation_of(np.zeros(3), 0.0, bounds) == 0.4

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fusion.align import Push, accelerations, align_one, pushed
+from fusion.align import MOST_DRAG_M_S2, Push, accelerations, align_one, pushed, usual_drag_m_s2
 from fusion.combine import _fuse_one, correlation_of, fuse_many, inverse
 from fusion.gate import distance
 from fusion.lanes import (
@@ -185,7 +185,9 @@ def test_an_estimate_in_lanes_is_the_estimate_of_one(seed: int, column: int) -> 
         used = held & (newest[i] - reported.valid_ns[members] <= 4 * 10**9)
         push = np.array([_push(reported, row, age) for row, age in zip(members, ages, strict=True)])
         push[:, 3] = np.hypot(push[:, 3], 0.05 if valid[i] > newest[i] else 0.0)
-        bound = correlation_of(phase[i], CORRELATIONS)
+        whole = np.where(used & reported.told[members], reported.valid_ns[members], 0)
+        drag_m_s2 = usual_drag_m_s2(reported.state[members[np.argmax(whole)]]) if whole.any() else MOST_DRAG_M_S2
+        bound = correlation_of(phase[i], drag_m_s2, CORRELATIONS)
         x, p, d2 = _fuse_one(
             members, used, ages, push, reported.state, reported.cov, reported.pedigree, bound, BIAS, PRIOR, GATES, column
         )
