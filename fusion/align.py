@@ -25,7 +25,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from physics.compile import jit
+from physics.compile import inlined, jit
 from physics.constants import EARTH_A_M, EARTH_OMEGA_RAD_S, USUAL_BETA_KG_M2
 from physics.frames import quick_altitude_m
 from physics.motion import ballistic_acceleration, drag_rate
@@ -47,10 +47,16 @@ _SCALE_HEIGHT_M = 7e3
 _AIR_RADIUS_M = EARTH_A_M + AIR_BELOW_M
 
 
+@inlined
+def above_air(state: Float) -> bool:
+    """Whether a state is above AIR_BELOW_M, by the equator's radius."""
+    return bool(state[0] * state[0] + state[1] * state[1] + state[2] * state[2] > _AIR_RADIUS_M * _AIR_RADIUS_M)
+
+
 @jit
 def usual_drag_m_s2(state: Float) -> float:
     """What a usual body is braked by in the air, m/s2: at most MOST_DRAG_M_S2; above AIR_BELOW_M nothing."""
-    if state[0] * state[0] + state[1] * state[1] + state[2] * state[2] > _AIR_RADIUS_M * _AIR_RADIUS_M:
+    if above_air(state):
         return 0.0
     speed = math.sqrt(state[3] * state[3] + state[4] * state[4] + state[5] * state[5])
     return min(-drag_rate(state, USUAL_BETA_KG_M2) * speed, MOST_DRAG_M_S2)
@@ -78,6 +84,8 @@ def accelerations(
     that is not `whole` has no mean, for neither height nor speed is known, but all that there may be on any axis.
     """
     total = boost + coast + reentry
+    if whole and boost <= NOISE * total and total > 0.0 and above_air(state):  # what most reports are of
+        return 0.0, 0.0, 0.0, motion[4]
     burns = (boost if boost > NOISE * total else 0.0) / total if total > 0.0 else 1.0
     if not whole:
         reenters = reentry / total if reentry > NOISE * total else 0.0

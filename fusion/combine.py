@@ -280,6 +280,7 @@ def fuse_many(
     valid, newest = np.zeros(m, np.int64), np.zeros(m, np.int64)
     out_state, out_cov, out_phase, off = np.empty((m, 6)), np.empty((m, 6, 6)), np.zeros((m, 3)), np.full(m, np.nan)
     used, age_s, push = np.zeros((m, 3), np.bool_), np.zeros((m, 3)), np.zeros((m, 3, 4))
+    driven = np.zeros(m, np.bool_)  # not all members fly free
     bound = np.empty(m)  # of the correlation between members
     alike = np.zeros(m, np.bool_)  # computed in lanes: short flights, two or three whole members, no sensor in common
     for i in range(m):
@@ -299,7 +300,8 @@ def fuse_many(
             age_s[i, c] = (valid[i] - valid_ns[r]) * 1e-9
             boosts, coasts, falls = phase[r, 0], phase[r, 1], phase[r, 2]
             mean, along, across, sigma = accelerations(state[r], boosts, coasts, falls, age_s[i, c], motion, told[r])
-            push[i, c, 0], push[i, c, 1], push[i, c, 2] = mean, along, across
+            if mean != 0.0 or along + across > 0.0:
+                push[i, c, 0], push[i, c, 1], push[i, c, 2], driven[i] = mean, along, across, True
             push[i, c, 3] = math.hypot(sigma, extra) if extra > 0.0 else sigma
             same &= told[r] and pedigree[r] != 0 and bits & pedigree[r] == 0 and age_s[i, c] <= SHORT_S
             bits |= pedigree[r]
@@ -317,7 +319,7 @@ def fuse_many(
     rows = np.flatnonzero(alike)
     for start in range(0, len(rows), LANES):
         some = rows[start : start + LANES]
-        _fuse_lanes_into(out_state, out_cov, off, some, members, used, age_s, push, state, cov, bound, bias_var, column)
+        _fuse_lanes_into(out_state, out_cov, off, some, members, used, age_s, push, driven, state, cov, bound, bias_var, column)
     for i in range(m):
         if not (alike[i] and np.isfinite(_trace(out_cov[i]))):
             out_state[i], out_cov[i], off[i] = _fuse_one(
@@ -372,6 +374,7 @@ def _fuse_lanes_into(
     used: NDArray[np.bool_],
     age_s: Float,
     push: Float,
+    driven: NDArray[np.bool_],
     state: Float,
     cov: Float,
     bound: Float,
@@ -383,7 +386,7 @@ def _fuse_lanes_into(
     lanes = (n + VECTOR - 1) // VECTOR * VECTOR  # what is over computes the last object again, to no effect
     held, total = np.empty((3, NUMBERS * ROW)), np.zeros(NUMBERS * ROW)
     t, there, wider, d2 = np.empty((3, lanes)), np.zeros((3, lanes)), np.empty(lanes), np.empty(lanes)
-    pushes = np.empty((3, 4, lanes))
+    pushes, sigma = np.zeros((3, 3, lanes)), np.empty((3, lanes))
     for lane in range(lanes):
         i = rows[min(lane, n - 1)]
         first, count = members[i, 0] if used[i, 0] else members[i, 1], 0
@@ -392,16 +395,16 @@ def _fuse_lanes_into(
                 there[c, lane] = 1.0
                 count += 1
             r = members[i, c] if used[i, c] else first  # a lane without this member computes another's, to no effect
-            t[c, lane] = age_s[i, c]
-            for k in range(4):
-                pushes[c, k, lane] = push[i, c, k]
+            t[c, lane], sigma[c, lane] = age_s[i, c], push[i, c, 3]
+            if driven[i]:
+                pushes[c, 0, lane], pushes[c, 1, lane], pushes[c, 2, lane] = push[i, c, 0], push[i, c, 1], push[i, c, 2]
             load_into(held[c], lane, state[r], cov[r])
         wider[lane] = 1.0 + (count - 1.0) * bound[i]
     for c in range(3):
         if t[c].any():
-            if pushes[c, :3].any():
-                push_lanes_into(held[c], t[c], pushes[c, :3], lanes)
-            fly_lanes_into(held[c], t[c], pushes[c, 3], lanes)
+            if pushes[c].any():
+                push_lanes_into(held[c], t[c], pushes[c], lanes)
+            fly_lanes_into(held[c], t[c], sigma[c], lanes)
     for c in range(3):
         inform_lanes_into(total, held[c], held[2], there[c], lanes)
     solve_lanes_into(total, held[2], wider, lanes)
