@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,50 @@ from sensors.truth import Truth
 Float = NDArray[np.float64]
 
 
-def nees(error: Float, cov: Float) -> float:
-    """Normalised estimation error squared of one error (6,) under its covariance (6, 6), divided by 6."""
-    return float(error @ np.linalg.solve(cov, error)) / len(error)
+def nees(errors: Float, covs: Float) -> Float:
+    """Normalised estimation errors squared (k,) of errors (k, 6) under their covariances (k, 6, 6), divided by 6."""
+    weighed = np.linalg.solve(covs, errors[..., None])[..., 0]
+    squared: Float = np.einsum("kc,kc->k", errors, weighed)
+    return squared / 6.0
+
+
+class Errors(NamedTuple):
+    """Of the rows of a block that follow a launch in flight: its phase (k,), the errors (k, 6), and their NEES / 6 (k,)."""
+
+    phase: NDArray[np.int8]
+    off: Float
+    nees: Float
+
+
+def against(truth: Truth, block: SystemTracks, launches: NDArray[np.int64]) -> Errors:
+    """The rows against the launches (n,) that they follow (indices, -1: none), each at its own valid time."""
+    found: list[Errors] = []
+    for valid_ns in np.unique(block.valid_ns).tolist():
+        rows = np.flatnonzero((block.valid_ns == valid_ns) & (launches >= 0))
+        phases = truth.phase_at(valid_ns)[launches[rows]]
+        rows, phases = rows[phases >= 0], phases[phases >= 0]
+        if len(rows):
+            off = block.state[rows] - truth.states_at(valid_ns)[launches[rows]]
+            found.append(Errors(phases, off, nees(off, unpack_cov(block.cov[rows]))))
+    if not found:
+        return Errors(np.empty(0, np.int8), np.empty((0, 6)), np.empty(0))
+    return Errors(*(np.concatenate(each) for each in zip(*found, strict=True)))
+
+
+def origins_of(world: World, members: Iterable[int]) -> list[str | None]:
+    """The launches that the members of a system track (national numbers in order, 0: none) follow; None of a false track."""
+    return [world.origin(nation, track) for nation, track in zip(NATIONS, members, strict=True) if track]
+
+
+def followed(world: World, block: SystemTracks) -> NDArray[np.int64]:
+    """For each row the launch that all its members follow (an index), -1 where they do not agree."""
+    launches = np.full(len(block), -1, np.int64)
+    for row, members in enumerate(block.members.tolist()):
+        origins = set(origins_of(world, members))
+        only = origins.pop() if len(origins) == 1 else None
+        if only is not None:
+            launches[row] = world.index(only)
+    return launches
 
 
 def gospa(distances: Float, cutoff: float) -> float:
@@ -97,22 +139,13 @@ class PictureScore:
 
     def take(self, block: SystemTracks, dropped: Iterable[int]) -> None:
         """Score the rows of a picture frame, and hold them for the next sample."""
-        covs = unpack_cov(block.cov)
+        self.nees += against(self.world.truth, block, followed(self.world, block)).nees.tolist()
         for row, system in enumerate(block.system.tolist()):
             self.systems.add(system)
             self._held[system] = (block.state[row], int(block.valid_ns[row]))
-            origins = [
-                self.world.origin(nation, track)
-                for nation, track in zip(NATIONS, block.members[row].tolist(), strict=True)
-                if track
-            ]
-            for one, other in combinations(origins, 2):
+            for one, other in combinations(origins_of(self.world, block.members[row].tolist()), 2):
                 self.pairs += 1
                 self.pairs_right += one is not None and one == other
-            if len(set(origins)) == 1 and origins[0] is not None:
-                error = self._error(block.state[row], int(block.valid_ns[row]), origins[0])
-                if np.isfinite(error).all():
-                    self.nees.append(nees(error, covs[row]))
         for system in dropped:
             self._held.pop(system, None)
 
@@ -126,8 +159,3 @@ class PictureScore:
         found = gospa_at(self.world.truth, seen, list(self._held.values()), at_ns, self.cutoff_m)
         if found is not None:
             self.gospa_m.append(found)
-
-    def _error(self, state: Float, valid_ns: int, launch_id: str) -> Float:
-        index = self.world.index(launch_id)
-        error: Float = state - self.world.truth.states_at(valid_ns)[index]
-        return error

@@ -17,10 +17,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.accuracy import gospa_at
+from bench.accuracy import against, gospa_at
 from bench.distort import FED_BACK, Arrival
 from bench.world import World
-from bus.columns import SystemTracks, unpack_cov
+from bus.columns import SystemTracks
 from bus.messages import Alert, PictureFrame, Place, system_tracks_of
 from bus.release import NATIONS, Nation
 from physics.frames import bearing_rad, ground_distance_m
@@ -128,15 +128,8 @@ class FusedScore:
         for system in frame.dropped:
             self._held.pop(system, None)
         launches = np.array([self.follows_now(system) for system in block.system.tolist()], np.int64)
-        for valid_ns in np.unique(block.valid_ns).tolist():
-            rows = np.flatnonzero((block.valid_ns == valid_ns) & (launches >= 0))
-            phases = self._world.truth.phase_at(valid_ns)[launches[rows]]
-            rows, phases = rows[phases >= 0], phases[phases >= 0]
-            if len(rows):
-                off = block.state[rows] - self._world.truth.states_at(valid_ns)[launches[rows]]
-                nees = (off * np.linalg.solve(unpack_cov(block.cov[rows]), off[..., None])[..., 0]).sum(axis=1)
-                each = np.column_stack([np.ones(len(rows)), nees / 6.0, (off[:, :3] ** 2).sum(axis=1)])
-                np.add.at(self.sums.estimates, phases, each)
+        phase, off, nees = against(self._world.truth, block, launches)
+        np.add.at(self.sums.estimates, phase, np.column_stack([np.ones(len(nees)), nees, (off[:, :3] ** 2).sum(axis=1)]))
 
     def _count_pairs(self, followed: dict[int, list[int]]) -> None:
         systems: dict[int, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))  # by launch and nation

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from bench.warning import WarningMeter
+from bench.warning import Flight, WarningMeter
 from bus.audit import AuditLog
 from bus.columns import SystemTracks
 from bus.errors import Rejected
-from bus.messages import Alert, AnyMessage, ExerciseClock, PictureFrame, system_tracks_of
+from bus.messages import PURPOSES, Alert, AnyMessage, ExerciseClock, PictureFrame, Purpose, system_tracks_of
 from bus.metrics import Metrics
 from bus.party import MakeTransport, Party
 from bus.recording import Entry
@@ -61,12 +61,13 @@ class Holdings:
         return [alert for alert in self.alerts.values() if alert.state not in _OVER]
 
 
-def _launches_ns(scenario: str) -> list[int]:
-    """The launch instants of a scenario's text; in a thread, with the compiler that a receiver does without."""
+def _flights(scenario: str) -> list[Flight]:
+    """The flights of a scenario's text; in a thread, with the compiler that a receiver does without."""
     from sensors.scenario import parse_scenario
     from sensors.truth import build_truth
 
-    return [launch.launch_ns for launch in build_truth(parse_scenario(scenario, "the exercise's scenario")).launches]
+    launches = build_truth(parse_scenario(scenario, "the exercise's scenario")).launches
+    return [Flight(launch.launch_ns, launch.impact_ns) for launch in launches]
 
 
 class ReceiverService:
@@ -87,9 +88,16 @@ class ReceiverService:
         self._write = record
         self._meter: WarningMeter | None = None
         self._unmeasured: deque[tuple[Alert, float]] = deque(maxlen=_MOST_UNMEASURED)
+        for purpose in PURPOSES:  # there from the start, so that a rate over them is a number
+            metrics.warning_time.labels(recipient, purpose)
+            metrics.missed_launches.labels(recipient, purpose)
         self.party.listen(self.party.bulk, picture_tracks(recipient), self._take_picture)
         self.party.listen(self.party.urgent, picture_alerts(recipient), self._take_alert, qos=1)
         self.party.on_exercise(self._begin)
+
+    @property
+    def _purpose(self) -> Purpose:
+        return "exercise" if self.party.exercise is None else self.party.exercise.purpose
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Connect and receive, until `stopping` is set."""
@@ -108,10 +116,13 @@ class ReceiverService:
             self.holdings = Holdings()
             self._meter = None
             self._unmeasured.clear()
-            computed = asyncio.get_running_loop().run_in_executor(None, _launches_ns, exercise.scenario)
-            computed.add_done_callback(lambda done: self._know_launches(exercise.exercise, done))
+            computed = asyncio.get_running_loop().run_in_executor(None, _flights, exercise.scenario)
+            computed.add_done_callback(lambda done: self._know_flights(exercise.exercise, done))
+        elif self._meter is not None:
+            missed = self._meter.missed(self.party.clock.now_ns())
+            self._metrics.missed_launches.labels(self.recipient, exercise.purpose).inc(missed)
 
-    def _know_launches(self, exercise: str, done: asyncio.Future[list[int]]) -> None:
+    def _know_flights(self, exercise: str, done: asyncio.Future[list[Flight]]) -> None:
         """The exercise's launches have been computed, while alerts may have come already."""
         if done.cancelled() or self.party.exercise is None or self.party.exercise.exercise != exercise:
             return
@@ -127,7 +138,7 @@ class ReceiverService:
             for alert, held_s in self._unmeasured:
                 warning_s = self._meter.take(alert, held_s)
                 if warning_s is not None:
-                    self._metrics.warning_time.labels(self.recipient).observe(warning_s)
+                    self._metrics.warning_time.labels(self.recipient, self._purpose).observe(warning_s)
             self._unmeasured.clear()
 
     def _take_alert(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
@@ -149,8 +160,8 @@ class ReceiverService:
         self._measure()
         if message.impact is not None and not predicted:
             lead_s = (message.impact.time_ns - times.released_ns) / 1e9 - machine_s
-            self._metrics.lead_time.labels(self.recipient).observe(lead_s)
-        self._metrics.alerts_received.labels(self.recipient, message.state).inc()
+            self._metrics.lead_time.labels(self.recipient, self._purpose).observe(lead_s)
+        self._metrics.alerts_received.labels(self.recipient, message.state, self._purpose).inc()
 
     def _take_picture(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
         if not isinstance(message, PictureFrame):

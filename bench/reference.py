@@ -96,7 +96,7 @@ def metric_table() -> str:
     """Every metric as it is scraped."""
     registry = CollectorRegistry()
     metrics = Metrics(registry, Budgets())
-    metrics.watch({"bulk": MemoryBus().transport("reference", None)}, {"in": {"tracks": 0}})
+    metrics.watch({"bulk": MemoryBus().transport("reference", None)}, {"in": {"tracks": 0}}, lambda: {"conductor": 0.0})
     labels = {family.name: _labels(family.samples) for family in registry.collect()}
     for collector in vars(metrics).values():
         if hasattr(collector, "_labelnames"):

@@ -8,18 +8,28 @@ of a salvo may be taken for one another, which leaves their mean as it is.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from bus.messages import Alert
 
 _SURE = ("confirmed", "updated", "closed")
 
 
-class WarningMeter:
-    """One recipient's exercise: the launch instants (scenario ns) that no alert has been counted for yet."""
+class Flight(NamedTuple):
+    """From launch to impact, scenario ns."""
 
-    def __init__(self, launches_ns: Iterable[int]) -> None:
-        self._open = sorted(launches_ns)
+    launch_ns: int
+    impact_ns: int
+
+
+class WarningMeter:
+    """One recipient's exercise: the launches that no alert has been counted for yet, and every alert as it was last told."""
+
+    def __init__(self, flights: Iterable[Flight]) -> None:
+        self._flights = sorted(flights)
+        self._open = list(self._flights)
         self._first_s: dict[str, float] = {}
+        self._last: dict[str, Alert] = {}
         self._told: set[str] = set()
 
     def take(self, alert: Alert, held_s: float) -> float | None:
@@ -28,13 +38,28 @@ class WarningMeter:
         `held_s` is when it was held: scenario seconds since the epoch, the machine's part in wall seconds.
         """
         first_s = self._first_s.setdefault(alert.id, held_s)
+        self._last[alert.id] = alert
         if alert.id in self._told or alert.state not in _SURE:
             return None
         self._told.add(alert.id)
-        begun = [launch_ns for launch_ns in self._open if launch_ns / 1e9 <= first_s]
-        if not begun:
+        nearest = _nearest(self._open, alert, first_s)
+        if nearest is None:
             return None
-        guess_ns = alert.launch.time_ns if alert.launch is not None else int(first_s * 1e9)
-        nearest = min(begun, key=lambda launch_ns: abs(launch_ns - guess_ns))
         self._open.remove(nearest)
-        return first_s - nearest / 1e9
+        return first_s - nearest.launch_ns / 1e9
+
+    def missed(self, end_ns: int) -> int:
+        """How many launches were down by `end_ns` and have no alert: every one that was not taken back counts for one launch."""
+        left = list(self._flights)
+        for alert in self._last.values():
+            nearest = None if alert.state == "retracted" else _nearest(left, alert, self._first_s[alert.id])
+            if nearest is not None:
+                left.remove(nearest)
+        return sum(flight.impact_ns <= end_ns for flight in left)
+
+
+def _nearest(flights: Iterable[Flight], alert: Alert, first_s: float) -> Flight | None:
+    """Of what was launched before the alert was first held the one that it speaks of, as far as its launch estimate tells."""
+    guess_ns = alert.launch.time_ns if alert.launch is not None else int(first_s * 1e9)
+    begun = [flight for flight in flights if flight.launch_ns / 1e9 <= first_s]
+    return min(begun, key=lambda flight: abs(flight.launch_ns - guess_ns), default=None)

@@ -6,6 +6,7 @@ their own; the simulated exercise and the scorer compute them here, and get the 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -58,3 +59,12 @@ def play_out(scenario: Scenario, seed: int, tell: Callable[[str], None] = lambda
         tell(f"sensors and tracker of {nation}")
         releases[nation] = list(feed.releases())
     return World(scenario, seed, truth, feeds, releases, decided)
+
+
+def follow(scenario: Scenario, seed: int) -> World:
+    """The same less what the feeds say: truth, and which launch each national track follows. Takes no memory to speak of."""
+    truth = build_truth(scenario)
+    feeds = {nation: NationalFeed(scenario, truth, nation, seed) for nation in NATIONS}
+    for feed in feeds.values():
+        deque(feed.releases(), maxlen=0)
+    return World(scenario, seed, truth, feeds, {}, {})

@@ -9,7 +9,7 @@ Times ending in `_ns` are ns since the Unix epoch. Two clocks appear, never mixe
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 import numpy as np
@@ -36,6 +36,10 @@ Text = Annotated[str, Meta(max_length=256)]
 Latitude = Annotated[float, Meta(ge=-90.0, le=90.0)]
 Longitude = Annotated[float, Meta(ge=-180.0, le=180.0)]
 NonNegative = Annotated[float, Meta(ge=0.0, le=1e9)]
+
+
+Purpose = Literal["exercise", "canary"]
+PURPOSES: Final[tuple[Purpose, ...]] = get_args(Purpose)
 
 
 class Message(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -224,7 +228,8 @@ class Status(Message, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class ExerciseClock(Message, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The exercise that runs and its clock: scenario time = start_ns + speed * (wall - start_wall_ns).
 
-    `scenario` is the scenario file's whole text, so that every process computes the same truth.
+    `scenario` is the scenario file's whole text, so that every process computes the same truth. `purpose`: an exercise, or the
+    canary, which only shows that warnings still come.
     """
 
     exercise: Short
@@ -234,6 +239,7 @@ class ExerciseClock(Message, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     start_ns: Nanos
     start_wall_ns: Nanos
     state: Literal["running", "stopped"] = "running"
+    purpose: Purpose = "exercise"
 
 
 AnyMessage = FeedMessage | PictureFrame | Alert | Status | ExerciseClock

@@ -65,17 +65,31 @@ class Metrics:
         self.warning_time = Histogram(
             "triwarn_warning_time_seconds",
             "Scenario seconds from a launch to the recipient holding its first alert, the machine's part in wall time",
-            ["recipient"],
+            ["recipient", "purpose"],
             buckets=_WARNING_BUCKETS,
             registry=registry,
         )
         self.lead_time = Histogram(
             "triwarn_lead_time_seconds",
             "Scenario seconds from the recipient holding the alert to the predicted impact, at the first prediction",
-            ["recipient"],
+            ["recipient", "purpose"],
             buckets=_LEAD_BUCKETS,
             registry=registry,
         )
+        self.missed_launches = Counter(
+            "triwarn_missed_launches",
+            "Launches that were down by the end of an exercise and that the recipient was not warned of",
+            ["recipient", "purpose"],
+            registry=registry,
+        )
+        self.anees = Gauge(
+            "triwarn_anees",
+            "ANEES of a recipient's picture against truth, of the exercise that runs or ran last: 1 where errors are as claimed",
+            ["recipient", "phase"],
+            registry=registry,
+        )
+        self.exercise_running = Gauge("triwarn_exercise_running", "1 while an exercise or the canary runs", registry=registry)
+        self.canary = Gauge("triwarn_canary", "1 while what runs is the canary", registry=registry)
         self._stages = Histogram(
             "triwarn_stage_seconds",
             "Wall seconds a stage of the machine took; every budget is a bucket boundary",
@@ -148,7 +162,10 @@ class Metrics:
         )
         self.alerts = Gauge("triwarn_alerts", "Alerts by recipient and present state", ["recipient", "state"], registry=registry)
         self.alerts_received = Counter(
-            "triwarn_alerts_received", "Alert messages a receiver took, by state", ["recipient", "state"], registry=registry
+            "triwarn_alerts_received",
+            "Alert messages a receiver took, by state",
+            ["recipient", "state", "purpose"],
+            registry=registry,
         )
         self.shed = Counter(
             "triwarn_shed",
@@ -191,16 +208,28 @@ class Metrics:
         value = self.registry.get_sample_value("triwarn_stage_over_budget_total", {"stage": stage})
         return int(value or 0)
 
-    def watch(self, links: Mapping[str, Transport], messages: Mapping[str, Mapping[str, int]]) -> None:
-        """Export what these transports count, and messages by direction and kind, read at each scrape: free on the hot path."""
-        self.registry.register(_LinkCollector(links, messages))
+    def watch(
+        self,
+        links: Mapping[str, Transport],
+        messages: Mapping[str, Mapping[str, int]],
+        skew_s: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
+        """Export what these transports count, messages by direction and kind, and the skew of others' clocks, s, by party; all
+        read at each scrape: free on the hot path.
+        """
+        self.registry.register(_LinkCollector(links, messages, skew_s))
 
 
 class _LinkCollector(Collector):
-    """Turns the counters that the transports keep into metrics when scraped."""
+    """Turns the counters that the transports keep, and what was heard, into metrics when scraped."""
 
-    def __init__(self, links: Mapping[str, Transport], messages: Mapping[str, Mapping[str, int]]) -> None:
-        self._links, self._messages = links, messages
+    def __init__(
+        self,
+        links: Mapping[str, Transport],
+        messages: Mapping[str, Mapping[str, int]],
+        skew_s: Callable[[], Mapping[str, float]],
+    ) -> None:
+        self._links, self._messages, self._skew_s = links, messages, skew_s
 
     def collect(self) -> Iterable[Metric]:
         reconnects = CounterMetricFamily("triwarn_reconnects", "Connections made again after a loss", labels=["link"])
@@ -226,7 +255,14 @@ class _LinkCollector(Collector):
         for direction, kinds in self._messages.items():
             for kind, count in sorted(kinds.items()):
                 frames.add_metric([direction, kind], count)
-        return [frames, reconnects, dropped, depth, in_flight, connected, errors, octets]
+        skew = GaugeMetricFamily(
+            "triwarn_clock_skew_seconds",
+            "How far a party's wall clock seems ahead of ours, at least; below 0 it is behind, or messages took so long",
+            labels=["party"],
+        )
+        for party, ahead_s in self._skew_s().items():
+            skew.add_metric([party], ahead_s)
+        return [skew, frames, reconnects, dropped, depth, in_flight, connected, errors, octets]
 
 
 class _QuietHandler(WSGIRequestHandler):

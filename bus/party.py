@@ -19,6 +19,7 @@ import logging
 import os
 import secrets
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from bus.messages import DECORRELATION_EXPIRY_S, AnyMessage, ExerciseClock, Stat
 from bus.metrics import Metrics
 from bus.seals import Seals, read
 from bus.session import SequenceTracker
+from bus.skew import ClockSkew
 from bus.topics import EXERCISE_CLOCK, Address, Role, parse_topic, status, stream_of
 from bus.transport import Delivery, LinkState, QoS, Transport, Will
 
@@ -113,6 +115,7 @@ class Party:
         self.received: Counter[str] = Counter()
         self.published: Counter[str] = Counter()
         self._heard: set[str] = set()
+        self._skew = ClockSkew()
         self._sensors = sensors or []
         self._topic = status(role, name)
         self._state: Status | None = None
@@ -126,7 +129,8 @@ class Party:
         self.bulk = make(f"{unique}-bulk", None)
         self.urgent = make(f"{unique}-urgent", will)
         self.urgent.on_link(self._announce_again)
-        metrics.watch({"bulk": self.bulk, "urgent": self.urgent}, {"in": self.received, "out": self.published})
+        links = {"bulk": self.bulk, "urgent": self.urgent}
+        metrics.watch(links, {"in": self.received, "out": self.published}, lambda: self._skew.ahead_s(time.time_ns()))
 
     def on_exercise(self, handler: OnExercise) -> None:
         """Call `handler` when an exercise starts or stops; the clock is already set."""
@@ -140,8 +144,9 @@ class Party:
         def handle(delivery: Delivery) -> None:
             if not delivery.payload:  # an empty retained message only clears what was retained
                 return
+            now_ns = self.clock.wall_ns()
             try:
-                address, message, opened, again = read(delivery, self.seals, self.clock.wall_ns())
+                address, message, opened, again = read(delivery, self.seals, now_ns)
             except Rejected as rejected:
                 self.reject(rejected.reason, topic=delivery.topic)
                 log.debug("dropped a message on %s: %s", delivery.topic, rejected)
@@ -152,6 +157,8 @@ class Party:
                     self.metrics.duplicates.labels(stream_of(address)).inc()
                 return
             take(address, message, opened)
+            if message.seq and not delivery.retained:
+                self._skew.hear(address, message.sent_ns, now_ns)
 
         link.subscribe(topic_filter, handle, qos)
 
@@ -292,7 +299,9 @@ class Party:
             return
         self.exercise = message
         self.clock = ScaledClock(message.start_ns, message.start_wall_ns, message.speed)
-        log.info("exercise %s %s at speed %g", message.exercise, message.state, message.speed)
+        self.metrics.exercise_running.set(message.state == "running")
+        self.metrics.canary.set((message.state, message.purpose) == ("running", "canary"))
+        log.info("%s %s %s at speed %g", message.purpose, message.exercise, message.state, message.speed)
         for handler in self._on_exercise:
             handler(message)
 

@@ -25,15 +25,19 @@ def clock(state: Literal["running", "stopped"], seq: int) -> bytes:
 
 async def test_scenario_time_does_not_jump_when_the_exercise_stops() -> None:
     bus = MemoryBus()
-    party = Party("receiver", "jpn", bus.transport, Metrics(CollectorRegistry(), Budgets()))
+    registry = CollectorRegistry()
+    party = Party("receiver", "jpn", bus.transport, Metrics(registry, Budgets()))
     heard: list[tuple[str, int]] = []
     party.on_exercise(lambda exercise: heard.append((exercise.state, party.clock.now_ns())))
     await party.start()
     conductor = bus.transport("conductor", None)
     await conductor.start()
+    assert registry.get_sample_value("triwarn_exercise_running") == 0.0
     conductor.publish(EXERCISE_CLOCK, clock("running", 1), qos=1, retain=True)
+    assert registry.get_sample_value("triwarn_exercise_running") == 1.0
     conductor.publish(EXERCISE_CLOCK, clock("stopped", 2), qos=1, retain=True)
     conductor.publish(EXERCISE_CLOCK, clock("stopped", 2), qos=1, retain=True)
+    assert registry.get_sample_value("triwarn_exercise_running") == 0.0
     assert [state for state, _ in heard] == ["running", "stopped"]
     (_, begun_ns), (_, stopped_ns) = heard
     assert 0 <= stopped_ns - begun_ns < 10**9

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -481,8 +482,13 @@ async def test_single_processes_take_part_in_an_exercise_that_attaches(mosquitto
         assert result["bus"]["gaps"] is None
         warned = [launch["recipients"]["kor"]["warned_after_s"] for launch in result["launches"]]
         exported = page(endpoint, "/metrics")[1]
-        assert 'triwarn_warning_time_seconds_count{recipient="kor"} 6.0' in exported
-        summed = next(line for line in exported.splitlines() if line.startswith("triwarn_warning_time_seconds_sum"))
+        assert 'triwarn_warning_time_seconds_count{purpose="exercise",recipient="kor"} 6.0' in exported
+        assert 'triwarn_missed_launches_total{purpose="exercise",recipient="kor"} 0.0' in exported
+        assert "triwarn_exercise_running 0.0" in exported
+        assert float(re.search(r"process_resident_memory_bytes (\S+)", exported)[1]) > 10e6  # type: ignore[index]
+        assert float(re.search(r'triwarn_clock_skew_seconds{party="fusion"} (\S+)', exported)[1]) < 0.0  # type: ignore[index]
+        begin = 'triwarn_warning_time_seconds_sum{purpose="exercise"'
+        summed = next(line for line in exported.splitlines() if line.startswith(begin))
         # A track of two missiles' detections speaks of a launch to the receiver, and to the scorer of none.
         assert float(summed.split()[1]) == pytest.approx(sum(warned), rel=0.1)
     finally:
