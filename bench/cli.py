@@ -213,6 +213,24 @@ def receive(recipient: str, **common: Any) -> None:
 
 
 @main.command()
+@click.option(
+    "--every", "every_s", default=60.0, show_default=True, type=click.FloatRange(1.0, 86_400.0), help="From one to the next, s."
+)
+@click.option("--speed", default=2.0, show_default=True, type=click.FloatRange(0.1, 1000.0), help="Times real time.")
+@click.option("--scenario", default="canary", show_default=True, help="What is played: a shipped scenario, or a file.")
+@single_process
+def canary(scenario: str, every_s: float, speed: float, **common: Any) -> None:
+    """Play a notional launch again and again while no exercise runs, so that it is known that warnings still come.
+
+    All of it is marked CANARY, and an exercise ends it at once. Where the access list is made for a scenario that releases less
+    than the catalogue's nations do, give it a scenario with the same nations.
+    """
+    from bench.single import run_canary
+
+    run_canary(scenario, every_s, speed, **common)
+
+
+@main.command()
 @click.argument("nation", type=_nation)
 @click.argument("tracks", metavar="TRACK TRACK", nargs=2)
 @click.option("--release", "to", metavar="NATIONS", help="Who may see it: jpn-usa.  [default: who is sure to know both]")

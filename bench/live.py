@@ -30,7 +30,7 @@ from bus.access import Releases
 from bus.broker import EmbeddedBroker
 from bus.clock import Clock, ScaledClock, WallClock
 from bus.errors import BusError, Rejected
-from bus.messages import Alert, AnyMessage, ExerciseClock, Status, TrackFrame, encode
+from bus.messages import Alert, AnyMessage, ExerciseClock, Status, TrackFrame, encode, of_canary
 from bus.party import MakeTransport, Summary, new_session
 from bus.recording import Entry
 from bus.release import NATIONS, Nation
@@ -53,7 +53,7 @@ class ExerciseFailed(Exception):
 
 @dataclass(slots=True)
 class Watch:
-    """What the conductor sees of the exercise while it runs."""
+    """What the conductor sees of the exercise while it runs. What is the canary's it does not see."""
 
     wanted: set[tuple[str, str]]
     clock: Clock = field(default_factory=WallClock)
@@ -76,6 +76,9 @@ class Watch:
                 self.standing.add(delivery.topic)  # believed or not: before an exercise begins it is cleared
             address, message, delivery, again = read(delivery, self.seals, time.time_ns())
         except Rejected:
+            return
+        if of_canary(message):
+            self.standing.discard(delivery.topic)  # it is fusion's to clear, and nothing to wait for
             return
         if again:
             return
@@ -308,6 +311,7 @@ async def _run(
         speed=plan.speed,
         start_ns=truth.start_ns,
         start_wall_ns=start_wall_ns,
+        end_ns=truth.end_ns,
     )
 
     watch.clock = ScaledClock(truth.start_ns, start_wall_ns, plan.speed)

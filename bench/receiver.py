@@ -2,6 +2,8 @@
 
 `Holdings` is the pure part: what a recipient holds after each message. `ReceiverService` is the shell around it: it exports
 metrics and writes what it saw to a recording. It never writes to the bus but its own birth and death.
+
+What the canary brings is held and counted apart, by its own mark: it is never among what an exercise, or nobody, has alerted of.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from bench.warning import Flight, WarningMeter
+from bench.warning import Flight, WarningMeter, flights_of
 from bus.audit import AuditLog
 from bus.columns import SystemTracks
 from bus.errors import Rejected
@@ -61,13 +63,12 @@ class Holdings:
         return [alert for alert in self.alerts.values() if alert.state not in _OVER]
 
 
-def _flights(scenario: str) -> list[Flight]:
-    """The flights of a scenario's text; in a thread, with the compiler that a receiver does without."""
+def _flights(exercise: ExerciseClock) -> list[Flight]:
+    """The flights of an exercise; in a thread, with the compiler that a receiver does without."""
     from sensors.scenario import parse_scenario
     from sensors.truth import build_truth
 
-    launches = build_truth(parse_scenario(scenario, "the exercise's scenario")).launches
-    return [Flight(launch.launch_ns, launch.impact_ns) for launch in launches]
+    return flights_of(build_truth(parse_scenario(exercise.scenario, "the exercise's scenario")), exercise.purpose)
 
 
 class ReceiverService:
@@ -83,7 +84,7 @@ class ReceiverService:
     ) -> None:
         self.recipient: Nation = recipient
         self.party = Party("receiver", recipient, make, metrics, seals=seals)
-        self.holdings = Holdings()
+        self.held: dict[Purpose, Holdings] = {purpose: Holdings() for purpose in PURPOSES}
         self._metrics = metrics
         self._write = record
         self._meter: WarningMeter | None = None
@@ -94,6 +95,11 @@ class ReceiverService:
         self.party.listen(self.party.bulk, picture_tracks(recipient), self._take_picture)
         self.party.listen(self.party.urgent, picture_alerts(recipient), self._take_alert, qos=1)
         self.party.on_exercise(self._begin)
+
+    @property
+    def holdings(self) -> Holdings:
+        """What the recipient holds; nothing of the canary's is in it."""
+        return self.held["exercise"]
 
     @property
     def _purpose(self) -> Purpose:
@@ -113,10 +119,10 @@ class ReceiverService:
 
     def _begin(self, exercise: ExerciseClock) -> None:
         if exercise.state == "running":
-            self.holdings = Holdings()
+            self.held[exercise.purpose] = Holdings()
             self._meter = None
             self._unmeasured.clear()
-            computed = asyncio.get_running_loop().run_in_executor(None, _flights, exercise.scenario)
+            computed = asyncio.get_running_loop().run_in_executor(None, _flights, exercise)
             computed.add_done_callback(lambda done: self._know_flights(exercise.exercise, done))
         elif self._meter is not None:
             missed = self._meter.missed(self.party.clock.now_ns())
@@ -145,9 +151,10 @@ class ReceiverService:
         if not isinstance(message, Alert):
             return
         held_ns = self.party.clock.wall_ns()
-        first = message.id not in self.holdings.alerts
-        predicted = not first and self.holdings.alerts[message.id].impact is not None
-        if not self.holdings.take_alert(message):
+        holdings = self.held[message.purpose]
+        before = holdings.alerts.get(message.id)
+        predicted = before is not None and before.impact is not None
+        if not holdings.take_alert(message):
             return
         self._record(held_ns, delivery)
         self.party.log(partial(AuditLog.alert, alert=message, kind="held"))
@@ -156,12 +163,13 @@ class ReceiverService:
         if times.due_ns:
             self._metrics.stage("alert", (held_ns - times.fused_ns) / 1e9)
             self._metrics.stage("total", machine_s)
-        self._unmeasured.append((message, times.released_ns / 1e9 + machine_s))
-        self._measure()
+        if message.purpose == self._purpose:
+            self._unmeasured.append((message, times.released_ns / 1e9 + machine_s))
+            self._measure()
         if message.impact is not None and not predicted:
             lead_s = (message.impact.time_ns - times.released_ns) / 1e9 - machine_s
-            self._metrics.lead_time.labels(self.recipient, self._purpose).observe(lead_s)
-        self._metrics.alerts_received.labels(self.recipient, message.state, self._purpose).inc()
+            self._metrics.lead_time.labels(self.recipient, message.purpose).observe(lead_s)
+        self._metrics.alerts_received.labels(self.recipient, message.state, message.purpose).inc()
 
     def _take_picture(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
         if not isinstance(message, PictureFrame):
@@ -173,7 +181,7 @@ class ReceiverService:
             return
         for reason, count in rejected.items():
             self.party.reject(reason, count)
-        self.holdings.take_picture(block, message.dropped)
+        self.held[message.purpose].take_picture(block, message.dropped)
         self._metrics.reports.labels("in").inc(len(block))
         self._metrics.system_tracks.labels(self.recipient).set(len(self.holdings.tracks))
         self._record(self.party.clock.wall_ns(), delivery)

@@ -33,7 +33,7 @@ from bench.sharing import arranged
 from bench.simulate import Outcome, simulate
 from bench.world import World
 from bus.classes import RangeClass, class_between
-from bus.messages import Alert, PictureFrame, decode, system_tracks_of
+from bus.messages import Alert, PictureFrame, decode, of_canary, system_tracks_of
 from bus.metrics import STAGES, Budgets
 from bus.party import Summary
 from bus.recording import Entry
@@ -122,8 +122,11 @@ def score(
 
 
 def _decoded(entries: Iterable[Entry]) -> Iterator[tuple[Entry, object]]:
+    """What was said in the exercise: on a bus that others use too, a recording may begin in their canary."""
     for entry in entries:
-        yield entry, decode(parse_topic(entry.topic), entry.payload)
+        message = decode(parse_topic(entry.topic), entry.payload)
+        if not of_canary(message):
+            yield entry, message
 
 
 def _played(world: World, fusion: FusionSettings, nations: tuple[Nation, ...], recipients: tuple[Nation, ...]) -> ByNation:

@@ -1,4 +1,4 @@
-"""Single processes for one machine each, or one container each: a feed, a fusion worker, a receiver.
+"""Single processes for one machine each, or one container each: a feed, a fusion worker, a receiver, the canary.
 
 Each serves /metrics, /ready and /live, announces itself on the bus, ends cleanly on SIGTERM, and with `--record` leaves what it
 saw and what it counted behind.
@@ -27,7 +27,7 @@ from bus.party import MakeTransport, Party, stop_on_signals
 from bus.recording import Entry, Recorder
 from bus.release import NATIONS, Nation
 from bus.seals import Seals
-from bus.security import principal
+from bus.security import CANARY, principal
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _TRY_AGAIN_S = 0.5
 
 
 class Service(Protocol):
-    """What the three services have in common."""
+    """What the services have in common."""
 
     party: Party
 
@@ -173,6 +173,28 @@ def run_fusion(
         broker,
         settings_file,
     )
+
+
+def run_canary(
+    scenario: str,
+    every_s: float,
+    speed: float,
+    record: Path | None,
+    endpoint_port: int | None,
+    with_parent: bool,
+    broker: str | None,
+    settings_file: Path | None,
+) -> None:
+    """`triwarn canary`."""
+    from bench.canary import CanaryService
+    from sensors.scenario import load_scenario
+
+    played = load_scenario(scenario)
+
+    def build(parts: Parts) -> Service:
+        return CanaryService(parts.make, parts.metrics, played, every_s=every_s, speed=speed, seals=parts.seals)
+
+    serve(CANARY, lambda _: CANARY, build, record, endpoint_port, with_parent, broker, settings_file)
 
 
 def run_receiver(

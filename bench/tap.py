@@ -23,6 +23,7 @@ from bus.messages import (
     Status,
     TrackDropped,
     TrackFrame,
+    of_canary,
 )
 from bus.party import stop_on_signals
 from bus.seals import Seals, read
@@ -73,6 +74,8 @@ def as_object(delivery: Delivery, seals: Seals | None = None) -> dict[str, Any]:
         return {**head, "rejected": rejected.reason, "detail": rejected.detail}
     if message is None:
         return {**head, "cleared": True}
+    if of_canary(message):
+        head["mark"] = "CANARY"
     body = msgspec.structs.asdict(message)
     if "columns" in body:
         body["columns"] = {name: len(column) for name, column in body["columns"].items()}
@@ -88,9 +91,13 @@ def _said(delivery: Delivery, seals: Seals | None) -> str:
         message = _decoded(delivery, seals)
     except Rejected as rejected:
         return f"REJECTED {rejected}"
+    if message is None:
+        return "cleared"
+    return f"CANARY {_told(message)}" if of_canary(message) else _told(message)
+
+
+def _told(message: AnyMessage) -> str:
     match message:
-        case None:
-            return "cleared"
         case PictureFrame() | TrackFrame():
             name = "system" if isinstance(message, PictureFrame) else "track"
             numbers = np.frombuffer(message.columns.get(name, b""), dtype="<u4").tolist()

@@ -8,9 +8,12 @@ of a salvo may be taken for one another, which leaves their mean as it is.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from bus.messages import Alert
+from bus.messages import Alert, Purpose
+
+if TYPE_CHECKING:
+    from sensors.truth import Truth
 
 _SURE = ("confirmed", "updated", "closed")
 
@@ -20,6 +23,12 @@ class Flight(NamedTuple):
 
     launch_ns: int
     impact_ns: int
+
+
+def flights_of(truth: Truth, purpose: Purpose) -> list[Flight]:
+    """The flights of an exercise. A warning is due before the impact; of a canary, which is shorter, before its end."""
+    last_ns = truth.end_ns if purpose == "canary" else 2**63 - 1
+    return [Flight(launch.launch_ns, min(launch.impact_ns, last_ns)) for launch in truth.launches]
 
 
 class WarningMeter:

@@ -6,7 +6,6 @@ their own; the simulated exercise and the scorer compute them here, and get the 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -61,10 +60,15 @@ def play_out(scenario: Scenario, seed: int, tell: Callable[[str], None] = lambda
     return World(scenario, seed, truth, feeds, releases, decided)
 
 
-def follow(scenario: Scenario, seed: int) -> World:
-    """The same less what the feeds say: truth, and which launch each national track follows. Takes no memory to speak of."""
+def follow(scenario: Scenario, seed: int, stopped: Callable[[], bool] = lambda: False) -> World:
+    """The same less what the feeds say: truth, and which launch each national track follows. Takes no memory to speak of.
+
+    Ends early, with less, once `stopped()`.
+    """
     truth = build_truth(scenario)
     feeds = {nation: NationalFeed(scenario, truth, nation, seed) for nation in NATIONS}
     for feed in feeds.values():
-        deque(feed.releases(), maxlen=0)
+        for _ in feed.releases():
+            if stopped():
+                break
     return World(scenario, seed, truth, feeds, {}, {})

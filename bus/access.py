@@ -8,6 +8,7 @@ Fails closed: what the table does not grant is refused, to principals it does no
   serves, so the hub is trusted with them.
 - The conductor is the exercise's control: it reads everything, and clears alerts that a worker which died left retained. A
   broker cannot grant clearing without writing, so it could write one too.
+- The canary sees what every recipient is told, and says its own clock alone: it can begin no exercise and end none.
 - A broker grants any subscription and filters on delivery: a filter wider than what is granted finds what is granted.
 """
 
@@ -19,8 +20,9 @@ from typing import Final, Literal, NamedTuple, get_args
 
 from bus.release import NATIONS, Nation, Release, release
 from bus.routing import matches
-from bus.security import BROKER, CONDUCTOR, parted, principals
+from bus.security import ALONE, BROKER, CANARY, CONDUCTOR, parted, principals
 from bus.topics import (
+    CANARY_CLOCK,
     EVERYTHING,
     EXERCISE_CLOCK,
     Role,
@@ -34,8 +36,9 @@ from bus.topics import (
 
 Releases = Mapping[Nation, Collection[Release]]
 Subject = Literal[
-    "clock", "statuses", "everything", "released", "picture", "alerts", "reports", "events", "words", "feed", "receiver", "fusion"
-]
+    "clocks", "statuses", "everything", "released", "picture", "alerts", "reports", "events", "words",
+    "feed", "receiver", "fusion", "exercise", "canary",
+]  # fmt: skip
 
 
 class Access(NamedTuple):
@@ -51,14 +54,15 @@ class _Grants(NamedTuple):
 
 
 _GRANTS: Final[dict[str, _Grants]] = {
-    "feed": _Grants(reads=("clock", "statuses"), writes=("feed", "reports", "events", "words")),
-    "operator": _Grants(reads=("clock", "statuses", "released", "picture", "alerts"), writes=("words",)),
-    "receiver": _Grants(reads=("clock", "statuses", "released", "picture", "alerts"), writes=("receiver",)),
+    "feed": _Grants(reads=("clocks", "statuses"), writes=("feed", "reports", "events", "words")),
+    "operator": _Grants(reads=("clocks", "statuses", "released", "picture", "alerts"), writes=("words",)),
+    "receiver": _Grants(reads=("clocks", "statuses", "released", "picture", "alerts"), writes=("receiver",)),
     "bridge": _Grants(
-        reads=("clock", "statuses", "released", "picture", "alerts"), writes=("feed", "reports", "events", "words", "receiver")
+        reads=("clocks", "statuses", "released", "picture", "alerts"), writes=("feed", "reports", "events", "words", "receiver")
     ),
-    "fusion": _Grants(reads=("clock", "statuses", "released"), writes=("fusion", "picture", "alerts")),
-    CONDUCTOR: _Grants(reads=("everything",), writes=("clock", "alerts")),
+    "fusion": _Grants(reads=("clocks", "statuses", "released"), writes=("fusion", "picture", "alerts")),
+    CONDUCTOR: _Grants(reads=("everything",), writes=("exercise", "alerts")),
+    CANARY: _Grants(reads=("clocks", "statuses", "picture", "alerts"), writes=("canary",)),
     BROKER: _Grants(reads=(), writes=()),
 }
 
@@ -84,7 +88,7 @@ def access_of(principal: str, releases: Releases = _EVERY_RELEASE) -> Access:
     role, owner = parted(principal)
     grants = _GRANTS.get(role)
     nations: tuple[Nation, ...] = tuple(nation for nation in NATIONS if nation == owner)
-    stands_alone = role in (CONDUCTOR, BROKER)
+    stands_alone = role in ALONE
     if grants is None or stands_alone != (not owner) or not (nations or stands_alone or role == "fusion"):
         return Access((), ())
     who, narrowed = _Who(owner, nations or NATIONS), _narrowed(releases)
@@ -146,7 +150,9 @@ def _each_release(make: Callable[[Nation, Release], str]) -> Callable[[_Who, Rel
 
 
 _FILTERS: Final[dict[Subject, Callable[[_Who, Releases], Iterator[str]]]] = {
-    "clock": lambda who, releases: iter((EXERCISE_CLOCK,)),
+    "clocks": lambda who, releases: iter((EXERCISE_CLOCK, CANARY_CLOCK)),
+    "exercise": lambda who, releases: iter((EXERCISE_CLOCK,)),
+    "canary": lambda who, releases: iter((CANARY_CLOCK, status("canary", CANARY))),
     "statuses": lambda who, releases: (status(role, "+") for role in get_args(Role)),
     "everything": lambda who, releases: iter((EVERYTHING,)),
     "released": _released,

@@ -120,6 +120,7 @@ class AuditLog:
             "retraction" if kind == "alert" and alert.state == "retracted" else kind,
             id=alert.id,
             recipient=alert.recipient,
+            purpose=alert.purpose,
             state=alert.state,
             revision=alert.revision,
             system=alert.system,

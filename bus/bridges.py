@@ -1,7 +1,7 @@
 """Brokers that stand apart and are bridged: which topics cross, and the lines of a Mosquitto's configuration for it. No I/O.
 
 - Hub and spokes: each nation has a broker, its spoke, bridged to a hub where fusion is. To the hub go the nation's statuses and
-  what it releases to somebody else; back come its own picture and alerts, the exercise clock, and the others' statuses.
+  what it releases to somebody else; back come its own picture and alerts, the clocks, and the others' statuses.
 - Mesh: each nation has a broker and a fusion worker of its own. To each other nation's broker goes the feed's status and what is
   released to that nation. Nothing comes back.
 
@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from bus.release import NATIONS, Nation, Release
-from bus.topics import EXERCISE_CLOCK, feed_decorrelations, feed_events, feed_tracks, picture_alerts, picture_tracks, status
+from bus.topics import (
+    CANARY_CLOCK,
+    EXERCISE_CLOCK,
+    feed_decorrelations,
+    feed_events,
+    feed_tracks,
+    picture_alerts,
+    picture_tracks,
+    status,
+)
 
 HUB: Final = "hub"
 
@@ -50,7 +59,8 @@ def to_hub(nation: Nation, releases: Collection[Release]) -> tuple[Crossing, ...
     """What crosses between a nation's broker and the hub."""
     out = [Crossing(status("feed", nation), "out", 1), Crossing(status("receiver", nation), "out", 1)]
     out += _released(nation, [to for to in releases if to != (nation,)])
-    back = [Crossing(EXERCISE_CLOCK, "in", 1), Crossing(status("fusion", "+"), "in", 1)]
+    back = [Crossing(clock, "in", 1) for clock in (EXERCISE_CLOCK, CANARY_CLOCK)]
+    back.append(Crossing(status("fusion", "+"), "in", 1))
     back += [Crossing(status("feed", other), "in", 1) for other in NATIONS if other != nation]
     return (*out, *back, Crossing(picture_tracks(nation), "in", 0), Crossing(picture_alerts(nation), "in", 1))
 

@@ -24,6 +24,7 @@ REJECT_REASONS: Final[dict[str, str]] = {
     "expired": "sent too long ago, or later than now",
     "replayed": "said before, or of a session that a newer one has ended",
     "topic": "the topic is not one of the bus's",
+    "purpose": "of the canary in an exercise, or of an exercise in the canary: it was on its way when the other began",
     "late": "the row is older than the lag window",
     "crowded": "an operator's word on two tracks that made room for a newer one: 256 are kept of a nation",
     "echo": "the row holds another nation's sensors, and that nation is heard itself",

@@ -5,6 +5,8 @@ ones and says how many were left out and why (`reports_of`, `system_tracks_of`).
 
 Times ending in `_ns` are ns since the Unix epoch. Two clocks appear, never mixed: scenario time (`valid`, `detected`,
 `tracked`, `released`) and wall time (`due`, `sent`, `received`, `fused`, `alerted`). On a simulated clock wall times are 0.
+
+All that is said of launches says for which purpose: of an exercise, or of the canary, so that the two are never mixed.
 """
 
 from __future__ import annotations
@@ -60,6 +62,7 @@ class TrackFrame(Message, frozen=True, forbid_unknown_fields=True, kw_only=True)
     nation: Nation
     released_ns: Nanos
     due_ns: Nanos = 0
+    purpose: Purpose = "exercise"
     n: Annotated[int, Meta(ge=0, le=MAX_FRAME_ROWS)]
     columns: dict[str, memoryview]
 
@@ -74,6 +77,7 @@ class TrackDropped(Message, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     nation: Nation
     released_ns: Nanos
     due_ns: Nanos = 0
+    purpose: Purpose = "exercise"
     tracks: Annotated[list[TrackNumber], Meta(min_length=1, max_length=MAX_FRAME_ROWS)]
     reason: Literal["impact", "lost", "false"]
 
@@ -147,6 +151,7 @@ class PictureFrame(Message, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     due_ns: Nanos = 0
     received_ns: Nanos = 0
     fused_ns: Nanos = 0
+    purpose: Purpose = "exercise"
     n: Annotated[int, Meta(ge=0, le=MAX_FRAME_ROWS)]
     dropped: Annotated[list[TrackNumber], Meta(max_length=MAX_FRAME_ROWS)] = []
     raid: Raid | None = None
@@ -198,10 +203,12 @@ class Alert(Message, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     `impact` is None while the object boosts: nothing honest can be said yet. `heading_deg` is of the horizontal velocity, 0 where
     that is not told. `range_class` is of the energy that it showed in free flight: unknown before that, or where it is not sure.
+    A canary's alert, by its `purpose`, warns of nothing and must never be shown as one that does.
     """
 
     id: Short
     recipient: Nation
+    purpose: Purpose = "exercise"
     state: AlertState
     revision: Annotated[int, Meta(ge=1, le=2**31)]
     system: TrackNumber
@@ -229,7 +236,8 @@ class ExerciseClock(Message, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The exercise that runs and its clock: scenario time = start_ns + speed * (wall - start_wall_ns).
 
     `scenario` is the scenario file's whole text, so that every process computes the same truth. `purpose`: an exercise, or the
-    canary, which only shows that warnings still come.
+    canary, which only shows that warnings still come; it is the topic's. `end_ns` is when it is over should nobody say so; 0: not
+    told.
     """
 
     exercise: Short
@@ -238,11 +246,18 @@ class ExerciseClock(Message, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     speed: Annotated[float, Meta(ge=1e-3, le=1000.0)]
     start_ns: Nanos
     start_wall_ns: Nanos
+    end_ns: Nanos = 0
     state: Literal["running", "stopped"] = "running"
     purpose: Purpose = "exercise"
 
 
 AnyMessage = FeedMessage | PictureFrame | Alert | Status | ExerciseClock
+
+
+def of_canary(message: AnyMessage) -> bool:
+    """Whether it is marked as the canary's: no launch, no alert, no exercise of anybody's."""
+    return isinstance(message, TrackFrame | TrackDropped | PictureFrame | Alert | ExerciseClock) and message.purpose == "canary"
+
 
 _encoder = msgspec.msgpack.Encoder()
 _decoders: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
@@ -304,7 +319,7 @@ def _check_attribution(address: Address, message: AnyMessage) -> None:
         case Status():
             claimed, inside = message.name, message.role == address.role
         case ExerciseClock():
-            return
+            claimed, inside = message.purpose, True
     if claimed != address.owner or not inside:
         raise Rejected("attribution", f"the topic says {address}, the message {claimed}")
 

@@ -90,6 +90,18 @@ class Metrics:
         )
         self.exercise_running = Gauge("triwarn_exercise_running", "1 while an exercise or the canary runs", registry=registry)
         self.canary = Gauge("triwarn_canary", "1 while what runs is the canary", registry=registry)
+        self.canary_rounds = Counter(
+            "triwarn_canary_rounds",
+            "Canaries played to the end, by whether the recipient was warned; told by the canary",
+            ["recipient", "outcome"],
+            registry=registry,
+        )
+        self.canary_missed = Gauge(
+            "triwarn_canary_missed",
+            "1 where the recipient was not warned of the last canary; told by the canary",
+            ["recipient"],
+            registry=registry,
+        )
         self._stages = Histogram(
             "triwarn_stage_seconds",
             "Wall seconds a stage of the machine took; every budget is a bucket boundary",

@@ -7,7 +7,8 @@ of one recipient are one.
 With seals it says nothing that is not sealed, takes nothing that is not authentic, and says what stands again and again: its
 status, and by `on_repeat` what else it keeps on the broker.
 
-An exercise's clock runs on after its stop, until another exercise begins: what is still on its way then belongs to its time.
+An exercise's clock runs on after its stop, until another exercise begins: what is still on its way then belongs to its time. The
+canary's clock counts only while no exercise runs, whichever is heard first.
 
 It does not know what the process does: feeds, fusion and receivers build on it.
 """
@@ -34,14 +35,16 @@ from bus.loop import settle
 from bus.messages import DECORRELATION_EXPIRY_S, AnyMessage, ExerciseClock, Status, encode
 from bus.metrics import Metrics
 from bus.seals import Seals, read
+from bus.security import principal
 from bus.session import SequenceTracker
 from bus.skew import ClockSkew
-from bus.topics import EXERCISE_CLOCK, Address, Role, parse_topic, status, stream_of
+from bus.topics import CANARY_CLOCK, EXERCISE_CLOCK, Address, Role, parse_topic, status, stream_of
 from bus.transport import Delivery, LinkState, QoS, Transport, Will
 
 log = logging.getLogger(__name__)
 
 _SILENT_AFTER_NS = 10_000_000_000  # ten report intervals
+_OVERDUE_NS = 30_000_000_000  # behind its end an exercise that nobody has stopped is over: its conductor was killed
 _STEADY = ("tracks", "picture")  # streams that speak steadily, if at all
 _EXPIRY_S = dict.fromkeys(_STEADY, 10) | {"decorrelation": DECORRELATION_EXPIRY_S}  # what is superseded soon is not kept long
 
@@ -136,7 +139,8 @@ class Party:
         """Call `handler` when an exercise starts or stops; the clock is already set."""
         self._on_exercise.append(handler)
         if len(self._on_exercise) == 1:
-            self.listen(self.urgent, EXERCISE_CLOCK, self._take_clock, qos=1)
+            for clock in (EXERCISE_CLOCK, CANARY_CLOCK):
+                self.listen(self.urgent, clock, self._take_clock, qos=1)
 
     def listen(self, link: Transport, topic_filter: str, take: Take, qos: QoS = 0) -> None:
         """Hand every sound message that matches to `take`; count and drop the others, and what comes twice."""
@@ -157,7 +161,7 @@ class Party:
                     self.metrics.duplicates.labels(stream_of(address)).inc()
                 return
             take(address, message, opened)
-            if message.seq and not delivery.retained:
+            if message.seq and not delivery.retained and message.session != self.streams.session:
                 self._skew.hear(address, message.sent_ns, now_ns)
 
         link.subscribe(topic_filter, handle, qos)
@@ -195,16 +199,34 @@ class Party:
     def note_silence(self) -> None:
         """Export which streams have been silent for too long; called now and then. What was rejected is logged by then."""
         self.log(lambda audit: audit.flush())
-        runs = self.exercise is not None and self.exercise.state == "running"
-        silent = set(self.incoming.stale(self.clock.wall_ns(), _SILENT_AFTER_NS)) if runs else set()
+        silent = set(self.incoming.stale(self.clock.wall_ns(), _SILENT_AFTER_NS)) if self.runs else set()
         for stream in self._heard:
             self.metrics.stale.labels(stream).set(stream in silent)
 
-    def publish(self, link: Transport, topic: str, message: AnyMessage, *, kind: str, qos: QoS = 0, retain: bool = False) -> bool:
-        """Number, stamp and send a message; whether the link took it."""
+    @property
+    def runs(self) -> ExerciseClock | None:
+        """The exercise, or the canary, that runs now."""
+        told = self.exercise
+        if told is None or told.state != "running":
+            return None
+        over = told.end_ns and self.clock.wall_ns() > self.clock.wall_at(told.end_ns) + _OVERDUE_NS
+        return None if over else told
+
+    def publish(
+        self,
+        link: Transport,
+        topic: str,
+        message: AnyMessage,
+        *,
+        kind: str,
+        qos: QoS = 0,
+        retain: bool = False,
+        expiry_s: int | None = None,
+    ) -> bool:
+        """Number, stamp and send a message; whether the link took it. Kept for `expiry_s`, or as long as its kind is."""
         number = self.streams.next(stream_of(parse_topic(topic)))
         payload = self._sealed(topic, replace(message, session=self.streams.session, seq=number, sent_ns=self.clock.wall_ns()))
-        taken = link.publish(topic, payload, qos=qos, retain=retain, expiry_s=_EXPIRY_S.get(kind))
+        taken = link.publish(topic, payload, qos=qos, retain=retain, expiry_s=expiry_s or _EXPIRY_S.get(kind))
         self.published[kind] += 1
         return taken
 
@@ -265,7 +287,7 @@ class Party:
     @property
     def principal(self) -> str:
         """Who this is, in one word: `feed.jpn`."""
-        return f"{self.role}.{self.name}"
+        return principal(self.role, self.name)
 
     @property
     def ready(self) -> bool:
@@ -297,6 +319,13 @@ class Party:
         known = self.exercise
         if known is not None and (known.exercise, known.state) == (message.exercise, message.state):
             return
+        runs = self.runs
+        if message.purpose == "canary" and runs is not None and runs.purpose == "exercise":
+            return
+        if message.state == "running":  # who has not spoken in it is not silent
+            for stream in self._heard:
+                self.metrics.stale.labels(stream).set(0.0)
+            self._heard.clear()
         self.exercise = message
         self.clock = ScaledClock(message.start_ns, message.start_wall_ns, message.speed)
         self.metrics.exercise_running.set(message.state == "running")

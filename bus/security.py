@@ -1,7 +1,7 @@
 """Who is who in the secured profile: principals, their key folder, and the settings that name it. Pure: it opens no file.
 
 A principal is a process's name at the broker: the common name of its certificate, and what the access list speaks of. It is a
-role and, after the first dot, whose: `feed.jpn`, `fusion.fusion-1`; the conductor and the broker stand alone.
+role and, after the first dot, whose: `feed.jpn`, `fusion.fusion-1`; the conductor, the canary and the broker stand alone.
 
     FOLDER/authority.crt                 the authority's certificate: who signs everybody's
     FOLDER/authority.key                 its private key; wanted only to make or renew certificates
@@ -22,10 +22,12 @@ from bus.errors import BadInput
 from bus.release import NATIONS
 
 NationalRole = Literal["feed", "receiver", "operator", "bridge"]
-PrincipalRole = Literal["feed", "receiver", "operator", "bridge", "fusion", "conductor", "broker"]
+PrincipalRole = Literal["feed", "receiver", "operator", "bridge", "fusion", "conductor", "canary", "broker"]
 
 CONDUCTOR: Final = "conductor"
+CANARY: Final = "canary"
 BROKER: Final = "broker"
+ALONE: Final = (CONDUCTOR, CANARY, BROKER)  # roles that there is one of
 SILENT: Final = (BROKER, "bridge")  # roles that only carry what others say
 _WORKER: Final = re.compile(r"[a-z0-9-]{1,32}")
 
@@ -48,8 +50,8 @@ class KeyFiles(NamedTuple):
 
 
 def principal(role: PrincipalRole, owner: str = "") -> str:
-    """The name of an identity: `feed.jpn`, `conductor`."""
-    return f"{role}.{owner}" if owner else role
+    """The name of an identity: `feed.jpn`, `conductor`. Who stands alone is its own, if anybody's."""
+    return role if owner in ("", role) else f"{role}.{owner}"
 
 
 def parted(name: str) -> tuple[str, str]:
@@ -65,7 +67,7 @@ def principals(workers: Iterable[str]) -> tuple[str, ...]:
         if not _WORKER.fullmatch(worker):
             raise BadInput("worker", "name", f"{worker!r} is none", "lower-case letters, digits, hyphens")
     national = [principal(role, nation) for role in get_args(NationalRole) for nation in NATIONS]
-    return (BROKER, CONDUCTOR, *national, *(principal("fusion", worker) for worker in dict.fromkeys(workers)))
+    return (*ALONE, *national, *(principal("fusion", worker) for worker in dict.fromkeys(workers)))
 
 
 def authority_certificate(folder: Path) -> Path:

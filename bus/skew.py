@@ -69,7 +69,7 @@ def _party(kind: str, owner: str, role: str | None) -> str:
         case "picture" | "alert":
             return "fusion"
         case "clock":
-            return "conductor"
+            return "conductor" if owner == "exercise" else owner
         case "status" if role in ("feed", "receiver"):
             return f"{role}.{owner}" if owner in NATIONS else ""
         case "status":

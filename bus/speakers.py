@@ -5,10 +5,11 @@
 | a feed's tracks | `feed.<nation>` | the receivers and fusion workers of the release, the conductor |
 | a feed's events | `feed.<nation>` | |
 | a decorrelation | `feed.<nation>`, `operator.<nation>` | |
-| a picture | a fusion worker that serves the recipient | its receiver, the conductor |
+| a picture | a fusion worker that serves the recipient | its receiver, the conductor, the canary |
 | an alert | a fusion worker that serves the recipient | |
 | a status | who it is of | |
 | the exercise's clock | `conductor` | |
+| the canary's clock | `canary` | |
 
 A fusion worker named after a nation serves that nation alone, any other all of them.
 """
@@ -18,10 +19,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from bus.messages import Purpose
 from bus.release import NATIONS
+from bus.security import CANARY, CONDUCTOR
+from bus.security import principal as named
 from bus.topics import Address
 
-CONDUCTOR: Final = "conductor"
+_TELLS_TIME: Final[dict[Purpose, str]] = {"exercise": CONDUCTOR, "canary": CANARY}
 
 
 def may_speak(principal: str, address: Address) -> bool:
@@ -37,9 +41,9 @@ def may_speak(principal: str, address: Address) -> bool:
         case "picture" | "alert":
             return role == "fusion" and _serves(owner, (address.owner,))
         case "status":
-            return principal == f"{address.role}.{address.owner}"
+            return address.role is not None and principal == named(address.role, address.owner)
         case "clock":
-            return principal == CONDUCTOR
+            return any(principal == speaker for purpose, speaker in _TELLS_TIME.items() if purpose == address.owner)
 
 
 def readers_of(address: Address, principals: Iterable[str]) -> list[str]:
@@ -52,7 +56,9 @@ def _reads(principal: str, fused: bool, to: tuple[str, ...]) -> bool:
     role, _, owner = principal.partition(".")
     if role == "receiver":
         return owner in to
-    return principal == CONDUCTOR or (fused and role == "fusion" and _serves(owner, to))
+    if role == "fusion":
+        return fused and _serves(owner, to)
+    return principal == CONDUCTOR or (principal == CANARY and not fused)
 
 
 def _serves(worker: str, nations: tuple[str, ...]) -> bool:

@@ -8,7 +8,9 @@ mw/v1/picture/<recipient>/tracks                       frame of system tracks   
 mw/v1/picture/<recipient>/alerts/<id>                  alert                         QoS 1, retained until closed
 mw/v1/receiver/<recipient>/status                      birth and death               QoS 1, retained
 mw/v1/fusion/<worker>/status                           birth and death, load         QoS 1, retained
+mw/v1/canary/canary/status                             birth and death               QoS 1, retained
 mw/v1/exercise/clock                                   the exercise and its clock    QoS 1, retained
+mw/v1/canary/clock                                     the same of the canary        QoS 1, retained
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from bus.tracks import NationalTrack, pair_label, parse_pair_label
 
 ROOT: Final = "mw/v1"
 EXERCISE_CLOCK: Final = f"{ROOT}/exercise/clock"
+CANARY_CLOCK: Final = f"{ROOT}/canary/clock"
 ALL_FEED_TRACKS: Final = f"{ROOT}/feed/+/tracks/+"
 ALL_FEED_EVENTS: Final = f"{ROOT}/feed/+/events/+"
 ALL_FEED_DECORRELATIONS: Final = f"{ROOT}/feed/+/decorrelations/+/+"
@@ -31,13 +34,13 @@ EVERYTHING: Final = f"{ROOT}/#"
 
 _ALERTS_OF: Final = {f"{ROOT}/picture/{nation}/alerts": nation for nation in NATIONS}
 
-Role = Literal["feed", "fusion", "receiver"]
+Role = Literal["feed", "fusion", "receiver", "canary"]
 Kind = Literal["tracks", "events", "decorrelation", "picture", "alert", "status", "clock"]
 
 
 class Address(NamedTuple):
-    """What a topic says: the kind of message, who owns it, and for feeds the release, for alerts the alert's id, for operators'
-    words the two tracks.
+    """What a topic says: the kind of message, who owns it (of a clock its purpose), and for feeds the release, for alerts the
+    alert's id, for operators' words the two tracks.
     """
 
     kind: Kind
@@ -104,8 +107,6 @@ def parse_topic(topic: str) -> Address:
 
 @lru_cache(maxsize=4096)
 def _parse(topic: str) -> Address:
-    if topic == EXERCISE_CLOCK:
-        return Address("clock", "exercise")
     match topic.split("/"):
         case ["mw", "v1", "feed", nation, ("tracks" | "events") as kind, to] if nation in NATIONS:
             try:
@@ -119,6 +120,8 @@ def _parse(topic: str) -> Address:
                 raise Rejected("topic", f"{topic}: {error}") from error
         case ["mw", "v1", "picture", recipient, "tracks"] if recipient in NATIONS:
             return Address("picture", recipient)
-        case ["mw", "v1", ("feed" | "fusion" | "receiver") as role, name, "status"] if name:
+        case ["mw", "v1", ("exercise" | "canary") as purpose, "clock"]:
+            return Address("clock", purpose)
+        case ["mw", "v1", ("feed" | "fusion" | "receiver" | "canary") as role, name, "status"] if name:
             return Address("status", name, role=role)
     raise Rejected("topic", f"{topic!r} is not a topic of {ROOT}")

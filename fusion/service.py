@@ -8,6 +8,9 @@ late, pictures gather for longer, and catching up leaves what no alert needs. It
 
 Operators' words are retained by the broker, which may hand them out before the exercise's clock. So the worker keeps the newest,
 and an exercise begins with those that were said in it.
+
+What is fused is of one purpose, the exercise clock's, and all that leaves bears it: reports of the other, which were on their way
+when it ended, are left out, and of a canary nothing is counted as an alert.
 """
 
 from __future__ import annotations
@@ -17,11 +20,22 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final, get_args
 
 import msgspec
 
 from bus.audit import AuditLog
-from bus.messages import Alert, AnyMessage, Decorrelation, ExerciseClock, FeedMessage, TrackFrame
+from bus.messages import (
+    Alert,
+    AlertState,
+    AnyMessage,
+    Decorrelation,
+    ExerciseClock,
+    FeedMessage,
+    Purpose,
+    TrackDropped,
+    TrackFrame,
+)
 from bus.metrics import Metrics, Stage
 from bus.party import MakeTransport, Party
 from bus.recording import Entry
@@ -37,6 +51,7 @@ from fusion.warm import warm_up
 log = logging.getLogger(__name__)
 
 _MOST_WORDS = 1024  # more than the pictures keep of all nations
+_CANARY_EXPIRY_S: Final = 600  # a broker keeps a canary's alert no longer, should its worker die: nobody needs it then
 
 
 class FusionWorker:
@@ -61,6 +76,7 @@ class FusionWorker:
         self._retained: set[str] = set()  # topics of the alerts that the broker holds for us
         self._words: dict[str, Inbound] = {}  # by topic what the broker retains, the newest last
         self._engine = FusionEngine(fusion, self._recipients)
+        self._purpose: Purpose = "exercise"  # of what the engine holds
         self.party.listen(self.party.bulk, ALL_FEED_TRACKS, self._take)
         self.party.listen(self.party.urgent, ALL_FEED_EVENTS, self._take, qos=1)
         self.party.listen(self.party.urgent, ALL_FEED_DECORRELATIONS, self._take_word, qos=1)
@@ -95,6 +111,9 @@ class FusionWorker:
 
     def _take(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
         if not isinstance(message, FeedMessage):
+            return
+        if isinstance(message, TrackFrame | TrackDropped) and message.purpose != self._purpose:
+            self.party.reject("purpose", topic=delivery.topic)
             return
         clock = self.party.clock
         received_ns, now_ns = clock.wall_ns(), clock.now_ns()
@@ -175,7 +194,7 @@ class FusionWorker:
         """Send what changed in the pictures since the last time."""
         self._drawn_ns = fused_ns = self.party.clock.wall_ns()
         for picture in self._engine.draw(self.party.clock.now_ns()):
-            stamped = msgspec.structs.replace(picture, fused_ns=fused_ns)
+            stamped = msgspec.structs.replace(picture, fused_ns=fused_ns, purpose=self._purpose)
             self.party.publish(self.party.bulk, picture_tracks(picture.recipient), stamped, kind="picture")
             self._reports_out.inc(picture.n)
 
@@ -190,8 +209,11 @@ class FusionWorker:
         else:
             times = msgspec.structs.replace(alert.times, due_ns=0, sent_ns=0, received_ns=0)
         over = alert.state in ("closed", "retracted")
-        stamped = msgspec.structs.replace(alert, times=times)
-        self.party.publish(self.party.urgent, topic, stamped, kind="alert", qos=1, retain=not over)  # a full queue counts
+        stamped = msgspec.structs.replace(alert, times=times, purpose=self._purpose)
+        expiry_s = _CANARY_EXPIRY_S if self._purpose == "canary" else None
+        self.party.publish(  # a full queue counts
+            self.party.urgent, topic, stamped, kind="alert", qos=1, retain=not over, expiry_s=expiry_s
+        )
         if over:
             self.party.urgent.publish(topic, b"", qos=1, retain=True)
             self._retained.discard(topic)
@@ -203,11 +225,14 @@ class FusionWorker:
             self._metrics.system_tracks.labels(recipient).set(count)
         for recipient, count in self._engine.decorrelations.items():
             self._metrics.decorrelations.labels(recipient).set(count)
+        real = self._purpose == "exercise"
         for recipient, raid in self._engine.raids.items():
-            self._metrics.raid_count.labels(recipient).set(raid.in_flight.expected if raid else 0.0)
-            self._metrics.raid_count_sigma.labels(recipient).set(raid.in_flight.sigma if raid else 0.0)
-        for (recipient, state), count in self._engine.alerts_by_state.items():
-            self._metrics.alerts.labels(recipient, state).set(count)
+            self._metrics.raid_count.labels(recipient).set(raid.in_flight.expected if raid and real else 0.0)
+            self._metrics.raid_count_sigma.labels(recipient).set(raid.in_flight.sigma if raid and real else 0.0)
+        alerts = self._engine.alerts_by_state if real else {}
+        for recipient in self._recipients:
+            for state in get_args(AlertState):
+                self._metrics.alerts.labels(recipient, state).set(alerts.get((recipient, state), 0))
         for recipient, gap in self._engine.gaps.items():
             self._metrics.association_gap.labels(recipient).set(gap)
         for feeds, offset in self._engine.offsets.items():
@@ -226,6 +251,8 @@ class FusionWorker:
         self._draw()
         self._clear_retained()
         self._engine = FusionEngine(self._fusion, self._recipients)
+        self._purpose = exercise.purpose if exercise.state == "running" else "exercise"
+        self._export()
         for word in self._words.values():
             self._honour(word)
 

@@ -22,6 +22,7 @@ from bus.messages import (
     ExerciseClock,
     FeedMessage,
     LaunchDetected,
+    Purpose,
     Status,
     TrackDropped,
     TrackFrame,
@@ -44,7 +45,13 @@ log = logging.getLogger(__name__)
 _NO_SESSION = 0  # of a feed that has not announced itself: a word about its tracks finds none
 
 
-def outgoing(release: Release, nation: Nation, clock: Clock, sessions: Mapping[str, int] | None = None) -> FeedMessage:
+def outgoing(
+    release: Release,
+    nation: Nation,
+    clock: Clock,
+    sessions: Mapping[str, int] | None = None,
+    purpose: Purpose = "exercise",
+) -> FeedMessage:
     """The message of a release; session, sequence and sent time are stamped when it is sent. `sessions` are the feeds'."""
     released_ns, due_ns = release.released_ns, clock.wall_at(release.released_ns)
     if release.word is not None:
@@ -56,11 +63,18 @@ def outgoing(release: Release, nation: Nation, clock: Clock, sessions: Mapping[s
         return Decorrelation(session=0, seq=0, nation=nation, released_ns=released_ns, due_ns=due_ns, tracks=tracks, apart=apart)
     if release.reports is None:
         return TrackDropped(
-            session=0, seq=0, nation=nation, released_ns=released_ns, due_ns=due_ns, tracks=release.tracks, reason=release.reason
+            session=0,
+            seq=0,
+            nation=nation,
+            released_ns=released_ns,
+            due_ns=due_ns,
+            purpose=purpose,
+            tracks=release.tracks,
+            reason=release.reason,
         )
     kind = LaunchDetected if release.kind == "launch_detected" else TrackFrame
     columns, n = release.reports.to_wire(), len(release.reports)
-    return kind(session=0, seq=0, nation=nation, released_ns=released_ns, due_ns=due_ns, n=n, columns=columns)
+    return kind(session=0, seq=0, nation=nation, released_ns=released_ns, due_ns=due_ns, purpose=purpose, n=n, columns=columns)
 
 
 class FeedService:
@@ -108,9 +122,9 @@ class FeedService:
 
     async def _feed(self, exercise: ExerciseClock, stopping: asyncio.Event) -> None:
         """Publish one exercise's releases, each when it is due; ends early when the exercise changes or the process stops."""
-        prepared, self._prepared = self._prepared, None
+        prepared = self._prepared
         if prepared is not None and prepared[:2] == (exercise.scenario, exercise.seed):
-            releases = prepared[2]
+            releases, self._prepared = prepared[2], None
         else:
             try:
                 releases = _with_first_ready(self._releases(exercise.scenario, exercise.seed))
@@ -119,7 +133,7 @@ class FeedService:
                 log.error("feed %s cannot take part in exercise %s: %s", self.nation, exercise.exercise, error)
                 return
         for release in releases:
-            message = outgoing(release, self.nation, self.party.clock, self.sessions)
+            message = outgoing(release, self.nation, self.party.clock, self.sessions, exercise.purpose)
             if not await until_wall(message.due_ns, lambda: self._changed.is_set() or stopping.is_set()):
                 return
             self.send(message, release)

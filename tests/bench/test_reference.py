@@ -45,5 +45,7 @@ def test_every_topic_is_a_channel() -> None:
         topics.picture_alert("jpn", "jpn-usa-1-17"),
         topics.status("fusion", "fusion-1"),
         topics.EXERCISE_CLOCK,
+        topics.CANARY_CLOCK,
+        topics.status("canary", "canary"),
     ):
         assert sum(re.fullmatch(pattern, topic) is not None for pattern in patterns) == 1, topic

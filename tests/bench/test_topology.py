@@ -22,6 +22,7 @@ from bus.mqtt import MqttTransport
 from bus.release import NATIONS
 from bus.security import principals
 from bus.topics import (
+    CANARY_CLOCK,
     EVERYTHING,
     EXERCISE_CLOCK,
     feed_decorrelation,
@@ -70,7 +71,7 @@ def test_in_a_mesh_only_what_is_released_to_a_partner_goes_to_its_broker() -> No
 
 def said_by_all() -> list[tuple[str, str]]:
     """On which broker of a hub's network what is said: everything that a nation's parties and fusion say."""
-    found = [(HUB, EXERCISE_CLOCK), (HUB, status("fusion", "fusion-1"))]
+    found = [(HUB, EXERCISE_CLOCK), (HUB, CANARY_CLOCK), (HUB, status("fusion", "fusion-1"))]
     for nation in NATIONS:
         found += [(nation, status("feed", nation)), (nation, status("receiver", nation))]
         found += [(HUB, picture_tracks(nation)), (HUB, picture_alert(nation, "5-1"))]
@@ -145,6 +146,8 @@ def speaker_of(topic: str) -> str:
     match topic.split("/"):
         case ["mw", "v1", "exercise", *_]:
             return "conductor"
+        case ["mw", "v1", "canary", *_]:
+            return "canary"
         case ["mw", "v1", "picture", *_] | ["mw", "v1", "fusion", *_]:
             return "fusion.fusion-1"
         case ["mw", "v1", role, nation, *_]:

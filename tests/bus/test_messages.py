@@ -18,18 +18,22 @@ from bus.errors import REJECT_REASONS, Rejected
 from bus.messages import (
     MAX_FRAME_ROWS,
     MAX_PAYLOAD_BYTES,
+    PURPOSES,
     Alert,
     AlertTimes,
     Decorrelation,
+    ExerciseClock,
     Member,
     PictureFrame,
     Place,
+    Purpose,
     Raid,
     Tally,
     TrackFrame,
     TrackName,
     decode,
     encode,
+    of_canary,
     reports_of,
 )
 from bus.topics import Address, parse_topic
@@ -43,11 +47,13 @@ ADDRESSES = [
     parse_topic("mw/v1/picture/kor/alerts/a1"),
     parse_topic("mw/v1/feed/jpn/status"),
     parse_topic("mw/v1/exercise/clock"),
+    parse_topic("mw/v1/canary/clock"),
     parse_topic("mw/v1/feed/jpn/decorrelations/jpn-usa/jpn-4-usa-7"),
 ]
 GOLDEN = Path(__file__).parent / "golden_frame.hex"
 GOLDEN_DECORRELATION = Path(__file__).parent / "golden_decorrelation.hex"
 GOLDEN_PICTURE = Path(__file__).parent / "golden_picture.hex"
+GOLDEN_CANARY = Path(__file__).parent / "golden_canary.hex"
 
 
 def alert() -> Alert:
@@ -173,6 +179,31 @@ def test_a_wrong_decorrelation_is_rejected_with_its_reason(change: dict[str, obj
 def test_an_alert_comes_back_as_it_was_sent() -> None:
     address = parse_topic("mw/v1/picture/kor/alerts/kor-usa-1-17")
     assert decode(address, encode(alert())) == alert()
+
+
+def test_an_alert_of_the_canary_bears_its_mark_and_its_wire_has_not_changed() -> None:
+    marked = msgspec.structs.replace(alert(), purpose="canary")
+    assert msgpack.unpackb(encode(marked))["purpose"] == "canary"
+    assert encode(marked).hex() == GOLDEN_CANARY.read_text(encoding="ascii").strip()
+    assert [of_canary(each) for each in (marked, alert())] == [True, False]
+
+
+def test_what_does_not_tell_its_purpose_is_of_an_exercise() -> None:
+    """A warning is never taken for a canary's by default."""
+    for address, message in ((TRACKS, frame(reports(1))), (ADDRESSES[3], msgspec.structs.replace(alert(), id="a1"))):
+        tree = msgpack.unpackb(encode(message))
+        del tree["purpose"]
+        assert decode(address, msgpack.packb(tree)) == message
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_a_clock_is_of_its_topics_purpose(purpose: Purpose) -> None:
+    clock = ExerciseClock(
+        session=1, seq=1, exercise="one", scenario="", seed=1, speed=1.0, start_ns=1, start_wall_ns=1, purpose=purpose
+    )
+    assert decode(parse_topic(f"mw/v1/{purpose}/clock"), encode(clock)) == clock
+    with pytest.raises(Rejected, match="attribution"):
+        decode(parse_topic(f"mw/v1/{'canary' if purpose == 'exercise' else 'exercise'}/clock"), encode(clock))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from bus.party import Party
 from bus.skew import ClockSkew, party_of
 from bus.topics import (
     ALL_FEED_EVENTS,
+    CANARY_CLOCK,
     EXERCISE_CLOCK,
     Address,
     feed_decorrelation,
@@ -78,6 +79,8 @@ def test_the_newest_minutes_count_though_the_span_turns_between() -> None:
         (picture_tracks("jpn"), "fusion"),
         (picture_alert("jpn", "a-1"), "fusion"),
         (EXERCISE_CLOCK, "conductor"),
+        (CANARY_CLOCK, "canary"),
+        (status("canary", "any-name"), "canary"),
         (feed_decorrelation("jpn", ("jpn", "usa"), *parse_pair(["jpn/4", "usa/5"])), ""),
     ],
 )

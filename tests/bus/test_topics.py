@@ -39,6 +39,8 @@ def test_a_release_that_is_not_canonical_is_released_to_nobody(text: str) -> Non
         (topics.picture_alert("jpn", "jpn-usa-1-9"), "alert", "jpn"),
         (topics.status("fusion", "fusion-1"), "status", "fusion-1"),
         (topics.EXERCISE_CLOCK, "clock", "exercise"),
+        (topics.CANARY_CLOCK, "clock", "canary"),
+        (topics.status("canary", "canary"), "status", "canary"),
     ],
 )
 def test_every_topic_that_is_built_is_parsed(topic: str, kind: str, owner: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -24,7 +23,7 @@ import pytest
 
 from bus.broker import EmbeddedBroker, free_port
 from bus.link import LinkSettings
-from bus.messages import ExerciseClock, PictureFrame, Status, decode, encode, system_tracks_of
+from bus.messages import Alert, ExerciseClock, PictureFrame, Status, decode, encode, system_tracks_of
 from bus.mosquitto import MosquittoBroker
 from bus.mqtt import MqttTransport
 from bus.release import NATIONS
@@ -314,6 +313,10 @@ def test_an_unreachable_broker_is_named(short: Path) -> None:
     assert "no broker at 127.0.0.1:" in err
 
 
+def sample(name: str, exported: str) -> float:
+    return float(next(line.split()[-1] for line in exported.splitlines() if line.startswith(f"{name} ")))
+
+
 def page(port: int, path: str) -> tuple[int, str]:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5.0) as answer:
@@ -463,34 +466,51 @@ def test_a_single_process_waits_for_its_broker() -> None:
 
 
 async def test_single_processes_take_part_in_an_exercise_that_attaches(mosquitto: MosquittoBroker, short: Path) -> None:
-    alerts: list[Delivery] = []
+    """And the canary makes way for it: whatever it has begun is in no figure of the exercise."""
+    canaries: list[str] = []
+    warned_of_canary = asyncio.Event()
+
+    def hear(delivery: Delivery) -> None:
+        message = decode(parse_topic(delivery.topic), delivery.payload) if delivery.payload else None
+        if isinstance(message, Alert) and message.purpose == "canary":
+            canaries.append(message.id)
+            warned_of_canary.set()
+
     link = MqttTransport(mosquitto.url, client_id="watch")
-    link.subscribe(picture_alerts("kor"), alerts.append, qos=1)
+    link.subscribe(picture_alerts("kor"), hear, qos=1)
     await link.start()
-    endpoint = free_port()
+    endpoint, told = free_port(), free_port()
     commands: list[tuple[str, ...]] = [("feed", nation) for nation in NATIONS]
     commands += [("fuse",), ("receive", "jpn"), ("receive", "usa")]
     commands.append(("receive", "kor", "--endpoint-port", str(endpoint)))
+    commands.append(("canary", "--scenario", "overflight", "--speed", "20", "--endpoint-port", str(told)))  # a long one
     processes = [triwarn(*command, "--broker", mosquitto.url) for command in commands]
     running = [each.__enter__() for each in processes]
     try:
+        async with asyncio.timeout(180.0):
+            await warned_of_canary.wait()
         with triwarn("run", str(short), "--attach", "--broker", mosquitto.url, "--speed", "10", "--json") as conductor:
             code, out, err = finished(conductor)
         assert code == 0, err
         result = json.loads(out)
         assert everyone_was_warned(result)
+        assert (result["alerts"]["false"], result["alerts"]["missed"]) == (0, 0)
         assert result["bus"]["gaps"] is None
+        assert canaries[0] not in err
         warned = [launch["recipients"]["kor"]["warned_after_s"] for launch in result["launches"]]
+        shown = page(told, "/metrics")[1]
+        assert 'triwarn_canary_rounds_total{outcome="missed",recipient="kor"} 0.0' in shown
+        assert 'triwarn_canary_rounds_total{outcome="warned",recipient="kor"} 0.0' in shown  # it was not played to its end
         exported = page(endpoint, "/metrics")[1]
+        assert 'triwarn_alerts_received_total{purpose="canary",recipient="kor",state="quick"} 1.0' in exported
         assert 'triwarn_warning_time_seconds_count{purpose="exercise",recipient="kor"} 6.0' in exported
         assert 'triwarn_missed_launches_total{purpose="exercise",recipient="kor"} 0.0' in exported
         assert "triwarn_exercise_running 0.0" in exported
-        assert float(re.search(r"process_resident_memory_bytes (\S+)", exported)[1]) > 10e6  # type: ignore[index]
-        assert float(re.search(r'triwarn_clock_skew_seconds{party="fusion"} (\S+)', exported)[1]) < 0.0  # type: ignore[index]
-        begin = 'triwarn_warning_time_seconds_sum{purpose="exercise"'
-        summed = next(line for line in exported.splitlines() if line.startswith(begin))
+        assert sample("process_resident_memory_bytes", exported) > 10e6
+        assert -1.0 < sample('triwarn_clock_skew_seconds{party="fusion"}', exported) < 0.0
+        summed = sample('triwarn_warning_time_seconds_sum{purpose="exercise",recipient="kor"}', exported)
         # A track of two missiles' detections speaks of a launch to the receiver, and to the scorer of none.
-        assert float(summed.split()[1]) == pytest.approx(sum(warned), rel=0.1)
+        assert summed == pytest.approx(sum(warned), rel=0.1)
     finally:
         for process in running:
             process.send_signal(signal.SIGTERM)

@@ -24,7 +24,16 @@ from bus.messages import (
     encode,
 )
 from bus.seals import Received, Seals, SealSettings
-from bus.topics import EXERCISE_CLOCK, feed_decorrelation, feed_events, feed_tracks, picture_alert, picture_tracks, status
+from bus.topics import (
+    CANARY_CLOCK,
+    EXERCISE_CLOCK,
+    feed_decorrelation,
+    feed_events,
+    feed_tracks,
+    picture_alert,
+    picture_tracks,
+    status,
+)
 from bus.tracks import parse_pair
 from bus.transport import Delivery
 
@@ -33,6 +42,7 @@ SECOND: Final = 10**9
 SETTINGS: Final = SealSettings()
 PRINCIPALS: Final = (
     "conductor",
+    "canary",
     *(f"{role}.{nation}" for role in ("feed", "receiver", "operator") for nation in ("jpn", "kor", "usa")),
     "fusion.fusion-1",
     "fusion.kor",
@@ -102,6 +112,7 @@ BORN: Final = Status(session=7, seq=1, sent_ns=NOW_NS, role="feed", name="jpn", 
 CLOCK: Final = ExerciseClock(
     session=3, seq=1, sent_ns=NOW_NS, exercise="one", scenario="", seed=1, speed=1.0, start_ns=1, start_wall_ns=1
 )
+PLAYED: Final = msgspec.structs.replace(CLOCK, purpose="canary")
 
 # speaker, topic, message, a reader of it
 SAID: Final[tuple[tuple[str, str, AnyMessage, str], ...]] = (
@@ -112,6 +123,8 @@ SAID: Final[tuple[tuple[str, str, AnyMessage, str], ...]] = (
     ("fusion.fusion-1", ALERT, WARNING, "receiver.jpn"),
     ("feed.jpn", STATUS, BORN, "conductor"),
     ("conductor", EXERCISE_CLOCK, CLOCK, "feed.usa"),
+    ("canary", CANARY_CLOCK, PLAYED, "feed.usa"),
+    ("fusion.fusion-1", PICTURE, DRAWN, "canary"),
 )
 
 

@@ -10,6 +10,7 @@ from tests.security.conftest import WORKERS
 
 EVERYBODY = {
     "conductor",
+    "canary",
     *(f"{role}.{nation}" for role in ("feed", "receiver", "operator", "bridge") for nation in NATIONS),
     *(f"fusion.{worker}" for worker in WORKERS),
 }
@@ -31,7 +32,7 @@ POLICIES: dict[str, Releases] = {
 
 def topics() -> list[str]:
     """Every topic of the bus, for these nations and workers, and others that look like one."""
-    found = ["mw/v1/exercise/clock"]
+    found = ["mw/v1/exercise/clock", "mw/v1/canary/clock", "mw/v1/canary/canary/status", "mw/v1/canary/jpn/status"]
     for nation in NATIONS:
         found += [f"mw/v1/feed/{nation}/status", f"mw/v1/receiver/{nation}/status"]
         found += [f"mw/v1/picture/{nation}/tracks", f"mw/v1/picture/{nation}/alerts/5-1"]
@@ -46,6 +47,8 @@ def topics() -> list[str]:
         "mw/v1",
         "mw/v1/exercise",
         "mw/v1/exercise/clock/more",
+        "mw/v1/canary/canary/clock",
+        "mw/v1/conductor/clock",
         "mw/v2/exercise/clock",
         "mw",
         "test",
@@ -67,14 +70,14 @@ def released(nation: str, to: str, policy: Releases) -> bool:
 def readers(topic: str, policy: Releases) -> set[str]:
     """Who may read it."""
     match topic.split("/"):
-        case ["mw", "v1", "exercise", "clock"] | ["mw", "v1", "feed" | "receiver" | "fusion", _, "status"]:
+        case ["mw", "v1", "exercise" | "canary", "clock"] | ["mw", "v1", "feed" | "receiver" | "fusion" | "canary", _, "status"]:
             return EVERYBODY
         case ["mw", "v1", "feed", nation, "tracks" | "events", to] | ["mw", "v1", "feed", nation, "decorrelations", to, _] if (
             released(nation, to, policy)
         ):
             return {"conductor", HUB} | {each for reader in to.split("-") for each in _who_look_for(reader, "fusion")}
         case ["mw", "v1", "picture", nation, "tracks"] | ["mw", "v1", "picture", nation, "alerts", _] if nation in NATIONS:
-            return {"conductor", *_who_look_for(nation)}
+            return {"conductor", "canary", *_who_look_for(nation)}
         case ["mw", "v1", *_]:
             return {"conductor"}
     return set()
@@ -89,6 +92,8 @@ def writers(topic: str, policy: Releases) -> set[str]:
     match topic.split("/"):
         case ["mw", "v1", "exercise", "clock"]:
             return {"conductor"}
+        case ["mw", "v1", "canary", "clock"] | ["mw", "v1", "canary", "canary", "status"]:
+            return {"canary"}
         case ["mw", "v1", "feed" | "receiver" as role, nation, "status"] if nation in NATIONS:
             return {f"{role}.{nation}", f"bridge.{nation}"}
         case ["mw", "v1", "fusion", worker, "status"] if worker in WORKERS:

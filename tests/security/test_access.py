@@ -54,7 +54,7 @@ def test_the_table_grants_what_a_person_would_whatever_the_policy(policy: Releas
 
 
 def test_the_pairs_are_all_there_and_most_are_refused(policy: Releases) -> None:
-    assert len(PAIRS) == len(set(PAIRS)) == 17 * len(TOPICS)
+    assert len(PAIRS) == len(set(PAIRS)) == 18 * len(TOPICS)
     assert len(TOPICS) > 90
     for allowed in (readers, writers):
         granted = sum(who in allowed(topic, policy) for who, topic in PAIRS)
@@ -62,7 +62,22 @@ def test_the_pairs_are_all_there_and_most_are_refused(policy: Releases) -> None:
 
 
 @pytest.mark.parametrize(
-    "nobody", ["", "feed", "feed.", "feed.chn", "fusion", "fusion.", "conductor.jpn", "broker", "broker.jpn", "witness", "#", "+"]
+    "nobody",
+    [
+        "",
+        "feed",
+        "feed.",
+        "feed.chn",
+        "fusion",
+        "fusion.",
+        "conductor.jpn",
+        "broker",
+        "broker.jpn",
+        "canary.jpn",
+        "witness",
+        "#",
+        "+",
+    ],
 )
 def test_who_is_not_known_may_nothing(nobody: str) -> None:
     assert access_of(nobody) == ((), ())

@@ -11,13 +11,14 @@ from typing import Final
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bus.errors import BadInput, Rejected
 from bus.identity import trust_file, write_identities
-from bus.messages import DECORRELATION_EXPIRY_S, AnyMessage, encode
+from bus.messages import DECORRELATION_EXPIRY_S, PURPOSES, AnyMessage, Purpose, encode
 from bus.seal import TAGGED, Seal, agreed_secret, read_seal, session_head, session_key, signed, tagged
 from bus.seals import Seals, SealSettings, SecurityEvent
-from bus.topics import EXERCISE_CLOCK, feed_events, feed_tracks, picture_alert, picture_tracks, status
+from bus.topics import CANARY_CLOCK, EXERCISE_CLOCK, feed_events, feed_tracks, picture_alert, picture_tracks, status
 from tests.oracles_seals import id_of, opened_signed, opened_tagged, public_of, secret_between
 from tests.rows import frame, reports
 from tests.security.parties import (
@@ -31,6 +32,7 @@ from tests.security.parties import (
     FRAME,
     NOW_NS,
     PICTURE,
+    PLAYED,
     SAID,
     SECOND,
     SETTINGS,
@@ -115,6 +117,8 @@ OTHER_TOPICS: Final = (
     status("feed", "kor"),
     status("receiver", "jpn"),
     EXERCISE_CLOCK,
+    CANARY_CLOCK,
+    status("canary", "canary"),
 )
 
 
@@ -129,9 +133,36 @@ def test_the_same_bytes_on_any_other_topic_are_relabelled(speaker: str, topic: s
 
 def test_nobody_can_speak_for_another() -> None:
     for speaker, topic, message, reader in SAID:
-        for pretender in ("feed.kor", "receiver.jpn", "operator.kor", "fusion.kor", "conductor", "feed.jpn", "fusion.fusion-1"):
+        for pretender in (
+            "feed.kor",
+            "receiver.jpn",
+            "operator.kor",
+            "fusion.kor",
+            "conductor",
+            "canary",
+            "feed.jpn",
+            "fusion.fusion-1",
+        ):
             if pretender != speaker and not (topic == WORDS and pretender == "feed.jpn"):
                 assert reason(seals(reader), topic, sealed(seals(pretender), topic, message)) == "attribution"
+
+
+def test_the_canary_begins_no_exercise_and_the_conductor_no_canary() -> None:
+    """Neither on the other's topic nor on its own with the other's mark."""
+    ours, theirs = (EXERCISE_CLOCK, CLOCK), (CANARY_CLOCK, PLAYED)
+    for speaker, (topic, _), (_, message) in (("canary", theirs, ours), ("conductor", ours, theirs), ("canary", ours, theirs)):
+        assert reason(seals("feed.usa"), topic, sealed(seals(speaker), topic, message)) == "attribution"
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_the_mark_of_the_canary_is_inside_what_is_sealed(purpose: Purpose) -> None:
+    for topic, message in ((ALERT, WARNING), (PICTURE, DRAWN), (TRACKS, FRAME)):
+        marked = replace(message, purpose=purpose)
+        payload = sealed(seals("feed.jpn" if topic == TRACKS else "fusion.fusion-1"), topic, marked)
+        assert payload.count(purpose.encode()) == 1
+        other = b"exercise" if purpose == "canary" else b"canary"
+        assert reason(seals("receiver.jpn"), topic, payload.replace(purpose.encode(), other)) == "forged"
+        assert getattr(hear(seals("receiver.jpn"), topic, payload).message, "purpose", "") == purpose
 
 
 def test_a_feed_says_decorrelations_too_and_an_operator_nothing_else() -> None:
