@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast
 
@@ -20,7 +20,8 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from bench.links import credentials_for, link_maker, link_url, seals_for
 from bench.settings import Settings, load
 from bus.audit import AuditLog
-from bus.link import parse_url
+from bus.credentials import check_scheme
+from bus.link import parse_url, shown
 from bus.loop import run_service
 from bus.metrics import Endpoint, Metrics
 from bus.party import MakeTransport, Party, stop_on_signals
@@ -64,10 +65,11 @@ def serve(
     with_parent: bool,
     broker: str | None,
     settings_file: Path | None,
+    also: Sequence[str] = (),
 ) -> None:
     """Build a service and run it until a signal; the endpoint is up from the start, ready when the service is.
 
-    `who` names its principal.
+    `who` names its principal. `also`: URLs of other brokers that it is on.
     """
     settings = load(settings_file, broker__url=broker, endpoint__port=endpoint_port)
     credentials, seals = credentials_for(settings, who(settings)), seals_for(settings, who(settings))
@@ -90,7 +92,7 @@ def serve(
         endpoint = Endpoint(registry, lambda: service.party.ready, settings.endpoint.host, settings.endpoint.port)
         click.echo(f"{name}: metrics on http://{settings.endpoint.host}:{endpoint.port}/metrics", err=True)
         try:
-            if await _broker_answers(link_url(settings), stopping):
+            if all([await _broker_answers(url, stopping) for url in (link_url(settings), *also)]):
                 await service.run(stopping)
         finally:
             endpoint.close()
@@ -179,6 +181,7 @@ def run_canary(
     scenario: str,
     every_s: float,
     speed: float,
+    also: Sequence[str],
     record: Path | None,
     endpoint_port: int | None,
     with_parent: bool,
@@ -192,9 +195,13 @@ def run_canary(
     played = load_scenario(scenario)
 
     def build(parts: Parts) -> Service:
-        return CanaryService(parts.make, parts.metrics, played, every_s=every_s, speed=speed, seals=parts.seals)
+        credentials = credentials_for(parts.settings, CANARY)
+        for url in also:
+            check_scheme(parse_url(url), keys=credentials is not None)
+        beyond = {shown(url): link_maker(parts.settings, credentials, url) for url in also}
+        return CanaryService(parts.make, parts.metrics, played, every_s=every_s, speed=speed, seals=parts.seals, also=beyond)
 
-    serve(CANARY, lambda _: CANARY, build, record, endpoint_port, with_parent, broker, settings_file)
+    serve(CANARY, lambda _: CANARY, build, record, endpoint_port, with_parent, broker, settings_file, also)
 
 
 def run_receiver(

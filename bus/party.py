@@ -132,8 +132,8 @@ class Party:
         self.bulk = make(f"{unique}-bulk", None)
         self.urgent = make(f"{unique}-urgent", will)
         self.urgent.on_link(self._announce_again)
-        links = {"bulk": self.bulk, "urgent": self.urgent}
-        metrics.watch(links, {"in": self.received, "out": self.published}, lambda: self._skew.ahead_s(time.time_ns()))
+        self.links: dict[str, Transport] = {"bulk": self.bulk, "urgent": self.urgent}  # whose counters are exported
+        metrics.watch(self.links, {"in": self.received, "out": self.published}, lambda: self._skew.ahead_s(time.time_ns()))
 
     def on_exercise(self, handler: OnExercise) -> None:
         """Call `handler` when an exercise starts or stops; the clock is already set."""
@@ -224,11 +224,15 @@ class Party:
         expiry_s: int | None = None,
     ) -> bool:
         """Number, stamp and send a message; whether the link took it. Kept for `expiry_s`, or as long as its kind is."""
-        number = self.streams.next(stream_of(parse_topic(topic)))
-        payload = self._sealed(topic, replace(message, session=self.streams.session, seq=number, sent_ns=self.clock.wall_ns()))
+        payload = self.stamped(topic, message)
         taken = link.publish(topic, payload, qos=qos, retain=retain, expiry_s=expiry_s or _EXPIRY_S.get(kind))
         self.published[kind] += 1
         return taken
+
+    def stamped(self, topic: str, message: AnyMessage) -> bytes:
+        """The payload of a message, numbered, stamped and sealed: for who says the same over several links."""
+        number = self.streams.next(stream_of(parse_topic(topic)))
+        return self._sealed(topic, replace(message, session=self.streams.session, seq=number, sent_ns=self.clock.wall_ns()))
 
     def _sealed(self, topic: str, message: AnyMessage) -> bytes:
         payload = encode(message)

@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
-from bench import canary
+from bench import canary, observer
 from bench.anees import Anees
 from bench.canary import CanaryService
 from bench.receiver import ReceiverService
@@ -24,6 +24,7 @@ from bench.world import follow, play_out
 from bus.memory import MemoryBus, MemoryTransport
 from bus.messages import Alert, AlertTimes, ExerciseClock, PictureFrame, Place, Status, decode, encode
 from bus.metrics import Budgets, Metrics
+from bus.party import MakeTransport
 from bus.recording import Entry
 from bus.release import NATIONS, Nation
 from bus.topics import CANARY_CLOCK, EVERYTHING, EXERCISE_CLOCK, parse_topic, picture_alert, picture_tracks, status
@@ -45,7 +46,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waits that are for other machines."""
     for name, seconds in (("_HEAD_START_S", 0.1), ("_SETTLE_S", 0.0), ("_LOOK_EVERY_S", 0.01)):
         monkeypatch.setattr(canary, name, seconds)
-    monkeypatch.setattr(canary, "_LEAST_PRIORITY", os.getpriority(os.PRIO_PROCESS, 0))
+    monkeypatch.setattr(observer, "_LEAST_PRIORITY", os.getpriority(os.PRIO_PROCESS, 0))
 
 
 class Bus:
@@ -58,13 +59,14 @@ class Bus:
         self.said: list[Delivery] = []
         self.link.subscribe(EVERYTHING, self.said.append, qos=1)
         self.service: CanaryService
+        self.also: dict[str, MakeTransport] = {}
         self._seq = itertools.count(1)
 
     @contextlib.asynccontextmanager
     async def playing(self, *, speed: float = 1000.0, every_s: float = 0.01) -> AsyncIterator[None]:
         scenario = load_scenario("canary")
         metrics = Metrics(self.registry, Budgets())
-        self.service = CanaryService(self.memory.transport, metrics, scenario, every_s=every_s, speed=speed)
+        self.service = CanaryService(self.memory.transport, metrics, scenario, every_s=every_s, speed=speed, also=self.also)
         running = asyncio.create_task(self.service.run(self.stopping))
         try:
             yield
@@ -230,6 +232,20 @@ async def test_a_round_is_said_again_to_a_broker_that_has_lost_it() -> None:
         assert len(bus.clocks()) == begun
         bus.service._say_again("connected")
         assert [clock.exercise for clock in bus.clocks()][begun - 1 :] == [bus.clocks()[begun - 1].exercise] * 2
+
+
+async def test_in_a_mesh_every_broker_hears_the_same_and_alerts_count_from_each() -> None:
+    bus, far = Bus(), Bus()
+    bus.ready()
+    bus.also = {"far": far.memory.transport}
+    async with bus.playing(speed=200.0):
+        await until(lambda: running(bus))
+        bus.warn("jpn", "usa")
+        far.warn("kor")
+        await until(lambda: bus.rounds("warned") == [1.0] * 3)
+    assert [each for each in far.said if each.topic == CANARY_CLOCK] == [each for each in bus.said if each.topic == CANARY_CLOCK]
+    assert [clock.seq for clock in far.clocks()] == list(range(1, len(far.clocks()) + 1))
+    assert CANARY_CLOCK not in far.memory.retained
 
 
 async def test_while_an_exercise_runs_its_pictures_are_held_against_the_truth() -> None:

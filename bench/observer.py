@@ -1,0 +1,93 @@
+"""How the pictures of a running exercise stand against its truth, for the one process that has time to compute it: the canary.
+
+Truth and what each national track follows are computed in a thread that gives way to everything else on the machine; pictures
+that come before that is done wait for it. What it tells is of the exercise that runs, or ran last; of a canary it tells nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from bench.anees import Anees
+from bench.world import World, follow
+from bus.errors import Rejected
+from bus.messages import AnyMessage, ExerciseClock, PictureFrame
+from bus.party import Party
+from bus.topics import Address
+from bus.transport import Delivery
+from sensors.scenario import parse_scenario
+
+log = logging.getLogger(__name__)
+
+_LEAST_PRIORITY: Final = 19
+_MOST_FRAMES: Final = 4096  # pictures that wait until the truth is known
+
+
+class Observer:
+    """Holds every recipient's pictures against the truth, for a party that hands it what it hears."""
+
+    def __init__(self, party: Party) -> None:
+        self._party = party
+        self._exercise = ""
+        self._anees: Anees | None = None
+        self._frames: deque[PictureFrame] = deque(maxlen=_MOST_FRAMES)
+        party.on_exercise(self._begin)
+
+    def take(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
+        """A picture of anybody's."""
+        if self._exercise and isinstance(message, PictureFrame) and message.purpose == "exercise":
+            self._frames.append(message)
+            self._score()
+
+    def export(self) -> None:
+        """Set the metrics to what is known by now."""
+        if self._anees is not None:
+            for key, anees in self._anees.told().items():
+                self._party.metrics.anees.labels(*key).set(anees)
+
+    def stop(self) -> None:
+        """Compute no further."""
+        self._exercise = ""
+
+    def _begin(self, exercise: ExerciseClock) -> None:
+        if (exercise.purpose, exercise.state) != ("exercise", "running"):
+            return
+        self._exercise, self._anees = exercise.exercise, None
+        self._frames.clear()
+        self._party.metrics.anees.clear()
+        over = partial(self._is_over, exercise.exercise)
+        computed = asyncio.get_running_loop().run_in_executor(None, _world, exercise, over)
+        computed.add_done_callback(lambda done: self._know_world(exercise.exercise, done))
+
+    def _is_over(self, exercise: str) -> bool:
+        return self._exercise != exercise
+
+    def _know_world(self, exercise: str, done: asyncio.Future[World]) -> None:
+        if done.cancelled() or self._is_over(exercise):
+            return
+        if (error := done.exception()) is not None:
+            self._party.reject("scenario")
+            log.error("the truth of exercise %s cannot be computed: %s", exercise, error)
+            return
+        self._anees = Anees(done.result())
+        self._score()
+
+    def _score(self) -> None:
+        while self._anees is not None and self._frames:
+            try:
+                self._anees.take(self._frames.popleft())
+            except Rejected as rejected:
+                self._party.reject(rejected.reason)
+
+
+def _world(exercise: ExerciseClock, over: Callable[[], bool]) -> World:
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, _LEAST_PRIORITY)  # of this thread alone
+    return follow(parse_scenario(exercise.scenario, "the exercise's scenario"), exercise.seed, over)
