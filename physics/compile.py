@@ -4,13 +4,18 @@ No fastmath: results must not depend on the machine. The cache is on: a second s
 Kernels are compiled into their callers, and the library's own cache looks only at the file of the caller: so the cache's folder
 is named after all sources, and a change to any of them compiles anew. With NUMBA_DISABLE_JIT=1 the kernels run as plain Python,
 for debugging and for tests that compare the two; NUMBA_CACHE_DIR puts the cache elsewhere.
+
+Where the cache is there and cannot be written, in a container whose file system is read-only, the process works in a temporary
+folder of links to it: the library takes no cache that it could not add to.
 """
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
@@ -43,8 +48,18 @@ def cache_folder(root: Path) -> Path:
     return folder
 
 
+def writable(folder: Path) -> Path:
+    """A folder with what this one holds that can be written: itself or, for the length of this process, one of links to it."""
+    if not folder.exists() or os.access(folder, os.W_OK):
+        return folder
+    links = Path(tempfile.mkdtemp(prefix="triwarn-kernels-"))
+    atexit.register(shutil.rmtree, links, ignore_errors=True)
+    shutil.copytree(folder, links, copy_function=os.symlink, dirs_exist_ok=True)
+    return links
+
+
 if "NUMBA_CACHE_DIR" not in os.environ:
-    numba.config.CACHE_DIR = str(cache_folder(_ROOT))  # type: ignore[attr-defined]
+    numba.config.CACHE_DIR = str(writable(cache_folder(_ROOT)))  # type: ignore[attr-defined]
 
 
 def jit(kernel: Callable[P, R]) -> Callable[P, R]:
