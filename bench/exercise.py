@@ -277,7 +277,8 @@ def _live(plan: Plan, asked: _Asked, display: Display, interrupts: Interrupts) -
 
     with brokers_for(plan) as urls:
         where = ", ".join(f"{called(broker)} at {shown(url)}" for broker, url in urls.items())
-        display.say(f"{where}; starting three feeds, fusion and three receivers")
+        what = "joining the processes that are on it" if plan.attach else "starting three feeds, fusion and three receivers"
+        display.say(f"{where}; {what}")
         try:
             return asyncio.run(main(urls))
         finally:

@@ -226,7 +226,10 @@ def to_czml(prediction: Prediction, path: Path3d) -> str:
 
 def plot(prediction: Prediction, path: Path3d, file: Path) -> None:
     """Altitude against time and against ground range, burnout and apogee marked, as a PNG."""
-    from matplotlib.figure import Figure
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise BadInput("flag --plot", "", "needs matplotlib, which is not installed here") from None
 
     range_km = _from_launch_km(path)
     burnout, top = int(np.searchsorted(path.seconds, prediction.burnout_time_s)), int(np.argmax(path.altitude_m))

@@ -22,6 +22,12 @@ class BrokerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Where the bus is. An empty URL: `triwarn run` starts an embedded broker; single processes use the usual local port."""
 
     url: Annotated[str, Meta(pattern=r"^$|^mqtts?://.+", description=f"{URL_FORM}; or empty")] = ""
+    wait_s: Annotated[
+        float,
+        Meta(
+            ge=0.0, le=86_400.0, description="s, 0 to 86400, that a single process waits at its start for a broker; 0: for ever"
+        ),
+    ] = 0.0
     adapter: Annotated[
         Literal["mqtt", "aiomqtt", "aiomqtt-3.1.1"],
         Meta(description="mqtt (ours, MQTT 5), aiomqtt (MQTT 5), or aiomqtt-3.1.1 (for brokers that speak no MQTT 5)"),

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast
@@ -21,6 +23,7 @@ from bench.links import credentials_for, link_maker, link_url, seals_for
 from bench.settings import Settings, load
 from bus.audit import AuditLog
 from bus.credentials import check_scheme
+from bus.errors import Unreachable
 from bus.link import parse_url, shown
 from bus.loop import run_service
 from bus.metrics import Endpoint, Metrics
@@ -92,7 +95,7 @@ def serve(
         endpoint = Endpoint(registry, lambda: service.party.ready, settings.endpoint.host, settings.endpoint.port)
         click.echo(f"{name}: metrics on http://{settings.endpoint.host}:{endpoint.port}/metrics", err=True)
         try:
-            if all([await _broker_answers(url, stopping) for url in (link_url(settings), *also)]):
+            if all([await _broker_answers(url, stopping, settings.broker.wait_s) for url in (link_url(settings), *also)]):
                 await service.run(stopping)
         finally:
             endpoint.close()
@@ -106,13 +109,18 @@ def serve(
     run_service(main())
 
 
-async def _broker_answers(url: str, stopping: asyncio.Event) -> bool:
-    """Wait until something listens at the broker's address: processes may be started in any order. False where stopped."""
-    broker, told = parse_url(url), False
+async def _broker_answers(url: str, stopping: asyncio.Event, wait_s: float) -> bool:
+    """Wait until something listens at the broker's address: processes may be started in any order. False where stopped.
+
+    Raises Unreachable after `wait_s`; 0 is for ever.
+    """
+    broker, told, deadline_s = parse_url(url), False, time.monotonic() + (wait_s or math.inf)
     while not stopping.is_set():
         try:
             _, writer = await asyncio.open_connection(broker.host, broker.port)
         except OSError as error:
+            if time.monotonic() > deadline_s:
+                raise Unreachable(f"no broker at {broker} in {wait_s:g} s: {error.strerror or error}") from None
             if not told:
                 log.warning("no broker at %s yet: %s; trying again", broker, error.strerror or error)
                 told = True

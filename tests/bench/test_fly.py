@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -32,6 +33,13 @@ def test_the_published_lofted_flight_is_predicted_in_all_its_figures() -> None:
     assert 100.0 < told["burnout_altitude_km"] < 1000.0
     assert told["claim_differs_s"] == pytest.approx(4135.0 - told["flight_time_s"], abs=0.01)
     assert told["claim_differs_percent"] == pytest.approx(100.0 * told["claim_differs_s"] / told["flight_time_s"], abs=0.01)
+
+
+def test_a_plot_without_the_library_for_it_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    result = fly(*LOFTED, "--plot", str(tmp_path / "flight.png"))
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == "triwarn: flag --plot: needs matplotlib, which is not installed here"
 
 
 def test_names_may_be_in_any_letter_case_and_the_azimuth_is_the_users() -> None:

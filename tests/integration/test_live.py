@@ -465,6 +465,16 @@ def test_a_single_process_waits_for_its_broker() -> None:
     assert code == 0, err
 
 
+def test_a_single_process_waits_no_longer_than_it_is_told() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    with triwarn(
+        "receive", "kor", "--broker", f"mqtt://{address}", env={**os.environ, "TRIWARN_BROKER__WAIT_S": "0.2"}
+    ) as process:
+        code, _, err = finished(process, within_s=60.0)
+    assert code == 1
+    assert err.strip().splitlines()[-1] == f"triwarn: no broker at {address} in 0.2 s: Connection refused"
+
+
 async def test_single_processes_take_part_in_an_exercise_that_attaches(mosquitto: MosquittoBroker, short: Path) -> None:
     """And the canary makes way for it: whatever it has begun is in no figure of the exercise."""
     canaries: list[str] = []
