@@ -17,7 +17,7 @@ from bus.security import DEFAULT_DAYS, SILENT, authority_key, parted, principals
 
 def run_init(folder: Path, *, days: int, hosts: Sequence[str], workers: Sequence[str]) -> None:
     """`triwarn keys init`."""
-    _tell(make_folder(folder, workers, days=days, hosts=hosts))
+    _tell(make_folder(folder, principals(workers), days=days, hosts=hosts))
     click.echo(f"{MARK}.")
     click.echo(f"Keep {authority_key(folder)} away from every process: who has it can be anybody.")
 
@@ -37,10 +37,10 @@ def run_rotate(folder: Path, *, after_s: float, days: int) -> None:
     click.echo("Processes take it up by themselves; trust.toml must be everywhere before that.")
 
 
-def make_folder(folder: Path, workers: Sequence[str], *, days: int = DEFAULT_DAYS, hosts: Sequence[str] = ()) -> list[Made]:
-    """Everything that an exercise with these workers needs: certificates for all, signing keys for all that speak."""
-    made = make_keys(folder, principals(workers), days=days, hosts=hosts)
-    write_identities(folder, [name for name in principals(workers) if parted(name)[0] not in SILENT], days=days)
+def make_folder(folder: Path, names: Sequence[str], *, days: int = DEFAULT_DAYS, hosts: Sequence[str] = ()) -> list[Made]:
+    """Everything that an exercise with these principals needs: certificates for all, signing keys for all that speak."""
+    made = make_keys(folder, names, days=days, hosts=hosts)
+    write_identities(folder, [name for name in names if parted(name)[0] not in SILENT], days=days)
     return made
 
 
@@ -48,7 +48,7 @@ def make_folder(folder: Path, workers: Sequence[str], *, days: int = DEFAULT_DAY
 def keys_of_a_run(workers: Sequence[str]) -> Iterator[Path]:
     """A key folder for one exercise, gone with it."""
     with tempfile.TemporaryDirectory(prefix="triwarn-keys-") as folder:
-        make_folder(Path(folder), workers)
+        make_folder(Path(folder), principals(workers))
         yield Path(folder)
 
 

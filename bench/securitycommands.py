@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bench.topology import Topology
 from bus.release import NATIONS
 from bus.security import DEFAULT_DAYS, MOST_DAYS
 from fusion.settings import WorkerSettings
@@ -69,6 +70,39 @@ def rotate(folder: Path, after_s: float, days: int) -> None:
     from bench.keys import run_rotate
 
     run_rotate(folder, after_s=after_s, days=days)
+
+
+@keys.command()
+@_folder
+@click.argument("to", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--host", default="mosquitto", show_default=True, help="The broker's host; brokers apart are at HOST-hub, HOST-jpn."
+)
+@click.option("--topology", type=click.Choice(["single", "hub", "mesh"]), default="single", show_default=True)
+@click.option("--worker", default=WorkerSettings().name, show_default=True, metavar="NAME", help="The fusion worker's name.")
+@_days_option
+@click.option(
+    "--ahead-days",
+    type=click.IntRange(0, MOST_DAYS),
+    default=DEFAULT_DAYS // 3,
+    show_default=True,
+    help="Renew what ends within so many days.",
+)
+@click.option(
+    "--seen-as",
+    type=click.Path(path_type=Path),
+    default="/keys",
+    show_default=True,
+    help="Where a broker will see its part: the files that its bridges name.",
+)
+def deal(folder: Path, to: Path, host: str, topology: Topology, worker: str, days: int, ahead_days: int, seen_as: Path) -> None:
+    """Give each party whose folder is in TO its own part of FOLDER, which is made where it is not there; renew what ends soon.
+
+    For parties that see nothing but their own, one a container: it may run at every start.
+    """
+    from bench.deal import run_deal
+
+    run_deal(folder, to, host=host, topology=topology, worker=worker, days=days, ahead_days=ahead_days, seen_as=seen_as)
 
 
 @click.group()

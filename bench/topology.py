@@ -72,8 +72,8 @@ def _own(nation: Nation) -> tuple[str, ...]:
     return feed, picture, f"{ROOT}/receiver/{nation}/status", f"{ROOT}/fusion/{nation}/status"
 
 
-def bridges(net: Network, broker: str, ports: Mapping[str, int], releases: Releases, keys: Path | None) -> tuple[str, ...]:
-    """The lines of the bridges that a broker makes."""
+def bridges(net: Network, broker: str, places: Mapping[str, Remote], releases: Releases, keys: Path | None) -> tuple[str, ...]:
+    """The lines of the bridges that a broker makes. `places` are the brokers by name, `keys` the key folder as it sees it."""
     lines: tuple[str, ...] = ()
     for nation in NATIONS:
         if broker != nation or net.topology == "single":
@@ -81,33 +81,33 @@ def bridges(net: Network, broker: str, ports: Mapping[str, int], releases: Relea
         own = _keys_of(nation, keys) if keys else None
         if net.topology == "hub":
             crossing = to_hub(nation, releases[nation])
-            lines += bridge_lines(nation, Remote(HUB, _LOOPBACK, ports[HUB]), crossing, own)
+            lines += bridge_lines(nation, places[HUB], crossing, own)
         else:
             for partner in NATIONS:
                 if partner != nation:
                     crossing = to_partner(nation, partner, releases[nation])
-                    lines += bridge_lines(nation, Remote(partner, _LOOPBACK, ports[partner]), crossing, own)
+                    lines += bridge_lines(nation, places[partner], crossing, own)
     return lines
 
 
 @contextlib.contextmanager
 def opened(net: Network, releases: Releases, keys: Path | None = None) -> Iterator[dict[str, str]]:
     """The URLs of a network's brokers by name, for as long as it is open: each a Mosquitto, secured where there are keys."""
-    ports = {broker: free_port() for broker in net.brokers}
+    places = {broker: Remote(broker, _LOOPBACK, free_port()) for broker in net.brokers}
     access = access_list(releases, [worker.name for worker in net.workers])
     with contextlib.ExitStack() as stack:
         urls: dict[str, str] = {}
         for broker in net.brokers:
-            lines = bridges(net, broker, ports, releases, keys)
+            lines = bridges(net, broker, places, releases, keys.resolve() if keys else None)
             made = (
-                MosquittoBroker((*ANONYMOUS, *lines), ports[broker])
+                MosquittoBroker((*ANONYMOUS, *lines), places[broker].port)
                 if keys is None
-                else SecuredMosquitto(keys, access, lines, ports[broker])
+                else SecuredMosquitto(keys, access, lines, places[broker].port)
             )
             urls[broker] = stack.enter_context(made).url
         yield urls
 
 
 def _keys_of(nation: Nation, keys: Path) -> BridgeKeys:
-    files = key_files(keys.resolve(), principal("bridge", nation))
+    files = key_files(keys, principal("bridge", nation))
     return BridgeKeys(files.authority, files.certificate, files.key)

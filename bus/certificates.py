@@ -3,7 +3,7 @@
 Every certificate and every file says that it is for development. Private keys are created readable by their owner alone, and
 nothing is ever overwritten but a certificate that is renewed, which keeps its key.
 
-- Keys are EC P-256. Certificates name their principal as common name, and serve one side: the broker's proves a server, of the
+- Keys are EC P-256. Certificates name their principal as common name, and serve one side: a broker's proves a server, of the
   hosts it names, all others prove clients. So no client's key can stand in for the broker, nor the broker's for a client.
 - Whoever has the authority's key can be anybody: a process needs only the authority's certificate and its own folder.
 
@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bus.errors import BadInput
-from bus.private import PUBLIC, new_folder, write_new
-from bus.security import BROKER, DEFAULT_DAYS, MOST_DAYS, authority_certificate, authority_key, key_files
+from bus.private import PUBLIC, new_folder, replace_file, write_new
+from bus.security import BROKER, DEFAULT_DAYS, MOST_DAYS, authority_certificate, authority_key, key_files, parted
 
 MARK: Final = "triwarn DEVELOPMENT, not for real use"
 LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
@@ -54,7 +54,7 @@ def make_keys(
 ) -> list[Made]:
     """A new authority and a certificate for each principal, in a new or empty folder. BadInput names what is in the way.
 
-    `hosts` are names and addresses of the broker beside the local ones.
+    `hosts` are names and addresses of the broker beside the local ones; of brokers apart, like `broker.jpn`, each is at NAME-jpn.
     """
     now = now or datetime.now(UTC)
     new_folder(folder)
@@ -65,7 +65,7 @@ def make_keys(
     write_new(authority_certificate(folder), _certificate_text(_AUTHORITY, authority.certificate), PUBLIC)
     for name in principals:
         files, own = key_files(folder, name), ec.generate_private_key(ec.SECP256R1())
-        names = _host_names((*LOCAL_HOSTS, *hosts)) if name == BROKER else None
+        names = _hosts_of(name, hosts)
         certificate = _issued(authority, name, own.public_key(), names, days, now)
         new_folder(files.key.parent)
         write_new(files.key, _key_text(name, own))
@@ -86,10 +86,7 @@ def renew(folder: Path, *, days: int = DEFAULT_DAYS, now: datetime | None = None
         key = old.public_key()
         assert isinstance(key, ec.EllipticCurvePublicKey)  # our authority signs no other
         certificate = _issued(authority, name, key, _names_of(old), days, now)
-        fresh = path.with_suffix(".crt.new")
-        fresh.unlink(missing_ok=True)
-        write_new(fresh, _certificate_text(name, certificate), PUBLIC)
-        fresh.replace(path)
+        replace_file(path, _certificate_text(name, certificate), PUBLIC)
         made.append(Made(name, path, certificate.not_valid_after_utc))
     if not made:
         raise BadInput(str(folder), "", "holds no certificate to renew", "a folder that `triwarn keys init` made")
@@ -208,6 +205,12 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def _hosts_of(name: str, hosts: Sequence[str]) -> x509.SubjectAlternativeName | None:
+    """The hosts that a broker's certificate proves; None where it is no broker's."""
+    role, owner = parted(name)
+    return _host_names((*LOCAL_HOSTS, *(f"{host}-{owner}" if owner else host for host in hosts))) if role == BROKER else None
 
 
 def _host_names(hosts: Sequence[str]) -> x509.SubjectAlternativeName:

@@ -32,7 +32,7 @@ from nacl.signing import SigningKey, VerifyKey
 
 from bus.certificates import MARK
 from bus.errors import BadInput
-from bus.private import OWNER_ONLY, PUBLIC, write_new
+from bus.private import PUBLIC, replace_file, write_new
 from bus.security import DEFAULT_DAYS
 from bus.settings import from_toml
 
@@ -176,8 +176,8 @@ def add_key(folder: Path, principal: str, not_before: datetime, not_after: datet
     load_identity(folder, principal)
     listed = from_toml(_text(trusted), str(trusted), _TrustFile).key
     seed = SigningKey.generate()
-    _replace(path, _text(path) + bytes(seed).hex() + "\n", OWNER_ONLY)
-    _replace(trusted, _trust_text([*listed, _trusted(principal, seed, not_before, not_after)]), PUBLIC)
+    replace_file(path, (_text(path) + bytes(seed).hex() + "\n").encode())
+    replace_file(trusted, _trust_text([*listed, _trusted(principal, seed, not_before, not_after)]).encode(), PUBLIC)
 
 
 def _public_key(listed: TrustedKey, where: str) -> PublicKey:
@@ -223,10 +223,3 @@ def _text(path: Path) -> str:
         raise BadInput(str(path), "", f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise BadInput(str(path), "", "is not text") from None
-
-
-def _replace(path: Path, text: str, mode: int) -> None:
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    write_new(fresh, text.encode(), mode)
-    fresh.replace(path)

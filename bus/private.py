@@ -24,6 +24,14 @@ def write_new(path: Path, content: bytes, mode: int = OWNER_ONLY) -> None:
         raise BadInput(str(path), "", f"cannot be written: {error.strerror}") from None
 
 
+def replace_file(path: Path, content: bytes, mode: int = OWNER_ONLY) -> None:
+    """Put a file in the place of another of that name, or of none, at once: who reads it finds the old one or the new one."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)  # what a killed process left
+    write_new(fresh, content, mode)
+    fresh.replace(path)
+
+
 def new_folder(folder: Path) -> None:
     """Create a folder where there is none. BadInput where it holds something already, or cannot be made."""
     try:

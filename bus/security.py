@@ -28,7 +28,8 @@ CONDUCTOR: Final = "conductor"
 CANARY: Final = "canary"
 BROKER: Final = "broker"
 ALONE: Final = (CONDUCTOR, CANARY, BROKER)  # roles that there is one of
-SILENT: Final = (BROKER, "bridge")  # roles that only carry what others say
+HEALTH: Final = "health"  # a broker's own health check: it may connect, and nothing else
+SILENT: Final = (BROKER, HEALTH, "bridge")  # roles that only carry what others say, or say nothing
 _WORKER: Final = re.compile(r"[a-z0-9-]{1,32}")
 
 DEFAULT_DAYS: Final = 90  # that a development certificate is valid

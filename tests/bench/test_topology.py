@@ -14,7 +14,7 @@ from bench.comparison import Told, comparison_rows
 from bench.result import Result
 from bench.topology import TOPOLOGIES, Topology, bridges, network, opened
 from bus.access import Releases
-from bus.bridges import HUB
+from bus.bridges import HUB, Remote
 from bus.certificates import make_keys
 from bus.credentials import load_credentials
 from bus.mosquitto import MOSQUITTO, NO_MOSQUITTO
@@ -36,7 +36,7 @@ from bus.tracks import parse_pair
 from bus.transport import Delivery
 
 RELEASES: Releases = {"jpn": [("jpn", "usa"), ("jpn",)], "kor": [("kor", "usa")], "usa": [("jpn", "kor", "usa"), ("kor", "usa")]}
-PORTS = {HUB: 1, "jpn": 2, "kor": 3, "usa": 4}
+PLACES = {name: Remote(name, "127.0.0.1", port) for port, name in enumerate((HUB, *NATIONS), 1)}
 
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason=NO_MOSQUITTO)
 
@@ -49,19 +49,19 @@ def test_everybody_has_a_place_and_every_picture_is_made_once(topology: Topology
 
 
 def test_one_broker_makes_no_bridge_and_neither_does_the_hub() -> None:
-    assert bridges(network("single", "f"), "broker", PORTS, RELEASES, None) == ()
-    assert bridges(network("hub", "f"), HUB, PORTS, RELEASES, None) == ()
+    assert bridges(network("single", "f"), "broker", PLACES, RELEASES, None) == ()
+    assert bridges(network("hub", "f"), HUB, PLACES, RELEASES, None) == ()
 
 
 @pytest.mark.parametrize("topology", ["hub", "mesh"])
 def test_what_a_nation_keeps_to_itself_crosses_nowhere(topology: Topology) -> None:
-    lines = bridges(network(topology, "f"), "jpn", PORTS, RELEASES, None)
+    lines = bridges(network(topology, "f"), "jpn", PLACES, RELEASES, None)
     assert not [line for line in lines if "/jpn out" in line or line.endswith("/jpn 0")]
     assert f"topic {feed_tracks('jpn', ('jpn', 'usa'))} out 0" in lines
 
 
 def test_in_a_mesh_only_what_is_released_to_a_partner_goes_to_its_broker() -> None:
-    lines = bridges(network("mesh", "f"), "usa", PORTS, RELEASES, None)
+    lines = bridges(network("mesh", "f"), "usa", PLACES, RELEASES, None)
     to_jpn, to_kor = " ".join(lines).split("connection usa-")[1:]
     assert "feed/usa/tracks/jpn-kor-usa" in to_jpn
     assert "feed/usa/tracks/jpn-kor-usa" in to_kor

@@ -19,7 +19,7 @@ from bus.certificates import renew
 from bus.messages import Status, encode
 from bus.mosquitto import MOSQUITTO, NO_MOSQUITTO, SecuredMosquitto
 from bus.seals import Seals, SealSettings
-from bus.security import authority_certificate, key_files
+from bus.security import authority_certificate, key_files, principals
 from tests.integration.test_live import children_of, eventually, everyone_was_warned, finished, page, triwarn
 from tests.security.raw import RawClient, context_of
 
@@ -32,7 +32,7 @@ pytestmark = [
 
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:
-    make_folder(tmp_path / "keys", ["fusion-1"])
+    make_folder(tmp_path / "keys", principals(["fusion-1"]))
     return tmp_path / "keys"
 
 
