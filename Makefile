@@ -1,13 +1,13 @@
 # make run    installs into .venv and runs the default exercise     make test    linters and the suite
 # make long   the tests that take minutes                          make clean   removes .venv and every cache
-# make bench  measures bus, feeds and fusion
+# make bench  measures bus, feeds and fusion                       make compose-test   the containers, where an engine runs
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test long lint kernels bench clean
+.PHONY: help run test long compose-test lint kernels bench clean
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
@@ -47,6 +47,9 @@ test: $(VENV)/installed-dev
 
 long: $(VENV)/installed-dev
 	$(BIN)/pytest -n 2 -m long $(ARGS)
+
+compose-test: $(VENV)/installed-dev
+	$(BIN)/pytest -m compose tests/compose $(ARGS)
 
 bench: $(VENV)/installed
 	@$(BIN)/triwarn bench latency

@@ -1,0 +1,68 @@
+"""Each container killed in mid-exercise, between a launch and its alert, and started again as an operator would."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.compose.conftest import tell
+from tests.compose.stack import Stack, docker, eventually, unreported
+
+pytestmark = [pytest.mark.compose, pytest.mark.timeout(600)]
+
+SPEED = 4  # a second of the wall is four of the scenario: the launches are at 2 to 27 s, the first alerts come after 30 s
+KILLED_AFTER_S = 5.0
+DOWN_S = 1.0
+
+
+def _services() -> list[str]:
+    names = [f"{role}-{nation}" for role in ("feed", "receive") for nation in ("jpn", "kor", "usa")]
+    return ["mosquitto", "fusion", *names, "canary", "prometheus", "grafana"]
+
+
+@pytest.mark.parametrize("service", _services())
+def test_a_killed_container_leaves_no_launch_unreported(stack: Stack, service: str) -> None:
+    """`docker kill` is an operator's word, after which no restart policy acts: `docker start` is the next one."""
+    if service not in stack.services:
+        pytest.skip(f"{service} is not in this stack")
+    stack.all_healthy()
+    with stack.exercise("short.toml", "--speed", str(SPEED)) as exercise:
+        exercise.until("T+0 s")
+        time.sleep(KILLED_AFTER_S)
+        docker("kill", stack.container(service))
+        time.sleep(DOWN_S)
+        docker("start", stack.container(service))
+        result = exercise.result()
+    assert unreported(result) == []
+    assert result["alerts"]["missed"] == 0
+    took_s = eventually(lambda: stack.healthy(service), f"{service} healthy again")
+    tell(f"{service} killed: {len(result['launches'])} launches, none unreported; {took_s:.0f} s later it was healthy")
+
+
+def test_a_process_that_dies_is_started_again_by_the_engine(stack: Stack) -> None:
+    container = stack.container("fusion")
+    before = stack.inspected("fusion")
+    pid = str(before["State"]["Pid"])
+    killer = ("run", "--rm", "--pid", "host", "--user", "0", "--cap-drop", "ALL", "--cap-add", "KILL")
+    docker(*killer, "--entrypoint", "sh", "triwarn:local", "-c", f"kill -9 {pid}")
+    eventually(lambda: stack.inspected("fusion")["RestartCount"] > before["RestartCount"], "fusion started again", 30.0)
+    eventually(lambda: stack.healthy("fusion"), "fusion healthy again")
+    assert stack.container("fusion") == container
+
+
+def test_killed_parties_that_stay_away_leave_no_launch_unreported(stack: Stack) -> None:
+    """Without a feed the others' data warn everybody; without a receiver the bus still has its alerts."""
+    stack.all_healthy()
+    gone = ["feed-jpn", "receive-kor"]
+    try:
+        with stack.exercise("short.toml", "--speed", str(SPEED)) as exercise:
+            exercise.until("T+0 s")
+            time.sleep(KILLED_AFTER_S)
+            for service in gone:
+                docker("kill", stack.container(service))
+            result = exercise.result()
+        assert unreported(result) == []
+    finally:
+        for service in gone:
+            docker("start", stack.container(service))

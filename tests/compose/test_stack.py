@@ -1,0 +1,203 @@
+"""The stack as it comes up, and the default exercise over it, seen from outside."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from bus.certificates import make_keys
+from bus.release import NATIONS
+from tests.compose.conftest import Exercised, tell
+from tests.compose.stack import DOCKER, IMAGE, Stack, docker, eventually, run, unreported
+
+pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
+
+PARTIES = (
+    *((f"feed-{nation}", f"feed.{nation}") for nation in NATIONS),
+    *((f"receive-{nation}", f"receiver.{nation}") for nation in NATIONS),
+    ("fusion", "fusion.fusion-1"),
+)
+
+
+def test_from_up_to_the_first_alert_takes_less_than_half_a_minute(exercised: Exercised) -> None:
+    tell(f"from `up` to the first alert: {exercised.first_alert_s:.1f} s")
+    assert exercised.first_alert_s < 30.0
+
+
+def test_every_service_is_healthy(stack: Stack) -> None:
+    stack.all_healthy()
+
+
+def test_no_launch_of_the_default_exercise_is_unreported(exercised: Exercised) -> None:
+    assert len(exercised.result["launches"]) == 18
+    assert unreported(exercised.result) == []
+    assert exercised.result["alerts"]["missed"] == 0
+    assert exercised.result["complete"]
+
+
+def test_the_alerts_reached_every_receiver(stack: Stack, exercised: Exercised) -> None:
+    """By what each receiver counted itself: a confirmed alert for each launch at least."""
+    for nation in NATIONS:
+        query = f'sum(triwarn_alerts_received_total{{service="receive-{nation}", recipient="{nation}", state="confirmed"}})'
+        eventually(lambda query=query: _value(stack, query) >= 18.0, f"alerts at {nation}", 30.0)  # type: ignore[misc]
+
+
+def _value(stack: Stack, query: str) -> float:
+    found = stack.ask("query", query=query)["result"]
+    return float(found[0]["value"][1]) if found else 0.0
+
+
+def test_every_target_of_prometheus_is_up(stack: Stack) -> None:
+    eventually(lambda: {each["health"] for each in stack.ask("targets")["activeTargets"]} == {"up"}, "every target up")
+    found = {each["labels"]["service"] for each in stack.ask("targets")["activeTargets"] if each["labels"]["job"] == "triwarn"}
+    assert found == {service for service in stack.services if _serves(stack, service)}
+
+
+def _serves(stack: Stack, service: str) -> bool:
+    return stack.images[service] == IMAGE
+
+
+def test_every_rule_in_the_files_is_loaded_and_sound(stack: Stack) -> None:
+    written = [
+        name
+        for path in sorted((DOCKER / "prometheus" / "rules").glob("*.y*ml"))
+        for name in re.findall(r"^\s*-?\s*(?:alert|record):\s*(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    loaded = [rule for group in stack.ask("rules")["groups"] for rule in group["rules"]]
+    assert sorted(rule["name"] for rule in loaded) == sorted(written)
+    eventually(lambda: {rule["health"] for group in stack.ask("rules")["groups"] for rule in group["rules"]} <= {"ok"}, "rules")
+
+
+def _panels() -> list[tuple[str, str, dict[str, str]]]:
+    """Each query of each panel: whose it is, the query, and the values of the dashboard's variables."""
+    found = []
+    for path in sorted((DOCKER / "grafana" / "dashboards").glob("*.json")):
+        dashboard = json.loads(path.read_text(encoding="utf-8"))
+        values = {each["name"]: _chosen(each) for each in dashboard.get("templating", {}).get("list", [])}
+        panels = [inner for panel in dashboard["panels"] for inner in (panel, *panel.get("panels", []))]
+        for panel in panels:
+            for target in panel.get("targets", []):
+                if target.get("expr"):
+                    name = f"{path.stem}: {panel.get('title')} {target.get('refId', '')}"
+                    found.append((name, target["expr"], values))
+    return found
+
+
+def _chosen(variable: dict[str, Any]) -> str:
+    """What a variable stands for as the dashboard opens."""
+    chosen = variable.get("current", {}).get("value", "")
+    if isinstance(chosen, list):
+        chosen = chosen[0]
+    return variable.get("allValue") or ".*" if chosen == "$__all" else str(chosen)
+
+
+def _spelled(query: str, values: dict[str, str]) -> str:
+    """The query with Grafana's and the dashboard's variables replaced."""
+    grafana = {"__rate_interval": "20s", "__interval": "5s", "__range": "5m", "__range_s": "300"}
+    return re.sub(r"\$(\w+)|\$\{(\w+)(?::\w+)?\}", lambda found: (grafana | values)[found[1] or found[2]], query)
+
+
+@pytest.mark.skipif(not _panels(), reason="there are no dashboards")
+def test_every_query_of_every_panel_returns_data_in_the_exercise(stack: Stack, exercised: Exercised) -> None:
+    empty = []
+    for name, query, values in _panels():
+        span = {"start": f"{exercised.begun_s:.0f}", "end": f"{exercised.ended_s:.0f}", "step": "5"}
+        series = stack.ask("query_range", query=_spelled(query, values), **span)["result"]
+        if not any(value != "NaN" for each in series for _, value in each["values"]):
+            empty.append(f"{name}: {query}")
+    tell(f"{len(_panels())} queries of panels, {len(empty)} without data")
+    assert empty == []
+
+
+def _stock_client(stack: Stack, keys: str, *arguments: str, also: Path | None = None) -> CompletedProcess[str]:
+    """The broker's own mosquitto_sub, in the stack's network, with the keys of a volume."""
+    volumes = ["--volume", f"{stack.volume(keys)}:/keys:ro", *(["--volume", f"{also}:/other:ro"] if also else [])]
+    command = ("run", "--rm", "--network", f"{stack.project}_default", "--user", "10001:10001", *volumes)
+    client = ("--entrypoint", "mosquitto_sub", "eclipse-mosquitto:2.0", "-h", "mosquitto", "-p", "8883")
+    return run("docker", *command, *client, "--cafile", "/keys/authority.crt", *arguments)
+
+
+def _shown(principal: str, folder: str = "/keys") -> tuple[str, ...]:
+    return ("--cert", f"{folder}/{principal}/tls.crt", "--key", f"{folder}/{principal}/tls.key")
+
+
+def test_a_stock_client_with_the_right_certificate_reads_the_bus(stack: Stack) -> None:
+    topic = "mw/v1/receiver/jpn/status"
+    done = _stock_client(stack, "keys-receive-jpn", *_shown("receiver.jpn"), "-t", topic, "-C", "1", "-W", "20", "-F", "%t %l")
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(rf"{topic} \d+", done.stdout.strip())
+
+
+def test_a_stock_client_reads_nothing_that_the_access_list_does_not_grant(stack: Stack) -> None:
+    with stack.exercise("short.toml") as exercise:  # so that there is something to hear
+        exercise.until("T+0 s")
+        done = _stock_client(stack, "keys-feed-jpn", *_shown("feed.jpn"), "-t", "mw/v1/#", "-W", "8", "-F", "%t")
+        exercise.result()
+    heard = set(done.stdout.split())
+    assert {"mw/v1/feed/jpn/status", "mw/v1/exercise/clock"} <= heard
+    assert not [topic for topic in heard if "picture" in topic or "tracks" in topic]
+
+
+def test_a_stock_client_without_a_certificate_is_refused(stack: Stack) -> None:
+    done = _stock_client(stack, "keys-receive-jpn", "-t", "mw/v1/#", "-C", "1", "-W", "10")
+    assert done.returncode not in (0, 27)  # 27: let in, and nothing heard
+    assert done.stdout == ""
+
+
+def test_a_stock_client_with_a_certificate_of_another_authority_is_refused(stack: Stack, tmp_path: Path) -> None:
+    make_keys(tmp_path / "keys", ["receiver.jpn"])
+    for path in (*tmp_path.parents[:2], tmp_path, *tmp_path.rglob("*")):
+        path.chmod(0o755)
+    other = _shown("receiver.jpn", "/other")
+    done = _stock_client(stack, "keys-receive-jpn", *other, "-t", "mw/v1/#", "-C", "1", "-W", "10", also=tmp_path / "keys")
+    assert done.returncode not in (0, 27)
+    assert done.stdout == ""
+
+
+def test_no_container_can_gain_anything_or_write_anywhere(stack: Stack) -> None:
+    for service in stack.services:
+        found = stack.inspected(service)
+        host, where = found["HostConfig"], f"{service}:"
+        assert host["ReadonlyRootfs"], where
+        assert host["CapDrop"] == ["ALL"], where
+        assert not host["CapAdd"], where
+        assert not host["Privileged"], where
+        assert "no-new-privileges:true" in host["SecurityOpt"], where
+        assert host["Memory"] > 0, where
+        assert host["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 5}, where
+        assert found["Config"]["User"] not in ("", "0", "root"), where
+        bound = [each["HostIp"] for ports in (host["PortBindings"] or {}).values() for each in ports]
+        assert set(bound) <= {"127.0.0.1"}, where
+
+
+@pytest.mark.parametrize(("service", "principal"), PARTIES)
+def test_a_party_sees_its_own_keys_and_nobody_elses(stack: Stack, service: str, principal: str) -> None:
+    seen = docker("exec", stack.container(service), "find", "/keys", "/authority", "/parties", "-name", "*.key").split()
+    assert sorted(seen) == [f"/keys/{principal}/sign.key", f"/keys/{principal}/tls.key"]
+    modes = docker("exec", stack.container(service), "stat", "-c", "%a %u", *seen).splitlines()
+    assert set(modes) == {"600 10001"}
+
+
+def test_nobody_keeps_the_authoritys_key_but_the_service_that_makes_keys(stack: Stack) -> None:
+    holders = [
+        service
+        for service in stack.services
+        if any(mount.get("Name") == stack.volume("authority") for mount in stack.inspected(service)["Mounts"])
+    ]
+    assert holders == []
+
+
+@pytest.mark.parametrize("service", ["feed-usa", "fusion", "receive-usa"])
+def test_a_container_is_ready_in_five_seconds(stack: Stack, service: str) -> None:
+    """From the start of its process to its word at /ready, the others running."""
+    container = stack.container(service)
+    docker("restart", container)
+    ask = ("exec", container, "python", "-m", "bus.health")
+    took_s = eventually(lambda: run("docker", *ask).stdout.strip() == "ready", f"{service} ready", 30.0)
+    tell(f"{service} ready in {took_s:.1f} s")
+    assert took_s < 5.0
