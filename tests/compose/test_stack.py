@@ -21,6 +21,7 @@ PARTIES = (
     *((f"feed-{nation}", f"feed.{nation}") for nation in NATIONS),
     *((f"receive-{nation}", f"receiver.{nation}") for nation in NATIONS),
     ("fusion", "fusion.fusion-1"),
+    ("canary", "canary"),
 )
 
 
