@@ -65,6 +65,14 @@ def eventually(done: Callable[[], bool], what: str, within_s: float = 60.0) -> f
     return time.monotonic() - begun
 
 
+def slowed() -> float:
+    """By how much a busy machine stretches what takes one core's time: 1 where nothing else runs."""
+    wall_s, own_s = time.perf_counter(), time.process_time()
+    while time.process_time() - own_s < 0.3:
+        pass
+    return max(1.0, (time.perf_counter() - wall_s) / (time.process_time() - own_s))
+
+
 @dataclass
 class Stack:
     """The services of one compose file. `left_out` are those whose image cannot be had."""

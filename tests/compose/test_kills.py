@@ -11,8 +11,8 @@ from tests.compose.stack import Stack, docker, eventually, unreported
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(600)]
 
-SPEED = 4  # a second of the wall is four of the scenario: the launches are at 2 to 27 s, the first alerts come after 30 s
-KILLED_AFTER_S = 5.0
+SPEED = 8  # a second of the wall is eight of the scenario: the launches are at 2 to 27 s, the first alerts come after 30 s
+KILLED_AFTER_S = 2.5
 DOWN_S = 1.0
 
 
@@ -36,8 +36,8 @@ def test_a_killed_container_leaves_no_launch_unreported(stack: Stack, service: s
         result = exercise.result()
     assert unreported(result) == []
     assert result["alerts"]["missed"] == 0
-    took_s = eventually(lambda: stack.healthy(service), f"{service} healthy again")
-    tell(f"{service} killed: {len(result['launches'])} launches, none unreported; {took_s:.0f} s later it was healthy")
+    eventually(lambda: stack.healthy(service), f"{service} healthy again")
+    tell(f"{service} killed: {len(result['launches'])} launches, none unreported")
 
 
 def test_a_process_that_dies_is_started_again_by_the_engine(stack: Stack) -> None:
