@@ -72,6 +72,12 @@ for _command in (partycommands.feed, partycommands.fuse, partycommands.receive, 
 @click.option(
     "--compare", type=click.Choice(ARRANGEMENTS), help="Hold it against another arrangement: Japan and the ROK with the US alone."
 )
+@click.option(
+    "--for",
+    "go_on",
+    metavar="DURATION",
+    help="Play it again and again for so long (90s, 15m, 24h), each time with the next seed.",
+)
 @click.option("--attach", is_flag=True, help="Start no process: use those that already wait on --broker.")
 @click.option("--secure", is_flag=True, help="Over TLS, with an access list: a Mosquitto with keys of this run, or of --keys.")
 @click.option("--keys", type=click.Path(file_okay=False), help="Key folder, as `triwarn keys init` makes it; implies --secure.")
@@ -85,6 +91,7 @@ def run(
     report: Path | None,
     audit: str | None,
     compare: Arrangement | None,
+    go_on: str | None,
     attach: bool,
     secure: bool,
     keys: str | None,
@@ -95,6 +102,7 @@ def run(
 ) -> None:
     """Run an exercise: SCENARIO is a shipped one's name (see `triwarn scenarios`) or a file."""
     from bench.exercise import run_exercise
+    from bench.turns import duration_s
 
     settings = load(settings_file, broker__url=broker, security__folder=keys, audit__folder=audit)
     sys.exit(
@@ -110,6 +118,7 @@ def run(
             secure=secure or keys is not None,
             topologies=list(dict.fromkeys(topologies)),
             compare=compare,
+            for_s=None if go_on is None else duration_s(go_on),
         )
     )
 

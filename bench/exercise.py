@@ -28,6 +28,7 @@ from bench.score import held_alerts, score
 from bench.settings import Settings
 from bench.simulate import Outcome, simulate
 from bench.topology import Topology, called, network
+from bench.turns import Tally, turns
 from bench.world import World, play_out
 from bus.credentials import load_credentials
 from bus.errors import BadInput, BusError, Unreachable
@@ -56,10 +57,12 @@ def run_exercise(
     secure: bool = False,
     topologies: Sequence[Topology] = (),
     compare: Arrangement | None = None,
+    for_s: float | None = None,
 ) -> int:
     """Run, score, print, and write the report; the exit code. Raises BadInput before anything is started.
 
-    Of several topologies each is run in turn, with a report of its own in a folder of its name, and they are compared.
+    Of several topologies each is run in turn, with a report of its own in a folder of its name, and they are compared. With
+    `for_s` it is played again and again, with the next seed each time, until so many seconds have gone by; each has a line.
     """
     scenario = load_scenario(name)
     pace = _pace(speed)
@@ -70,42 +73,67 @@ def run_exercise(
         raise BadInput("flag --speed", "speed", "max runs in one process, without a broker or other processes", "a number")
     if topologies and (pace is None or settings.broker.url):
         raise BadInput("flag --topology", "", "starts brokers of its own", "neither --broker nor --speed max beside it")
+    if for_s is not None and topologies:
+        raise BadInput("flag --for", "", "plays on one broker", "no --topology beside it")
     if topologies and MOSQUITTO is None:
         raise Unreachable(f"{NO_MOSQUITTO} (Debian: apt-get install mosquitto)")
     asked = _Asked(scenario, scenario.seed if seed is None else seed, pace, settings, settings_file, attach, secure, topologies)
+    show = _Show(report, as_json=as_json, in_lines=for_s is not None)
     _make_folder(report)
-    told: dict[Topology, Told] = {}
-    several = len(topologies) > 1
+    tally = Tally()
     with Interrupts() as interrupts:
         Display(Console(stderr=True)).say("compiling kernels (a minute the first time, seconds after)")
         make_ready()
-        for topology in topologies or (None,):
-            folder = report / topology if report and topology and several else report
-            _make_folder(folder)
-            begun = time.monotonic()
-            try:
-                world, outcome = _run(asked, topology, folder, interrupts)
-            except (ExerciseFailed, BusError) as error:
-                click.echo(f"triwarn: {error}", err=True)
-                return 1
-            result = score(
-                world,
-                outcome,
-                settings.fusion,
-                settings.budgets,
-                speed="max" if pace is None else pace,
-                broker="none" if pace is None else _broker_name(settings, topology, secure=secure),
-                wall_s=time.monotonic() - begun,
-                complete=not interrupts.stopped(),
-                compare=compare,
-            )
-            _publish(result, world, outcome, folder, as_json=as_json, quiet=as_json and several)
-            if topology is not None:
-                told[topology] = Told(result, {nation: _seen(world, entries) for nation, entries in outcome.received.items()})
-            if interrupts.stopped():
-                return INTERRUPTED
+        for turn, each_seed in enumerate(turns(asked.seed, for_s), start=1):
+            each = show if for_s is None or report is None else show._replace(report=report / f"{turn:05}")
+            code = _turn(asked._replace(seed=each_seed), each, compare, interrupts, tally)
+            if code or interrupts.asked:
+                return code
+    if for_s is not None and not as_json:
+        click.echo(tally.total())
+    return 0
+
+
+class _Show(NamedTuple):
+    """How results are shown: in a folder, as JSON, and each in a line where there are many."""
+
+    report: Path | None
+    as_json: bool
+    in_lines: bool
+
+
+def _turn(asked: _Asked, show: _Show, compare: Arrangement | None, interrupts: Interrupts, tally: Tally) -> int:
+    """One exercise over each topology that was asked for, scored and shown; the exit code."""
+    settings, pace, report = asked.settings, asked.pace, show.report
+    told: dict[Topology, Told] = {}
+    several = len(asked.topologies) > 1
+    for topology in asked.topologies or (None,):
+        folder = report / topology if report and topology and several else report
+        _make_folder(folder)
+        begun = time.monotonic()
+        try:
+            world, outcome = _run(asked, topology, folder, interrupts)
+        except (ExerciseFailed, BusError) as error:
+            click.echo(f"triwarn: {error}", err=True)
+            return 1
+        result = score(
+            world,
+            outcome,
+            settings.fusion,
+            settings.budgets,
+            speed="max" if pace is None else pace,
+            broker="none" if pace is None else _broker_name(settings, topology, secure=asked.secure),
+            wall_s=time.monotonic() - begun,
+            complete=not interrupts.stopped(),
+            compare=compare,
+        )
+        _publish(result, world, outcome, show._replace(report=folder), tally, quiet=show.as_json and several)
+        if topology is not None:
+            told[topology] = Told(result, {nation: _seen(world, entries) for nation, entries in outcome.received.items()})
+        if interrupts.stopped():
+            return INTERRUPTED
     if several:
-        _compare(told, report, as_json=as_json)
+        _compare(told, report, as_json=show.as_json)
     return 0
 
 
@@ -286,14 +314,16 @@ def _live(plan: Plan, asked: _Asked, display: Display, interrupts: Interrupts) -
             display.close()
 
 
-def _publish(result: Result, world: World, outcome: Outcome, report: Path | None, *, as_json: bool, quiet: bool) -> None:
-    if report is not None:
+def _publish(result: Result, world: World, outcome: Outcome, show: _Show, tally: Tally, *, quiet: bool) -> None:
+    if show.report is not None:
         held = {nation: held_alerts(world, entries) for nation, entries in outcome.received.items()}
-        for path in write_report(report, result, held, world.truth.start_ns):
+        for path in write_report(show.report, result, held, world.truth.start_ns):
             click.echo(f"wrote {path}", err=True)
     if quiet:  # one object is printed of all
         return
-    if as_json:
+    if show.as_json:
         click.echo(to_json(result))
+    elif show.in_lines:
+        click.echo(tally.line(result))
     else:
         Console().print(for_terminal(result))

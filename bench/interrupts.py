@@ -41,6 +41,11 @@ class Interrupts:
         """Whether the exercise was stopped."""
         return self._stopped
 
+    @property
+    def asked(self) -> bool:
+        """Whether a signal has come at all, to the exercise or while its report was made."""
+        return self._stopped or self._warned
+
     def on_stop(self, call: Callable[[], object]) -> None:
         """Call this when the exercise is stopped; at once if it is already."""
         self._on_stop = call

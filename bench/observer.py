@@ -10,14 +10,14 @@ import asyncio
 import contextlib
 import logging
 import os
+import threading
 from collections import deque
-from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 from bench.anees import Anees
 from bench.world import World, follow
-from bus.errors import Rejected
+from bus.errors import BadInput, Rejected
 from bus.messages import AnyMessage, ExerciseClock, PictureFrame
 from bus.party import Party
 from bus.topics import Address
@@ -62,21 +62,33 @@ class Observer:
         self._exercise, self._anees = exercise.exercise, None
         self._frames.clear()
         self._party.metrics.anees.clear()
-        over = partial(self._is_over, exercise.exercise)
-        computed = asyncio.get_running_loop().run_in_executor(None, _world, exercise, over)
-        computed.add_done_callback(lambda done: self._know_world(exercise.exercise, done))
+        aside = partial(self._compute, exercise, asyncio.get_running_loop())
+        threading.Thread(target=aside, daemon=True, name="truth").start()  # a process that ends does not wait for it
 
     def _is_over(self, exercise: str) -> bool:
         return self._exercise != exercise
 
-    def _know_world(self, exercise: str, done: asyncio.Future[World]) -> None:
-        if done.cancelled() or self._is_over(exercise):
+    def _compute(self, exercise: ExerciseClock, loop: asyncio.AbstractEventLoop) -> None:
+        """In a thread of its own."""
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, _LEAST_PRIORITY)  # of this thread alone
+        found: World | BadInput
+        try:
+            scenario = parse_scenario(exercise.scenario, "the exercise's scenario")
+            found = follow(scenario, exercise.seed, partial(self._is_over, exercise.exercise))
+        except BadInput as error:
+            found = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(self._know_world, exercise.exercise, found)
+
+    def _know_world(self, exercise: str, found: World | BadInput) -> None:
+        if self._is_over(exercise):
             return
-        if (error := done.exception()) is not None:
+        if isinstance(found, BadInput):
             self._party.reject("scenario")
-            log.error("the truth of exercise %s cannot be computed: %s", exercise, error)
+            log.error("the truth of exercise %s cannot be computed: %s", exercise, found)
             return
-        self._anees = Anees(done.result())
+        self._anees = Anees(found)
         self._score()
 
     def _score(self) -> None:
@@ -85,9 +97,3 @@ class Observer:
                 self._anees.take(self._frames.popleft())
             except Rejected as rejected:
                 self._party.reject(rejected.reason)
-
-
-def _world(exercise: ExerciseClock, over: Callable[[], bool]) -> World:
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, _LEAST_PRIORITY)  # of this thread alone
-    return follow(parse_scenario(exercise.scenario, "the exercise's scenario"), exercise.seed, over)
