@@ -4,6 +4,8 @@
 metrics and writes what it saw to a recording. It never writes to the bus but its own birth and death.
 
 What the canary brings is held and counted apart, by its own mark: it is never among what an exercise, or nobody, has alerted of.
+
+A receiver that comes in mid-exercise measures what is launched from then on: of earlier launches it cannot know who was warned.
 """
 
 from __future__ import annotations
@@ -87,6 +89,7 @@ class ReceiverService:
         self.held: dict[Purpose, Holdings] = {purpose: Holdings() for purpose in PURPOSES}
         self._metrics = metrics
         self._write = record
+        self._since_wall_ns = self.party.clock.wall_ns()
         self._meter: WarningMeter | None = None
         self._unmeasured: deque[tuple[Alert, float]] = deque(maxlen=_MOST_UNMEASURED)
         for purpose in PURPOSES:  # there from the start, so that a rate over them is a number
@@ -123,20 +126,21 @@ class ReceiverService:
             self._meter = None
             self._unmeasured.clear()
             computed = asyncio.get_running_loop().run_in_executor(None, _flights, exercise)
-            computed.add_done_callback(lambda done: self._know_flights(exercise.exercise, done))
+            computed.add_done_callback(lambda done: self._know_flights(exercise, done))
         elif self._meter is not None:
             missed = self._meter.missed(self.party.clock.now_ns())
             self._metrics.missed_launches.labels(self.recipient, exercise.purpose).inc(missed)
 
-    def _know_flights(self, exercise: str, done: asyncio.Future[list[Flight]]) -> None:
+    def _know_flights(self, exercise: ExerciseClock, done: asyncio.Future[list[Flight]]) -> None:
         """The exercise's launches have been computed, while alerts may have come already."""
-        if done.cancelled() or self.party.exercise is None or self.party.exercise.exercise != exercise:
+        if done.cancelled() or self.party.exercise is None or self.party.exercise.exercise != exercise.exercise:
             return
         if (error := done.exception()) is not None:
             self.party.reject("scenario")
-            log.error("receiver %s cannot compute the launches of exercise %s: %s", self.recipient, exercise, error)
+            log.error("receiver %s cannot compute the launches of exercise %s: %s", self.recipient, exercise.exercise, error)
             return
-        self._meter = WarningMeter(done.result())
+        since_ns = exercise.start_ns + int((self._since_wall_ns - exercise.start_wall_ns) * exercise.speed)
+        self._meter = WarningMeter(done.result(), since_ns)
         self._measure()
 
     def _measure(self) -> None:

@@ -34,8 +34,9 @@ def flights_of(truth: Truth, purpose: Purpose) -> list[Flight]:
 class WarningMeter:
     """One recipient's exercise: the launches that no alert has been counted for yet, and every alert as it was last told."""
 
-    def __init__(self, flights: Iterable[Flight]) -> None:
-        self._flights = sorted(flights)
+    def __init__(self, flights: Iterable[Flight], since_ns: int = 0) -> None:
+        """Nothing is told of what was launched before `since_ns` (scenario ns): nobody here knows what was held until then."""
+        self._flights, self._since_ns = sorted(flights), since_ns
         self._open = list(self._flights)
         self._first_s: dict[str, float] = {}
         self._last: dict[str, Alert] = {}
@@ -55,6 +56,8 @@ class WarningMeter:
         if nearest is None:
             return None
         self._open.remove(nearest)
+        if nearest.launch_ns < self._since_ns:
+            return None
         return first_s - nearest.launch_ns / 1e9
 
     def missed(self, end_ns: int) -> int:
@@ -64,7 +67,7 @@ class WarningMeter:
             nearest = None if alert.state == "retracted" else _nearest(left, alert, self._first_s[alert.id])
             if nearest is not None:
                 left.remove(nearest)
-        return sum(flight.impact_ns <= end_ns for flight in left)
+        return sum(flight.launch_ns >= self._since_ns and flight.impact_ns <= end_ns for flight in left)
 
 
 def _nearest(flights: Iterable[Flight], alert: Alert, first_s: float) -> Flight | None:

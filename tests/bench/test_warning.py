@@ -71,3 +71,11 @@ def test_an_alert_before_a_launch_is_not_of_it() -> None:
     meter = WarningMeter(FLIGHTS[2:])
     meter.take(alert(1, "confirmed", 88), 60.0)
     assert meter.missed(400 * SECOND) == 1
+
+
+def test_of_what_was_launched_before_nothing_is_told_and_no_later_launch_takes_its_alert() -> None:
+    meter = WarningMeter(FLIGHTS, since_ns=11 * SECOND)
+    assert meter.take(alert(1, "confirmed", 12), 95.0) is None
+    assert meter.missed(400 * SECOND) == 1
+    assert meter.take(alert(2, "confirmed", 88), 95.0) == 5.0
+    assert meter.missed(400 * SECOND) == 0
