@@ -109,6 +109,11 @@ class Metrics:
             buckets=sorted({*_STAGE_BUCKETS, *(budgets.seconds(stage) for stage in STAGES)}),
             registry=registry,
         )
+        budget = Gauge(
+            "triwarn_stage_budget_seconds", "Wall seconds that a stage may take, by the settings", ["stage"], registry=registry
+        )
+        for stage in STAGES:
+            budget.labels(stage).set(budgets.seconds(stage))
         self._over_budget = Counter(
             "triwarn_stage_over_budget", "Times a stage took longer than its budget", ["stage"], registry=registry
         )

@@ -30,6 +30,13 @@ def test_every_budget_is_an_exact_bucket_boundary() -> None:
         assert str(budgets.seconds(stage)) in buckets
 
 
+def test_the_budgets_are_told_beside_what_they_bound() -> None:
+    registry = CollectorRegistry()
+    Metrics(registry, Budgets(fuse_ms=5.0))
+    told = {labels["stage"]: value for _, labels, value in scraped(registry)["triwarn_stage_budget_seconds"]}
+    assert told == {"publish": 0.02, "transit": 0.02, "fuse": 0.005, "alert": 0.02, "total": 0.1}
+
+
 def test_an_overrun_is_counted_by_its_stage() -> None:
     metrics = Metrics(CollectorRegistry(), Budgets(fuse_ms=5.0))
     metrics.stage("fuse", 0.005)
