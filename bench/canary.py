@@ -9,7 +9,7 @@ A recipient that was not told of the launch by the end of a round was missed: th
 
 In a mesh, where each nation has a broker and fusion of its own, it says the same clock on all of them.
 
-It is on nobody's way: so while an exercise runs it is who tells how the pictures stand against the truth (`bench.observer`).
+It is on nobody's way: so while an exercise runs it is who tells how that stands against the truth (`bench.observer`).
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from bus.seals import Seals
 from bus.security import CANARY
 from bus.topics import ALL_STATUS, CANARY_CLOCK, Address, picture_alerts, picture_tracks, status
 from bus.transport import Delivery, LinkState
+from fusion.settings import FusionSettings
 from sensors.scenario import Scenario
 from sensors.truth import Truth, build_truth
 
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 EVERY_S: Final = 60.0
 SPEED: Final = 2.0
 NOWHERE: Final[Mapping[str, MakeTransport]] = {}
+AS_SHIPPED: Final = FusionSettings()
 
 _LOOK_EVERY_S: Final = 0.2
 _HEAD_START_S: Final = 1.0  # from saying the clock to its start, so that every process has it
@@ -82,6 +84,7 @@ class CanaryService:
         every_s: float = EVERY_S,
         speed: float = SPEED,
         seals: Seals | None = None,
+        fusion: FusionSettings = AS_SHIPPED,
         also: Mapping[str, MakeTransport] = NOWHERE,
     ) -> None:
         self.party = Party("canary", CANARY, make, metrics, seals=seals)
@@ -93,7 +96,7 @@ class CanaryService:
         unique = f"triwarn-canary-{self.party.streams.session:x}"
         self._beyond = {name: makes(unique, None) for name, makes in also.items()}  # links to the other brokers of a mesh
         self.party.links.update(self._beyond)
-        self._observer = Observer(self.party)
+        self._observer = Observer(self.party, fusion)
         for nation in NATIONS:
             metrics.canary_missed.labels(nation).set(0.0)
             for outcome in ("warned", "missed"):  # there from the start, so that a rate over them is a number
@@ -216,5 +219,6 @@ class CanaryService:
             (self._ready.add if message.state == "ready" else self._ready.discard)(who)
 
     def _take_alert(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
+        self._observer.take(address, message, delivery)
         if self._round is not None and isinstance(message, Alert) and message.purpose == "canary" and not delivery.retained:
             self._round.take(message, time.time_ns())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from msgspec import UNSET
@@ -43,7 +44,7 @@ from fusion.settings import FusionSettings
 from physics.reach import reaches_m
 
 _SECOND_NS = 1_000_000_000
-_WARNS = ("quick", "confirmed", "updated")
+WARNS: Final = ("quick", "confirmed", "updated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,14 @@ def held_alerts(world: World, entries: Iterable[Entry]) -> list[Held]:
     held = []
     for entry, message in _decoded(entries):
         if isinstance(message, Alert):
-            votes = Counter(world.origin(member.nation, member.track) for member in message.members)
-            held.append(Held(message, entry, votes.most_common(1)[0][0]))
+            held.append(held_as(world, message, entry))
     return held
+
+
+def held_as(world: World, alert: Alert, entry: Entry) -> Held:
+    """An alert as it came: of the launch that most of its members' detections came from."""
+    votes = Counter(world.origin(member.nation, member.track) for member in alert.members)
+    return Held(alert, entry, votes.most_common(1)[0][0])
 
 
 def score(
@@ -135,7 +141,7 @@ def _played(world: World, fusion: FusionSettings, nations: tuple[Nation, ...], r
     return {nation: held_alerts(world, entries) for nation, entries in outcome.received.items()}
 
 
-def _first(world: World, held: Iterable[Held], states: tuple[str, ...]) -> dict[str, Held]:
+def first_alerts(world: World, held: Iterable[Held], states: tuple[str, ...]) -> dict[str, Held]:
     """The first alert in one of `states` for each launch.
 
     Not before some sensor had detected that launch: a track that later follows it may have begun on another's detections.
@@ -151,9 +157,9 @@ def _first(world: World, held: Iterable[Held], states: tuple[str, ...]) -> dict[
 
 
 def _launches(world: World, held: ByNation, sharing: dict[str, ByNation], *, compared: bool) -> list[Launch]:
-    warned = {nation: _first(world, each, _WARNS) for nation, each in held.items()}
-    confirmed = {nation: _first(world, each, _WARNS[1:]) for nation, each in held.items()}
-    alone = {nation: _first(world, each, _WARNS) for nation, each in sharing["alone"].items()}
+    warned = {nation: first_alerts(world, each, WARNS) for nation, each in held.items()}
+    confirmed = {nation: first_alerts(world, each, WARNS[1:]) for nation, each in held.items()}
+    alone = {nation: first_alerts(world, each, WARNS) for nation, each in sharing["alone"].items()}
     told = {name: {nation: _told(world, each) for nation, each in by.items()} for name, by in sharing.items() if compared}
     classes = {nation: _classes(each) for nation, each in held.items()}
     launches = []
@@ -162,10 +168,10 @@ def _launches(world: World, held: ByNation, sharing: dict[str, ByNation], *, com
         recipients: dict[Nation, Warned] = {}
         for nation in held:
             first = warned[nation].get(truth.launch_id)
-            warned_s, alone_s = (_after(each, truth.launch_ns) for each in (first, alone[nation].get(truth.launch_id)))
+            warned_s, alone_s = (after_s(each, truth.launch_ns) for each in (first, alone[nation].get(truth.launch_id)))
             recipients[nation] = Warned(
                 warned_after_s=_round(warned_s),
-                confirmed_after_s=_round(_after(confirmed[nation].get(truth.launch_id), truth.launch_ns)),
+                confirmed_after_s=_round(after_s(confirmed[nation].get(truth.launch_id), truth.launch_ns)),
                 lead_s=None if warned_s is None else _round(impact_s - warned_s),
                 national_only_after_s=_round(alone_s),
                 gain_s=None if warned_s is None or alone_s is None else _round(alone_s - warned_s),
@@ -199,14 +205,18 @@ def _range_class(state: NDArray[np.float64]) -> RangeClass:
 def _told(world: World, held: list[Held]) -> dict[str, Told]:
     """What a recipient is told of each launch."""
     predicting = [each for each in held if each.alert.impact is not None]
-    warned, confirmed, predicted = _first(world, held, _WARNS), _first(world, held, _WARNS[1:]), _first(world, predicting, _WARNS)
+    warned, confirmed, predicted = (
+        first_alerts(world, held, WARNS),
+        first_alerts(world, held, WARNS[1:]),
+        first_alerts(world, predicting, WARNS),
+    )
     told = {}
     for truth in world.truth.launches:
         halfway_ns = (truth.launch_ns + truth.impact_ns) // 2
         by_then = [each for each in predicting if each.launch_id == truth.launch_id and each.physics_ns <= halfway_ns]
-        place = next((each.alert.impact for each in reversed(by_then) if each.alert.state in _WARNS), None)
+        place = next((each.alert.impact for each in reversed(by_then) if each.alert.state in WARNS), None)
         warned_s, confirmed_s, predicted_s = (
-            _round(_after(first.get(truth.launch_id), truth.launch_ns)) for first in (warned, confirmed, predicted)
+            _round(after_s(first.get(truth.launch_id), truth.launch_ns)) for first in (warned, confirmed, predicted)
         )
         told[truth.launch_id] = Told(
             warned_after_s=warned_s,
@@ -217,7 +227,7 @@ def _told(world: World, held: list[Held]) -> dict[str, Told]:
     return told
 
 
-def _after(each: Held | None, launch_ns: int) -> float | None:
+def after_s(each: Held | None, launch_ns: int) -> float | None:
     """Seconds after a launch at which an alert was held, the machine's part with it."""
     return None if each is None else (each.physics_ns - launch_ns) / 1e9 + each.machine_s
 
@@ -238,13 +248,13 @@ def _count_alerts(world: World, held: dict[Nation, list[Held]], end_ns: int) -> 
             confirmed, retracted = bool(states & {"confirmed", "updated"}), last.alert.state == "retracted"
             counts["confirmed"] += confirmed
             counts["retracted"] += retracted
-            counts["standing"] += last.alert.state in _WARNS
+            counts["standing"] += last.alert.state in WARNS
             if last.launch_id is None:
                 counts["false"] += confirmed or not retracted
             elif not retracted:
                 kept[last.launch_id] += 1
         counts["false"] += sum(n - 1 for n in kept.values())
-        warned = _first(world, each, _WARNS)
+        warned = first_alerts(world, each, WARNS)
         counts["missed"] += sum(launch.launch_id not in warned and launch.impact_ns <= end_ns for launch in world.truth.launches)
     return Alerts(**{name: counts[name] for name in ("false", "missed", "retracted", "confirmed", "standing")})
 

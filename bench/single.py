@@ -207,7 +207,16 @@ def run_canary(
         for url in also:
             check_scheme(parse_url(url), keys=credentials is not None)
         beyond = {shown(url): link_maker(parts.settings, credentials, url) for url in also}
-        return CanaryService(parts.make, parts.metrics, played, every_s=every_s, speed=speed, seals=parts.seals, also=beyond)
+        return CanaryService(
+            parts.make,
+            parts.metrics,
+            played,
+            every_s=every_s,
+            speed=speed,
+            seals=parts.seals,
+            fusion=parts.settings.fusion,
+            also=beyond,
+        )
 
     serve(CANARY, lambda _: CANARY, build, record, endpoint_port, with_parent, broker, settings_file, also)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 
 from bus.release import NATIONS, Nation
 from sensors.feed import NationalFeed, Release
@@ -44,8 +45,18 @@ class World:
         ]
 
 
-def play_out(scenario: Scenario, seed: int, tell: Callable[[str], None] = lambda _: None, *, scored: bool = False) -> World:
-    """Compute the truth and every release of the three feeds, `scored` as of a feed; `tell` hears what is being done."""
+def play_out(
+    scenario: Scenario,
+    seed: int,
+    tell: Callable[[str], None] = lambda _: None,
+    *,
+    scored: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+) -> World:
+    """Compute the truth and every release of the three feeds, `scored` as of a feed; `tell` hears what is being done.
+
+    Ends early, with less, once `stopped()`.
+    """
     tell("solving flights")
     truth = build_truth(scenario)
     decided: dict[Nation, list[Decided]] = {nation: [] for nation in NATIONS}
@@ -56,19 +67,5 @@ def play_out(scenario: Scenario, seed: int, tell: Callable[[str], None] = lambda
     releases = {}
     for nation, feed in feeds.items():
         tell(f"sensors and tracker of {nation}")
-        releases[nation] = list(feed.releases())
+        releases[nation] = list(takewhile(lambda _: not stopped(), feed.releases()))
     return World(scenario, seed, truth, feeds, releases, decided)
-
-
-def follow(scenario: Scenario, seed: int, stopped: Callable[[], bool] = lambda: False) -> World:
-    """The same less what the feeds say: truth, and which launch each national track follows. Takes no memory to speak of.
-
-    Ends early, with less, once `stopped()`.
-    """
-    truth = build_truth(scenario)
-    feeds = {nation: NationalFeed(scenario, truth, nation, seed) for nation in NATIONS}
-    for feed in feeds.values():
-        for _ in feed.releases():
-            if stopped():
-                break
-    return World(scenario, seed, truth, feeds, {}, {})

@@ -88,6 +88,18 @@ class Metrics:
             ["recipient", "phase"],
             registry=registry,
         )
+        self.gain = Gauge(
+            "triwarn_sharing_gain_seconds",
+            "Mean seconds that a recipient was warned sooner than by its own feed alone, of the exercise that runs or ran last",
+            ["recipient"],
+            registry=registry,
+        )
+        self.only_shared = Gauge(
+            "triwarn_launches_only_shared",
+            "Launches that a recipient was warned of and would not have been by its own feed alone, of the same exercise",
+            ["recipient"],
+            registry=registry,
+        )
         self.exercise_running = Gauge("triwarn_exercise_running", "1 while an exercise or the canary runs", registry=registry)
         self.canary = Gauge("triwarn_canary", "1 while what runs is the canary", registry=registry)
         self.canary_rounds = Counter(

@@ -10,7 +10,6 @@ import pytest
 from bench.accuracy import PictureScore
 from bench.anees import Anees
 from bench.simulate import simulate
-from bench.world import follow
 from bus.columns import unpack_cov
 from bus.messages import PictureFrame, decode, system_tracks_of
 from bus.release import NATIONS
@@ -24,7 +23,7 @@ def test_anees_as_frames_come_is_the_results_by_recipient_and_phase() -> None:
     """The twin inverts one covariance after the other, with the world that was played out whole."""
     world = one_missile()
     outcome = simulate(world, FusionSettings(), recipients=("jpn", "usa"))
-    told, scores = Anees(follow(world.scenario, world.seed)), {nation: PictureScore(world, 1e4) for nation in outcome.received}
+    told, scores = Anees(world), {nation: PictureScore(world, 1e4) for nation in outcome.received}
     expected: dict[tuple[str, str], list[float]] = defaultdict(list)
     for nation, entries in outcome.received.items():
         for entry in entries:

@@ -18,9 +18,10 @@ from prometheus_client import CollectorRegistry
 from bench import canary, observer
 from bench.anees import Anees
 from bench.canary import CanaryService
+from bench.gain import Gain, alone
 from bench.receiver import ReceiverService
 from bench.simulate import simulate
-from bench.world import follow, play_out
+from bench.world import play_out
 from bus.memory import MemoryBus, MemoryTransport
 from bus.messages import Alert, AlertTimes, ExerciseClock, PictureFrame, Place, Status, decode, encode
 from bus.metrics import Budgets, Metrics
@@ -111,6 +112,15 @@ class Bus:
             times = AlertTimes(valid_ns=at_ns, detected_ns=at_ns, tracked_ns=at_ns, released_ns=at_ns)
             alert = replace(WARNING, seq=next(self._seq), recipient=nation, purpose="canary", times=times, launch=point)
             self.link.publish(picture_alert(nation, alert.id), encode(alert), qos=1)
+
+    def say(self, message: PictureFrame | Alert) -> None:
+        """What fusion tells a recipient, now; of an alert, that its report has just been released."""
+        if isinstance(message, PictureFrame):
+            topic = picture_tracks(message.recipient)
+        else:
+            topic = picture_alert(message.recipient, message.id)
+            message = replace(message, times=replace(message.times, due_ns=time.time_ns()))
+        self.link.publish(topic, encode(replace(message, seq=next(self._seq))), qos=1)
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
@@ -248,31 +258,36 @@ async def test_in_a_mesh_every_broker_hears_the_same_and_alerts_count_from_each(
     assert CANARY_CLOCK not in far.memory.retained
 
 
-async def test_while_an_exercise_runs_its_pictures_are_held_against_the_truth() -> None:
-    """Pictures that come before the truth is computed count too; those of a canary never."""
+async def test_while_an_exercise_runs_it_is_held_against_the_truth() -> None:
+    """What comes before the truth is computed counts too; what a canary brings, and what the broker has kept, never."""
     world = one_missile()
     scenario = parse_scenario(world.scenario.text, "short-1")
-    frames = list(pictures(simulate(world, FusionSettings(), recipients=("kor",)).received["kor"]))
-    twin = Anees(follow(scenario, 1))
-    for frame in frames:
-        twin.take(frame)
+    heard = list(messages(simulate(world, FusionSettings()).received["kor"]))
+    twin, gain = Anees(world), Gain(world, alone(world, FusionSettings()))
+    for message in heard:
+        if isinstance(message, PictureFrame):
+            twin.take(message)
+        else:
+            gain.take(message, 0, 0)
     bus = Bus()
     async with bus.playing():
         await until(lambda: bus.service.party.ready)
         bus.exercise("running", scenario)
-        for frame in frames:
-            for purpose in ("exercise", "canary"):
-                wrong = replace(frame, purpose=purpose, seq=next(bus._seq))
-                bus.link.publish(picture_tracks("kor"), encode(wrong))
+        for message in heard:
+            for purpose in ("canary", "exercise"):
+                bus.say(replace(message, purpose=purpose))
         await until(lambda: bus.value("triwarn_anees", recipient="kor", phase="coast") is not None)
         told = {key: bus.value("triwarn_anees", recipient=key[0], phase=key[1]) for key in twin.told()}
         assert told == pytest.approx(twin.told())
         assert bus.value("triwarn_anees", recipient="jpn", phase="coast") is None
+        assert bus.value("triwarn_sharing_gain_seconds", recipient="kor") == pytest.approx(gain.told()["kor"].gain_s, abs=1.0)
+        assert bus.value("triwarn_launches_only_shared", recipient="kor") == 0.0
+        assert bus.value("triwarn_sharing_gain_seconds", recipient="jpn") is None
         assert bus.clocks() == []
 
 
-def pictures(entries: list[Entry]) -> Iterator[PictureFrame]:
+def messages(entries: list[Entry]) -> Iterator[PictureFrame | Alert]:
     for entry in entries:
         message = decode(parse_topic(entry.topic), entry.payload)
-        if isinstance(message, PictureFrame):
+        if isinstance(message, PictureFrame | Alert):
             yield message
