@@ -17,12 +17,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import get_args
 
 from bench.warning import Flight, WarningMeter, flights_of
 from bus.audit import AuditLog
 from bus.columns import SystemTracks
 from bus.errors import Rejected
-from bus.messages import PURPOSES, Alert, AnyMessage, ExerciseClock, PictureFrame, Purpose, system_tracks_of
+from bus.messages import PURPOSES, Alert, AlertState, AnyMessage, ExerciseClock, PictureFrame, Purpose, system_tracks_of
 from bus.metrics import Metrics
 from bus.party import MakeTransport, Party
 from bus.recording import Entry
@@ -93,8 +94,10 @@ class ReceiverService:
         self._meter: WarningMeter | None = None
         self._unmeasured: deque[tuple[Alert, float]] = deque(maxlen=_MOST_UNMEASURED)
         for purpose in PURPOSES:  # there from the start, so that a rate over them is a number
-            metrics.warning_time.labels(recipient, purpose)
-            metrics.missed_launches.labels(recipient, purpose)
+            for counted in (metrics.warning_time, metrics.lead_time, metrics.missed_launches):
+                counted.labels(recipient, purpose)
+            for state in get_args(AlertState):
+                metrics.alerts_received.labels(recipient, state, purpose)
         self.party.listen(self.party.bulk, picture_tracks(recipient), self._take_picture)
         self.party.listen(self.party.urgent, picture_alerts(recipient), self._take_alert, qos=1)
         self.party.on_exercise(self._begin)
