@@ -159,6 +159,7 @@ def a_result() -> Result:
     stage = {"p50": None, "p99": None, "budget": 20.0, "over": None}
     warned = {"warned_after_s": 30.0, "confirmed_after_s": 40.0, "machine_ms": 5.0}
     launch = {"launch_id": "L01", "type": "KN-25", "impact_after_s": 325.0, "recipients": {"jpn": warned, "kor": {}}}
+    launch |= {"range_class": "short-range", "classes": {"jpn": "short-range"}}
     body = {
         "scenario": "short", "seed": 1, "speed": 10.0, "broker": "x", "wall_s": 1.0, "scenario_s": 1.0, "complete": True,
         "lost": [], "launches": [launch], "raids": {}, "bus": {},
