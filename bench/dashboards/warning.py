@@ -14,7 +14,6 @@ from bench.dashboards.choices import (
     OURS_FOR,
     PURPOSE,
     RECIPIENT,
-    ZERO_IS_BAD,
 )
 from bench.dashboards.panels import Dashboard, Limits, Panel, Query, Row
 
@@ -23,6 +22,8 @@ _LATE: Final = Limits("green", ((0.75 * OBJECTIVE_S, "yellow"), (OBJECTIVE_S, "r
 _KEPT: Final = Limits("red", ((OBJECTIVE_SHARE - 0.05, "orange"), (OBJECTIVE_SHARE, "green")))
 _FIRING: Final = 'ALERTS{alertstate="firing"}'
 _RECORDED: Final = "recipient:warning_time_seconds:ratio_within_objective"  # docker/prometheus/rules/objective.yaml
+_STALE: Final = "feed:stream_stale:min"  # docker/prometheus/rules/parties.yaml
+_SPEAKS: Final = "(sum by (nation) (feed:frames_out:rate_15s) > bool 0)"
 _BOUGHT: Final = Limits("grey", ((1.0, "green"),))
 _WARNED: Final = Limits("green", ((1.0, "orange"),))
 
@@ -282,15 +283,17 @@ _FEEDS: Final = Row(
     "Health of the feeds, and of what is behind them",
     (
         Panel(
-            title="Streams of the feeds, as fusion and receivers hear them",
+            title="Feeds as fusion hears them, pictures as their recipients do",
             kind="states",
-            about="Whether a feed's stream of tracks, or a recipient's picture, was heard lately. A stream is silent "
-            "where nothing comes in an exercise for longer than it should; outside of exercises silence means "
-            "nothing.",
+            about="Heard lately, or quiet: a feed that sees nothing says nothing, and no picture changes then. NOT HEARD is "
+            "a feed that speaks, and fusion hears none of it.",
             unit="none",
-            limits=ZERO_IS_BAD,
-            names=((0.0, "SILENT", "red"), (1.0, "heard", "green")),
-            queries=(Query("1 - max by (stream) (triwarn_stream_stale)", "{{stream}}"),),
+            limits=Limits("red", ((0.0, "grey"), (1.0, "green"))),
+            names=((-1.0, "NOT HEARD", "red"), (0.0, "quiet", "grey"), (1.0, "heard", "green")),
+            queries=(
+                Query(f"1 - {_STALE} - {_STALE} * on (nation) {_SPEAKS} or 1 - {_STALE}", "feed {{nation}}"),
+                Query('1 - max by (stream) (triwarn_stream_stale{stream=~".* picture"})', "{{stream}}"),
+            ),
             width=12,
         ),
         Panel(

@@ -30,7 +30,7 @@ ITS_OWN: Final = {
     "ALERTS": {"alertname", "alertstate", "severity", "recipient", "purpose"},
 }
 TARGET: Final = {"job", "service", "role", "nation"}
-WORDS: Final = {"by", "on", "or", "unless", "group_left", "and"}
+WORDS: Final = {"by", "on", "or", "unless", "group_left", "and", "bool"}
 
 PROMETHEUS: Final = FOLDER.parent / "prometheus"
 RULES: Final = "".join(path.read_text(encoding="utf-8") for path in sorted((PROMETHEUS / "rules").glob("*.yaml")))
