@@ -132,7 +132,7 @@ def test_a_process_without_keys_is_told_what_it_lacks() -> None:
 
 
 def test_a_process_of_another_authority_ends_with_one_line(broker: SecuredMosquitto, tmp_path: Path) -> None:
-    make_folder(tmp_path / "strange", ["fusion-1"])
+    make_folder(tmp_path / "strange", principals(["fusion-1"]))
     with triwarn("receive", "kor", "--broker", broker.url, env=with_keys(tmp_path / "strange")) as process:
         code, _, err = finished(process, within_s=60.0)
     assert code == 1
