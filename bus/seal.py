@@ -10,7 +10,7 @@ A sealed payload is a head, what proves it, and the message's bytes unchanged. A
                                                     8 bytes   run: of the speaker's process, at random
                                                     4 bytes   began: since when the session key is used, s of the Unix epoch
                                                     1 byte    n, the number of readers, then 8 bytes a reader: the id of its key
-    64 bytes  Ed25519 signature of                  8 bytes   count of tagged messages in this run: never twice
+    64 bytes  Ed25519 signature of                  8 bytes   count of those on the topic in this run: never twice
               "triwarn seal 1\0", the head and      16 bytes a reader: AES-256-GCM's tag of the message as associated data
               BLAKE2b-256 of the message                      and no plaintext; nonce: four zeros and the count
 
@@ -150,7 +150,7 @@ def session_head(topic: str, by: PrivateKey, run: bytes, began_s: int, readers: 
 def tagged(head: bytes, keys: Sequence[AESGCM], count: int, message: bytes) -> bytes:
     """The message in a seal for the readers of a head, by the session keys with each.
 
-    `count` is never used twice in a run: who has two messages of one count can make a third.
+    `count` is never used twice with a head: who has two messages of one count can make a third.
     """
     number = _COUNT.pack(count)
     nonce = _NONCE_HEAD + number

@@ -117,7 +117,8 @@ class Seals:
         self.principal = identity.principal
         self._identity, self._trust, self._settings, self._folder = identity, trust, settings, folder
         self._read_at = self._changed()
-        self._run, self._count = secrets.token_bytes(8), 0
+        self._run = secrets.token_bytes(8)
+        self._counts: Counter[str] = Counter()  # by topic: over all, it would tell readers of one how much went to others
         self._window_ns = int(settings.window_s * 1e9)
         frame_ns = min(self._window_ns, _FRAME_WINDOW_NS)
         self._windows_ns: dict[Kind, int] = {"tracks": frame_ns, "picture": frame_ns, "decorrelation": _WORD_WINDOW_NS}
@@ -159,8 +160,8 @@ class Seals:
         session = self._sessions.get(topic)
         if session is None:
             session = self._sessions[topic] = self._session(topic, address, now_ns)
-        self._count += 1
-        return tagged(*session, self._count, message)
+        self._counts[topic] += 1  # goes on over eras: a session key may come again, under which no count may
+        return tagged(*session, self._counts[topic], message)
 
     def _begin_era(self, now_ns: int) -> None:
         """Which keys to speak with and to: another where the time of a key begins or ends, and session keys every `rotate_s`."""

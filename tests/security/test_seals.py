@@ -199,6 +199,20 @@ def test_a_frame_is_for_the_parties_of_its_release_alone() -> None:
         assert reason(seals(reader), topic, payload) == "forged"
 
 
+def test_what_a_reader_hears_does_not_tell_how_much_others_were_told() -> None:
+    """A count over all topics did: between two frames for Korea it went on by those for the US alone."""
+    shared, withheld = (feed_tracks("jpn", to) for to in (("jpn", "kor"), ("jpn", "usa")))
+    counts = []
+    for between in (0, 7):
+        speaker, heard = seals("feed.jpn"), []
+        for _ in range(3):
+            heard.append(read_seal(sealed(speaker, shared, FRAME)).number)
+            for _ in range(between):
+                sealed(speaker, withheld, FRAME)
+        counts.append(heard)
+    assert counts[0] == counts[1]
+
+
 @settings(deadline=None)
 @given(st.lists(st.sampled_from([b"abababab", b"babababa", b"aaaaaaaa", b"abcdefgh"]), max_size=6))
 def test_a_reader_finds_its_own_tag_wherever_its_id_seems_to_stand(ids: list[bytes]) -> None:
