@@ -50,12 +50,14 @@ async def test_scenario_time_does_not_jump_when_the_exercise_stops() -> None:
     await conductor.stop()
 
 
-def told(purpose: Purpose, state: Literal["running", "stopped"], seq: int, *, end_ns: int = 0) -> tuple[str, bytes]:
+def told(
+    purpose: Purpose, state: Literal["running", "stopped"], seq: int, *, end_ns: int = 0, exercise: str = ""
+) -> tuple[str, bytes]:
     """A clock of either purpose, on its topic; it has run for a minute. One that is told to end has been over for 59 s."""
     message = ExerciseClock(
         session=1 if purpose == "exercise" else 2,
         seq=seq,
-        exercise=f"{purpose}-1",
+        exercise=exercise or f"{purpose}-1",
         scenario="",
         seed=1,
         speed=1.0,
@@ -93,6 +95,19 @@ def test_the_canary_counts_only_while_no_exercise_runs(steps: list[Step]) -> Non
         assert (None if party.exercise is None else (party.exercise.purpose, party.exercise.state)) == in_force
         assert registry.get_sample_value("triwarn_canary") == (in_force == ("canary", "running"))
         assert registry.get_sample_value("triwarn_exercise_running") == (in_force is not None and in_force[1] == "running")
+
+
+def test_a_canary_of_an_exercises_name_keeps_nobody_out_of_it() -> None:
+    bus = MemoryBus()
+    party = Party("receiver", "jpn", bus.transport, Metrics(CollectorRegistry(), Budgets()))
+    begun: list[str] = []
+    party.on_exercise(lambda clock: begun.append(clock.purpose))
+    party.urgent.connect_nowait()  # type: ignore[attr-defined]
+    link = bus.transport("others", None)
+    link.connect_nowait()
+    for topic, payload in (told("canary", "running", 1, exercise="salvo-1"), told("exercise", "running", 1, exercise="salvo-1")):
+        link.publish(topic, payload, qos=1)
+    assert begun == ["canary", "exercise"]
 
 
 async def test_an_exercise_whose_conductor_was_killed_is_over_some_time_after_its_end() -> None:
