@@ -12,5 +12,5 @@ from sensors.scenario import load_scenario, possible_releases
 
 def run_acl(scenario: str | None, workers: Sequence[str]) -> None:
     """Print the list; without a scenario, for everything that a nation could release."""
-    releases: Releases = possible_releases(load_scenario(scenario)) if scenario else every_release()
+    releases: Releases = possible_releases(load_scenario(scenario)) if scenario is not None else every_release()
     click.echo(access_list(releases, workers))
