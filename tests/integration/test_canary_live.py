@@ -18,6 +18,7 @@ from bench.topology import Network, Topology, network, opened
 from bus.broker import free_port
 from bus.mosquitto import MOSQUITTO, NO_MOSQUITTO, MosquittoBroker
 from bus.release import NATIONS
+from bus.security import principals
 from sensors.scenario import load_scenario, possible_releases
 from tests.integration.test_live import eventually, everyone_was_warned, finished, page, sample, triwarn
 
@@ -112,7 +113,7 @@ def test_the_canary_outlives_broker_and_fusion_and_an_exercise(short: Path) -> N
 def test_the_canary_is_heard_wherever_brokers_stand(topology: Topology, tmp_path: Path) -> None:
     """Sealed and over TLS, by the access list and the bridges that an exercise has."""
     net, keys = network(topology, "fusion-1"), tmp_path / "keys"
-    make_folder(keys, [worker.name for worker in net.workers])
+    make_folder(keys, principals([worker.name for worker in net.workers]))
     with opened(net, possible_releases(load_scenario("canary")), keys) as urls, parties(net, urls, keys):
         first, *others = net.watched
         also = [part for broker in others for part in ("--also", urls[broker])]
