@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import threading
@@ -107,6 +108,7 @@ class Observer:
             found = Standing(Anees(world), Gain(world, alone(world, self._fusion, over)))
         except BadInput as error:
             found = error
+        gc.collect()  # what was played refers to itself all round, and would stay until many exercises later
         with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(self._know, exercise.exercise, found)
 
