@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 import click
 
 from bench.keys import make_folder
-from bench.topology import ALONE, TOPOLOGIES, Network, Topology, bridges, network
+from bench.topology import ALONE, TOPOLOGIES, Network, Topology, bridge_keys, bridges, network
 from bus.access import access_list, every_release
 from bus.bridges import Remote
 from bus.certificates import read_certificate, renew
@@ -34,7 +34,7 @@ from bus.security import BROKER, HEALTH, authority_certificate, parted, principa
 from fusion.settings import WorkerSettings
 
 _KNOWN_BY: Final = timedelta(minutes=5)  # a new signing key begins so much later, so that everybody has heard of it
-_PUBLIC_NAMES: Final = (".crt", ".toml", ".conf")
+_PUBLIC_NAMES: Final = (".crt", ".toml")  # bridges.conf holds client ids, and who knows one can take its session over
 
 
 class Dealt(NamedTuple):
@@ -135,7 +135,7 @@ def _part(folder: Path, party: str, net: Network, host: str, seen_as: Path) -> I
     yield "access.list", access_list(every_release(), [worker.name for worker in net.workers]).encode()
     broker = owner or ALONE
     places = {each: Remote(each, f"{host}-{each}", PORTS["mqtts"]) for each in net.brokers}
-    lines = bridges(net, broker, places, every_release(), seen_as)
+    lines = bridges(net, broker, places, every_release(), bridge_keys(folder, owner, seen_as))
     yield "bridges/bridges.conf", "\n".join(["# Made by `triwarn keys deal`.", *lines, ""]).encode()
     if lines:
         yield from _own(folder, principal("bridge", owner))

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple, get_args
 
 from bus.access import Releases, access_list
-from bus.bridges import HUB, BridgeKeys, Remote, bridge_lines, to_hub, to_partner
+from bus.bridges import HUB, BridgeKeys, Remote, bridge_lines, session_secret, to_hub, to_partner
 from bus.broker import free_port
+from bus.errors import BadInput
 from bus.mosquitto import ANONYMOUS, MosquittoBroker, SecuredMosquitto
 from bus.release import NATIONS, Nation
 from bus.security import key_files, principal
@@ -72,22 +73,34 @@ def _own(nation: Nation) -> tuple[str, ...]:
     return feed, picture, f"{ROOT}/receiver/{nation}/status", f"{ROOT}/fusion/{nation}/status"
 
 
-def bridges(net: Network, broker: str, places: Mapping[str, Remote], releases: Releases, keys: Path | None) -> tuple[str, ...]:
-    """The lines of the bridges that a broker makes. `places` are the brokers by name, `keys` the key folder as it sees it."""
+def bridges(
+    net: Network, broker: str, places: Mapping[str, Remote], releases: Releases, keys: BridgeKeys | None
+) -> tuple[str, ...]:
+    """The lines of the bridges that a broker makes. `places` are the brokers by name, `keys` those of its bridges."""
     lines: tuple[str, ...] = ()
     for nation in NATIONS:
         if broker != nation or net.topology == "single":
             continue
-        own = _keys_of(nation, keys) if keys else None
         if net.topology == "hub":
-            crossing = to_hub(nation, releases[nation])
-            lines += bridge_lines(nation, places[HUB], crossing, own)
+            lines += bridge_lines(nation, places[HUB], to_hub(nation, releases[nation]), keys)
         else:
             for partner in NATIONS:
                 if partner != nation:
-                    crossing = to_partner(nation, partner, releases[nation])
-                    lines += bridge_lines(nation, places[partner], crossing, own)
+                    lines += bridge_lines(nation, places[partner], to_partner(nation, partner, releases[nation]), keys)
     return lines
+
+
+def bridge_keys(folder: Path, broker: str, seen_as: Path | None = None) -> BridgeKeys | None:
+    """The keys of a broker's bridges in a key folder, which the broker sees as another; None where it makes no bridge."""
+    if broker not in NATIONS:
+        return None
+    name = principal("bridge", broker)
+    key = key_files(folder, name).key
+    try:
+        secret = session_secret(key.read_bytes())
+    except OSError as error:
+        raise BadInput(str(key), "", f"cannot be read: {error.strerror}") from None
+    return BridgeKeys(*key_files(seen_as or folder, name), secret)
 
 
 @contextlib.contextmanager
@@ -98,7 +111,7 @@ def opened(net: Network, releases: Releases, keys: Path | None = None) -> Iterat
     with contextlib.ExitStack() as stack:
         urls: dict[str, str] = {}
         for broker in net.brokers:
-            lines = bridges(net, broker, places, releases, keys.resolve() if keys else None)
+            lines = bridges(net, broker, places, releases, bridge_keys(keys.resolve(), broker) if keys else None)
             made = (
                 MosquittoBroker((*ANONYMOUS, *lines), places[broker].port)
                 if keys is None
@@ -106,8 +119,3 @@ def opened(net: Network, releases: Releases, keys: Path | None = None) -> Iterat
             )
             urls[broker] = stack.enter_context(made).url
         yield urls
-
-
-def _keys_of(nation: Nation, keys: Path) -> BridgeKeys:
-    files = key_files(keys, principal("bridge", nation))
-    return BridgeKeys(files.authority, files.certificate, files.key)

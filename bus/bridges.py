@@ -6,11 +6,19 @@
   released to that nation. Nothing comes back.
 
 What a nation keeps to itself crosses nowhere. Every topic crosses one way, so that nothing goes in circles.
+
+A broker hands a session, with what waits in it, to whoever it lets in under its client id, and lets go of who had it. So both ids
+of a bridge end in a part that nobody else is told, another at each broker. It is made from the bridge's private key: who starts
+again, with a renewed certificate too, goes on under the same ids.
+
+What goes out waits for a broker that is away, at QoS 1. What comes in does not: a bridge of MQTT 5 asks for no session that
+outlasts its connection (Mosquitto 2.0), so that of what was said meanwhile it finds what is retained.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -27,6 +35,7 @@ from bus.topics import (
 )
 
 HUB: Final = "hub"
+_SESSIONS: Final = b"triwarn bridge 1"
 
 Direction = Literal["out", "in"]
 
@@ -48,11 +57,17 @@ class Remote(NamedTuple):
 
 
 class BridgeKeys(NamedTuple):
-    """By which files a bridge proves who it is, and checks the broker at its other end."""
+    """By which files a bridge proves who it is, and checks the broker at its other end; and what its client ids are made from."""
 
     authority: Path
     certificate: Path
     key: Path
+    secret: bytes
+
+
+def session_secret(private_key: bytes) -> bytes:
+    """What the client ids of a bridge are made from, 32 bytes: the same for the same key, which it tells nothing of."""
+    return blake2b(private_key, digest_size=32, person=_SESSIONS).digest()
 
 
 def to_hub(nation: Nation, releases: Collection[Release]) -> tuple[Crossing, ...]:
@@ -83,15 +98,16 @@ def bridge_lines(
 ) -> tuple[str, ...]:
     """The lines of one bridge of a nation's Mosquitto, valid on 2.0 and 2.1; with keys, over TLS 1.3.
 
-    QoS 1 waits for a remote broker that is away, as far as that broker's limits go; it is tried again every second.
+    A remote broker that is away is tried again every second. With keys the lines are secret: they hold the client ids.
     """
     secured = () if keys is None else _secured(keys)
+    name = f"{nation}-{remote.name}"
     return (
-        f"connection {nation}-{remote.name}",
+        f"connection {name}",
         f"address {remote.host}:{remote.port}",
         "bridge_protocol_version mqttv50",
-        f"remote_clientid bridge-{nation}-{remote.name}",
-        f"local_clientid bridge-{nation}-{remote.name}-local",
+        f"remote_clientid {_client_id(name, 'remote', keys)}",
+        f"local_clientid {_client_id(name, 'local', keys)}",
         "cleansession false",
         "start_type automatic",
         "restart_timeout 1 1",
@@ -101,6 +117,13 @@ def bridge_lines(
         *secured,
         *(f"topic {each.topic} {each.direction} {each.qos}" for each in crossings),
     )
+
+
+def _client_id(name: str, side: Literal["remote", "local"], keys: BridgeKeys | None) -> str:
+    """Another at each broker, so that none can take over a session at the others."""
+    if keys is None:
+        return f"bridge-{name}-{side}"
+    return f"bridge-{name}-{side}-{blake2b(f'{name} {side}'.encode(), digest_size=16, key=keys.secret).hexdigest()}"
 
 
 def _secured(keys: BridgeKeys) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from typing import Final, Self
 
 from bus.broker import check_port, free_port, wait_for_port
 from bus.errors import Unreachable
-from bus.private import write_new
+from bus.private import OWNER_ONLY, PUBLIC, replace_file, write_new
 from bus.security import BROKER, key_files
 
 _SYSTEM_FOLDERS: Final = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"  # not on everybody's path
@@ -47,6 +47,7 @@ class MosquittoBroker:
     """A Mosquitto as a context manager; `extra` lines close its configuration."""
 
     scheme = "mqtt"
+    _config_mode = PUBLIC  # started as root, it reads it as another user
 
     def __init__(self, extra: tuple[str, ...] = ANONYMOUS, port: int | None = None) -> None:
         self.port = port or free_port()
@@ -67,7 +68,8 @@ class MosquittoBroker:
             self._folder = tempfile.TemporaryDirectory(prefix="triwarn-mosquitto-")
         folder = Path(self._folder.name)
         config, said = folder / "mosquitto.conf", folder / "mosquitto.log"
-        config.write_text(_CONFIG.format(port=self.port) + "\n".join(self._lines(folder)) + "\n", encoding="utf-8")
+        text = _CONFIG.format(port=self.port) + "\n".join(self._lines(folder)) + "\n"
+        replace_file(config, text.encode(), self._config_mode)
         with said.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bus.mosquitto", str(config)],
@@ -119,6 +121,7 @@ class SecuredMosquitto(MosquittoBroker):
     """
 
     scheme = "mqtts"
+    _config_mode = OWNER_ONLY  # its bridges' client ids are secret
 
     def __init__(self, keys: Path, access: str | None, extra: tuple[str, ...] = (), port: int | None = None) -> None:
         super().__init__((*secured(keys), *extra), port)

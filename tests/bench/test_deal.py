@@ -54,8 +54,8 @@ def test_what_is_private_is_its_owners_alone(tmp_path: Path) -> None:
         deal(with_parties(tmp_path, "feed.jpn", BROKER))
     finally:
         os.umask(before)
-    private = [path for path in (tmp_path / "parties").rglob("*") if path.suffix in (".key", ".list")]
-    assert {path.name for path in private} == {"tls.key", "sign.key", "access.list"}
+    private = [path for path in (tmp_path / "parties").rglob("*") if path.suffix in (".key", ".list", ".conf")]
+    assert {path.name for path in private} == {"tls.key", "sign.key", "access.list", "bridges.conf"}
     assert {path.stat().st_mode & 0o777 for path in private} == {0o600}
     assert "PRIVATE KEY" not in deal(tmp_path).output
 
@@ -81,6 +81,19 @@ def test_brokers_apart_have_certificates_of_their_own_and_spokes_their_bridges(t
         assert ("address mosquitto-hub:8883" in bridges) == (owner != HUB)
         assert (part / f"bridge.{owner}" / "tls.key").exists() == (owner != HUB)
     assert "bridge_keyfile /keys/bridge.jpn/tls.key" in files(tmp_path / "parties")["broker.jpn/bridges/bridges.conf"].decode()
+
+
+def test_the_client_ids_of_a_spokes_bridges_are_its_own_secret(tmp_path: Path) -> None:
+    deal(with_parties(tmp_path, "broker.jpn", "broker.kor"), "--topology", "mesh", "--host", "mosquitto")
+    found = [line for name in ("jpn", "kor") for line in bridges_of(tmp_path, name) if "_clientid bridge-" in line]
+    assert len({line.rpartition("-")[2] for line in found}) == len(found) == 8
+    before = bridges_of(tmp_path, "jpn")
+    deal(tmp_path, "--topology", "mesh", "--host", "mosquitto", "--days", "40", "--ahead-days", "100")  # renewed, and the same
+    assert bridges_of(tmp_path, "jpn") == before
+
+
+def bridges_of(folder: Path, broker: str) -> list[str]:
+    return (folder / "parties" / f"broker.{broker}" / "bridges" / "bridges.conf").read_text(encoding="utf-8").splitlines()
 
 
 def test_dealt_again_nothing_changes(tmp_path: Path) -> None:
