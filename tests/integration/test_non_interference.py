@@ -1,8 +1,9 @@
 """Non-interference from the policy to the picture: nothing that is not released to R changes a byte of what R receives.
 
-Three nations' reports of a random scene go through the outlets of random policies, over the wire's encoding, into one fusion
-engine for all. Then everything that was not released to one recipient is changed, removed, or joined by more: what that recipient
-may read of the feeds, and all that fusion sends it, has to be the same to the byte.
+Three nations' reports of a random scene go through the outlets of random policies and over a bus into one fusion worker for all,
+by the shells of feeds and worker, numbered and sealed. Then all that was not released to one recipient is changed, removed, or
+joined by more: what comes over that recipient's connection to the bus has to be the same to the byte, with every topic, sequence
+number, count, signature and tag, in this order.
 """
 
 from __future__ import annotations
@@ -11,26 +12,34 @@ import itertools
 import random
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Final
 
-import msgspec
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
-from bus.clock import SimulatedClock
+import bus.seals
+from bus.access import access_of
 from bus.columns import Reports
-from bus.messages import Decorrelation, TrackFrame, decode, encode, reports_of
+from bus.memory import MemoryBus
+from bus.messages import TrackFrame, reports_of
+from bus.metrics import Budgets, Metrics
 from bus.release import NATIONS, Nation
-from bus.topics import feed_decorrelation, feed_events, feed_tracks, parse_topic, stream_of
-from fusion.engine import FusionEngine, Inbound
+from bus.topics import EVERYTHING, parse_topic
+from bus.transport import Delivery
+from fusion.service import FusionWorker
+from fusion.settings import FusionSettings, WorkerSettings
 from sensors.outlet import Outlet, Release
 from sensors.policy import Facts, Policy, decide
 from sensors.scenario import DecorrelationPlan
-from sensors.service import outgoing
+from sensors.service import FeedService, outgoing
 from sensors.tracker import EndReason
 from tests.fusion.scenes import START_NS, S, Scene
-from tests.fusion.test_engine import step, wire
+from tests.security.parties import seals
 from tests.sensors.policies import random_facts, random_policy
 
+EVERYBODY: Final = "everybody"
 _FROM_S, _UNTIL_S = 40.0, 110.0
 _MORE = 1000  # numbers of tracks that are added
 _REASONS: list[EndReason] = ["impact", "lost", "false"]
@@ -132,51 +141,69 @@ def altered(rng: random.Random, said: Said, policies: dict[Nation, Policy], nati
     return changed
 
 
-def on_the_wire(said: dict[Nation, Said], policies: dict[Nation, Policy]) -> list[tuple[int, str, bytes]]:
-    """(instant, topic, bytes) of every message of the feeds, in order of time; numbered as a party numbers its streams."""
-    clock, sent = SimulatedClock(START_NS), list[tuple[int, str, bytes]]()
-    sessions: dict[str, int] = {nation: number + 1 for number, nation in enumerate(NATIONS)}
-    for nation in NATIONS:
-        numbers = Counter[str]()
-        for each in released(said[nation], policies, nation):
-            message = outgoing(each, nation, clock, sessions)
-            if isinstance(message, Decorrelation):
-                topic = feed_decorrelation(nation, each.to, *message.pair)
-            else:
-                topic = feed_tracks(nation, each.to) if each.kind == "frame" else feed_events(nation, each.to)
-            stream = stream_of(parse_topic(topic))
-            numbers[stream] += 1
-            stamped = msgspec.structs.replace(message, session=sessions[nation], seq=numbers[stream])
-            sent.append((each.released_ns, topic, encode(stamped)))
-    return sorted(sent, key=lambda each: each[0])
+@dataclass
+class Stopped:
+    """A clock that stands where it was put, wall time with scenario time: no machine has a part in what is said."""
+
+    at_ns: int
+
+    def now_ns(self) -> int:
+        return self.at_ns
+
+    def wall_ns(self) -> int:
+        return self.at_ns
+
+    def wall_at(self, scenario_ns: int) -> int:
+        return scenario_ns
 
 
-def received(sent: list[tuple[int, str, bytes]]) -> dict[Nation, list[bytes]]:
-    """What one engine for all sends to each, message by message and at every tick."""
-    engine, got, tick_ns = FusionEngine(), dict[Nation, list[bytes]](), START_NS + int(_FROM_S) * S
-    for nation in NATIONS:
-        got[nation] = []
+async def connections(said: dict[Nation, Said], policies: dict[Nation, Policy]) -> dict[str, list[Delivery]]:
+    """All that comes to each nation over its receiver's connection, byte by byte; and to somebody who hears everything.
 
-    def take(messages: list[Inbound], now_ns: int) -> None:
-        outputs = step(engine, messages, now_ns)
-        for nation in NATIONS:
-            got[nation] += wire(outputs, nation)
-
-    for at_ns, topic, payload in [*sent, (START_NS + 160 * S, "", b"")]:
-        while tick_ns <= at_ns:
-            take([], tick_ns)
-            tick_ns += S
-        if topic:
-            address = parse_topic(topic)
-            take([Inbound(decode(address, payload), address.release)], at_ns)  # type: ignore[arg-type]
+    The feeds and the fusion worker speak as they do in an exercise, numbered and sealed, over a bus that hands out what the
+    access list grants. Their keys, their sessions and the runs of their seals are always the same.
+    """
+    broker, clock, got = MemoryBus(), Stopped(START_NS), dict[str, list[Delivery]]()
+    for who, filters in [(nation, access_of(f"receiver.{nation}").reads) for nation in NATIONS] + [(EVERYBODY, (EVERYTHING,))]:
+        got[who] = []
+        connection = broker.transport(who)
+        for each in filters:
+            connection.subscribe(each, got[who].append, 1)
+        connection.connect_nowait()
+    feeds = {nation: FeedService(broker.transport, _metrics(), nation, [], seals(f"feed.{nation}")) for nation in NATIONS}
+    worker = FusionWorker(
+        broker.transport, _metrics(), WorkerSettings(picture_ms=0), FusionSettings(), seals=seals("fusion.fusion-1")
+    )
+    for session, party in enumerate([worker.party, *(feed.party for feed in feeds.values())], 1):
+        party.clock, party.streams.session = clock, session
+        await party.start()
+    sessions: dict[str, int] = {nation: feed.party.streams.session for nation, feed in feeds.items()}
+    due = [(each.released_ns, nation, each) for nation in NATIONS for each in released(said[nation], policies, nation)]
+    clock.at_ns += int(_FROM_S) * S
+    for at_ns, nation, release in sorted(due, key=lambda each: each[0]):
+        _tick(worker, clock, at_ns)
+        clock.at_ns = at_ns
+        feeds[nation].send(outgoing(release, nation, clock, sessions), release)
+    _tick(worker, clock, START_NS + 160 * S)
+    for party in (worker.party, *(feed.party for feed in feeds.values())):
+        assert party.seals is not None
+        assert not party.seals.events
+        await party.stop()
     return got
 
 
-def read_by(recipient: Nation, sent: list[tuple[int, str, bytes]]) -> list[tuple[int, str, bytes]]:
-    return [each for each in sent if recipient in parse_topic(each[1]).release]
+def _metrics() -> Metrics:
+    return Metrics(CollectorRegistry(), Budgets())
 
 
-def interference(seed: int) -> Counter[str]:
+def _tick(worker: FusionWorker, clock: Stopped, until_ns: int) -> None:
+    """Let the worker's clock tick at every whole second from now until then."""
+    for at_ns in range(clock.at_ns - clock.at_ns % S + S, until_ns + 1, S):
+        clock.at_ns = at_ns
+        worker.tick()
+
+
+async def interference(seed: int) -> Counter[str]:
     """Play a seed both ways and hold them against one another; what there was to see."""
     rng, recipient = random.Random(seed), NATIONS[seed % 3]
     policies = {nation: random_policy(rng, nation, most=4) for nation in NATIONS}
@@ -185,35 +212,42 @@ def interference(seed: int) -> Counter[str]:
         nation: said[nation] if nation == recipient else altered(rng, said[nation], policies, nation, recipient)
         for nation in NATIONS
     }
-    before, after = on_the_wire(said, policies), on_the_wire(changed, policies)
-    assert read_by(recipient, before) == read_by(recipient, after), f"seed {seed}: {recipient} reads something else of the feeds"
-    one, other = received(before), received(after)
-    assert one[recipient] == other[recipient], f"seed {seed}: {recipient} is sent something else"
+    before, after = await connections(said, policies), await connections(changed, policies)
+    for one, other in itertools.zip_longest(before[recipient], after[recipient]):
+        assert one == other, f"seed {seed}: {recipient} receives something else"
+    heard = [parse_topic(each.topic) for each in before[recipient]]
+    releases = {parse_topic(each.topic).release for each in before[EVERYBODY]}
     return Counter(
         {
-            "altered": before != after,
-            "others see it": any(one[nation] != other[nation] for nation in NATIONS if nation != recipient),
-            "recipient is sent something": bool(one[recipient]),
-            "recipient reads a partner": any(
-                not each[1].startswith(f"mw/v1/feed/{recipient}") for each in read_by(recipient, before)
-            ),
-            "several markings": len({to for _, topic, _ in before if len(to := parse_topic(topic).release) > 1}) > 2,
+            "altered": before[EVERYBODY] != after[EVERYBODY],
+            "others see it": any(before[nation] != after[nation] for nation in NATIONS if nation != recipient),
+            "recipient is sent something": any(each.kind in ("picture", "alert") for each in heard),
+            "recipient reads a partner": any(each.release and each.owner != recipient for each in heard),
+            "several markings": sum(len(to) > 1 for to in releases) > 2,
         }
     )
 
 
-def hold_over(seeds: range) -> None:
-    seen = sum((interference(seed) for seed in seeds), Counter[str]())
+async def hold_over(seeds: range) -> None:
+    seen = Counter[str]()
+    for seed in seeds:
+        seen += await interference(seed)
     assert len(seen) == 5
     for what, count in seen.items():
         assert count >= 0.4 * len(seeds), f"hardly ever: {what}"
 
 
-def test_what_is_not_released_to_a_recipient_changes_no_byte_of_what_it_receives() -> None:
-    hold_over(range(12))
+@pytest.fixture(autouse=True)
+def _same_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is random in seals is the same in every run of a process: their bytes can be compared."""
+    monkeypatch.setattr(bus.seals, "secrets", SimpleNamespace(token_bytes=bytes))
+
+
+async def test_what_is_not_released_to_a_recipient_changes_no_byte_of_what_it_receives() -> None:
+    await hold_over(range(8))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_nor_over_two_hundred_policies_and_scenes_more() -> None:
-    hold_over(range(12, 240))
+async def test_nor_over_two_hundred_policies_and_scenes_more() -> None:
+    await hold_over(range(8, 240))
