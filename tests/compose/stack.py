@@ -23,6 +23,23 @@ ROOT: Final = Path(__file__).parents[2]
 DOCKER: Final = ROOT / "docker"
 IMAGE: Final = "triwarn:local"
 OURS: Final = "com.docker.compose.project"
+PORTS: Final = {"prometheus": 9090, "grafana": 3000, **{f"mosquitto{of}": 8883 for of in ("", "-hub", "-jpn", "-kor", "-usa")}}
+_METRICS: Final = 9464
+_KNOCK: Final = """
+import socket, sys
+from concurrent.futures import ThreadPoolExecutor
+
+def knock(target):
+    host, _, port = target.partition(":")
+    try:
+        socket.create_connection((host, int(port)), 3.0).close()
+    except OSError:
+        return ""
+    return target
+
+with ThreadPoolExecutor(64) as pool:
+    print(*pool.map(knock, sys.argv[1:]))
+"""
 
 
 class Said(Exception):
@@ -149,6 +166,17 @@ class Stack:
     def all_healthy(self, within_s: float = 60.0) -> None:
         for service in self.services:
             eventually(lambda service=service: self.healthy(service), f"{service} healthy", within_s)  # type: ignore[misc]
+
+    def addresses(self, service: str) -> list[str]:
+        """By what a service can be asked: its name, and its address in each network."""
+        networks = self.inspected(service)["NetworkSettings"]["Networks"].values()
+        return [service, *(each["IPAddress"] for each in networks)]
+
+    def reached_from(self, service: str) -> set[str]:
+        """Which services take a connection from where this one is, itself too."""
+        targets = {f"{address}:{PORTS.get(each, _METRICS)}": each for each in self.services for address in self.addresses(each)}
+        there = ("run", "--rm", "--network", f"container:{self.container(service)}", "--entrypoint", "python", IMAGE)
+        return {targets[answered] for answered in docker(*there, "-c", _KNOCK, *targets).split()}
 
     def volume(self, name: str) -> str:
         return f"{self.project}_{name}"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from bus.release import NATIONS
 from tests.compose.conftest import tell
 from tests.compose.stack import DOCKER, Stack, docker, unreported
+
+BROKERS: Final = {"mosquitto-hub", *(f"mosquitto-{nation}" for nation in NATIONS)}
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(600)]
 
@@ -29,7 +32,7 @@ def test_both_files_are_valid(engine: None, name: str, scenarios: Path) -> None:
     Stack(DOCKER / name, scenarios).compose("config", "--quiet")
 
 
-def test_over_a_hub_no_launch_is_unreported_each_nation_sees_its_own_broker_alone_and_nothing_is_left_behind(hub: Stack) -> None:
+def test_over_a_hub_no_launch_is_unreported_each_nation_reaches_its_own_alone_and_nothing_is_left_behind(hub: Stack) -> None:
     with hub.exercise("short.toml", "--speed", "10") as exercise:
         result = exercise.result()
     assert unreported(result) == []
@@ -39,6 +42,11 @@ def test_over_a_hub_no_launch_is_unreported_each_nation_sees_its_own_broker_alon
         assert list(networks) == [f"{hub.project}_{nation}"]
         keys = docker("exec", hub.container(f"mosquitto-{nation}"), "find", "/keys", "-name", "tls.key").split()
         assert sorted(keys) == [f"/keys/bridge.{nation}/tls.key", "/keys/broker/tls.key", "/keys/health/tls.key"]
+        own = {f"feed-{nation}", f"receive-{nation}", f"mosquitto-{nation}"}
+        assert hub.reached_from(f"receive-{nation}") == own
+        assert hub.reached_from(f"mosquitto-{nation}") == own | BROKERS
+    assert hub.reached_from("fusion") == {"fusion", "canary", "mosquitto-hub"}
+    assert hub.reached_from("prometheus") == set(hub.services)
     tell(f"over a hub: {len(result['launches'])} launches, none unreported")
     hub.down()
     assert hub.left_behind() == []

@@ -133,7 +133,7 @@ def test_every_query_of_every_panel_returns_data_in_the_exercise(stack: Stack, e
 def _stock_client(stack: Stack, keys: str, *arguments: str, also: Path | None = None) -> CompletedProcess[str]:
     """The broker's own mosquitto_sub, in the stack's network, with the keys of a volume."""
     volumes = ["--volume", f"{stack.volume(keys)}:/keys:ro", *(["--volume", f"{also}:/other:ro"] if also else [])]
-    command = ("run", "--rm", "--network", f"{stack.project}_default", "--user", "10001:10001", *volumes)
+    command = ("run", "--rm", "--network", f"{stack.project}_jpn", "--user", "10001:10001", *volumes)
     client = ("--entrypoint", "mosquitto_sub", "eclipse-mosquitto:2.0", "-h", "mosquitto", "-p", "8883")
     return run("docker", *command, *client, "--cafile", "/keys/authority.crt", *arguments)
 
@@ -189,6 +189,33 @@ def test_no_container_can_gain_anything_or_write_anywhere(stack: Stack) -> None:
         assert found["Config"]["User"] not in ("", "0", "root"), where
         bound = [each["HostIp"] for ports in (host["PortBindings"] or {}).values() for each in ports]
         assert set(bound) <= {"127.0.0.1"}, where
+
+
+@pytest.mark.parametrize("service", ["feed-jpn", "receive-jpn", "fusion", "prometheus", "grafana"])
+def test_a_container_reaches_whom_it_has_to_and_nobody_else(stack: Stack, service: str) -> None:
+    """So that nobody reads another nation's metrics, nor asks Prometheus or Grafana for them; by name and by every address."""
+    if service not in stack.services:
+        pytest.skip(f"{service} is not in this stack")
+    stack.all_healthy()
+    assert (
+        stack.reached_from(service)
+        == set(stack.services)
+        & {
+            "feed-jpn": {"feed-jpn", "receive-jpn", "mosquitto"},
+            "receive-jpn": {"feed-jpn", "receive-jpn", "mosquitto"},
+            "fusion": {"fusion", "canary", "mosquitto"},
+            "prometheus": set(stack.services),
+            "grafana": {"grafana", "prometheus"},
+        }[service]
+    )
+
+
+def test_prometheus_answers_where_grafana_asks(stack: Stack) -> None:
+    """By the address that Grafana is provisioned with, in the network that it is in."""
+    source = (DOCKER / "grafana" / "provisioning" / "datasources" / "prometheus.yaml").read_text(encoding="utf-8")
+    ask = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1] + '/-/ready', timeout=10).status)"
+    there = ("run", "--rm", "--network", f"{stack.project}_answers", "--entrypoint", "python", IMAGE)
+    assert docker(*there, "-c", ask, *re.findall(r"^ *url: (\S+)", source, re.MULTILINE)) == "200"
 
 
 @pytest.mark.parametrize(("service", "principal"), PARTIES)
