@@ -9,7 +9,7 @@ import click
 import msgspec
 from msgspec import Struct
 
-from bus.audit import SUFFIX, Log, verify
+from bus.chain import SUFFIX, Log, verify
 from bus.errors import BadInput
 from bus.party import AuditHead
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from bench.audit import heads_in, judge
-from bus.audit import AuditLog, chained, read, runs_of, verify
+from bus.audit import AuditLog
+from bus.chain import chained, read, runs_of, verify
 from bus.errors import BadInput
 from bus.memory import MemoryBus
 from bus.messages import Alert, AlertTimes, Member
