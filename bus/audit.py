@@ -1,6 +1,7 @@
 """Audit logs: what one process decided, said and refused, in a file that only grows, each entry chained to the one before.
 
-What a log is, and whether one is sound, is `bus.chain`.
+What a log is, and whether one is sound, is `bus.chain`. The logs of one name follow one another, so one process at a time writes
+under it: a second one is refused while the first lives.
 
 Rejections are gathered for a second, by reason and topic, so that a flood of rubbish does not fill the disk; none is left
 uncounted. Entries are in the file when `write` returns, each by one system call; on the disk when the operating system puts them
@@ -10,10 +11,11 @@ there.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -46,12 +48,15 @@ class AuditLog:
         self._since_ns = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            before = runs_of(folder, who)
-            self.path, self._file = _created(folder, who, before)
+            with _alone_in(folder):
+                before = runs_of(folder, who)
+                if before and _is_written(before[-1]):
+                    raise BadInput("audit", "folder", f"{before[-1]} is being written by another process", "one of a name")
+                self.path, self._file = _created(folder, who, before)
+                last = read(before[-1]) if before else None
+                self.write("begin", who=who, after=last.path.name if last else "", head=last.head if last else "")
         except OSError as error:
             raise BadInput("audit", "folder", f"{folder} cannot be written: {error.strerror}", "a folder, or a new one") from None
-        last = read(before[-1]) if before else None
-        self.write("begin", who=who, after=last.path.name if last else "", head=last.head if last else "")
 
     @property
     def head(self) -> str:
@@ -105,16 +110,38 @@ class AuditLog:
         if self._file >= 0:
             self.flush()
             self.write("end")
+            fcntl.flock(self._file, fcntl.LOCK_UN)  # a child that was forked may hold the file still
             os.close(self._file)
             self._file = -1
 
 
 def _created(folder: Path, who: str, before: Sequence[Path]) -> tuple[Path, int]:
-    """A new file behind the others: of two processes that begin at once each gets its own."""
+    """A new file behind the others, known as being written until it is closed."""
     match = NAME.fullmatch(before[-1].name) if before else None
-    number = int(match["run"]) if match else 0
-    while True:
-        number += 1
-        path = folder / f"{who}.{number:06d}{SUFFIX}"
-        with contextlib.suppress(FileExistsError):
-            return path, os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o640)
+    path = folder / f"{who}.{int(match['run']) + 1 if match else 1:06d}{SUFFIX}"
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o640)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return path, file
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """One process at a time: of two that begin at once the second finds the first one's file."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _is_written(path: Path) -> bool:
+    """Whether a process that lives has this log open."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False

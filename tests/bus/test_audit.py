@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ def written(folder: Path, entries: int = 5, *, end: bool = True) -> Path:
         log.write("decision", track=number, to="usa", allowed=number % 2 == 0)
     if end:
         log.close()
+    else:
+        os.close(log._file)  # killed
     return log.path
 
 
@@ -137,12 +140,15 @@ def test_each_run_follows_the_one_before(tmp_path: Path) -> None:
     assert verify([third])[0].problem == f"follows {second.name}, which has changed since"
 
 
-def test_another_process_of_the_same_name_gets_a_log_of_its_own(tmp_path: Path) -> None:
-    one, other = AuditLog(tmp_path, WHO), AuditLog(tmp_path, WHO)
+def test_a_second_process_of_the_same_name_is_refused_while_the_first_writes(tmp_path: Path) -> None:
+    one = AuditLog(tmp_path, WHO)
+    with pytest.raises(BadInput, match=f"{one.path.name} is being written by another process"):
+        AuditLog(tmp_path, WHO)
+    AuditLog(tmp_path, "feed.jpn").close()
     one.close()
-    other.close()
-    assert one.path != other.path
+    AuditLog(tmp_path, WHO).close()
     assert judge([tmp_path]).sound
+    assert len(runs_of(tmp_path, WHO)) == 2
 
 
 def test_a_log_under_anothers_name_is_found(tmp_path: Path) -> None:
