@@ -22,7 +22,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from bus.chain import NAME, START, SUFFIX, Entry, Kind, chained, read, runs_of
+from bus.chain import START, Entry, Kind, chained, file_name, parted, read, runs_of
 from bus.errors import BadInput
 from bus.messages import Alert
 
@@ -117,8 +117,8 @@ class AuditLog:
 
 def _created(folder: Path, who: str, before: Sequence[Path]) -> tuple[Path, int]:
     """A new file behind the others, known as being written until it is closed."""
-    match = NAME.fullmatch(before[-1].name) if before else None
-    path = folder / f"{who}.{int(match['run']) + 1 if match else 1:06d}{SUFFIX}"
+    last = parted(before[-1].name) if before else None
+    path = folder / file_name(who, last[1] + 1 if last else 1)
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o640)
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return path, file

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
 
@@ -37,7 +37,7 @@ KINDS: Final[dict[str, str]] = {
 SUFFIX: Final = ".audit"
 
 START: Final = bytes(32)  # the chain value before the first
-NAME: Final = re.compile(r"(?P<who>.+)\.(?P<run>\d{6})\.audit")
+_NAME: Final = re.compile(r"(?P<who>.+)\.(?P<run>[0-9]{6,})\.audit")
 _MOST_LINE: Final = 65_536
 
 
@@ -68,10 +68,22 @@ def chained(before: bytes, entry: bytes) -> bytes:
     return hashlib.blake2b(before + entry, digest_size=32).digest()
 
 
+def file_name(who: str, run: int) -> str:
+    """The name of a log's file: `feed.jpn.000001.audit`."""
+    return f"{who}.{run:06d}{SUFFIX}"
+
+
+def parted(name: str) -> tuple[str, int] | None:
+    """Whose log a file of this name is, and of which run from 1 on; None for any other name."""
+    match = _NAME.fullmatch(name)
+    found = (match["who"], int(match["run"])) if match else None
+    return found if found and found[1] and name == file_name(*found) else None
+
+
 def runs_of(folder: Path, who: str) -> list[Path]:
     """The logs of one process in a folder, oldest first."""
-    named = [(match, path) for path in folder.glob(f"*{SUFFIX}") if (match := NAME.fullmatch(path.name))]
-    return [path for match, path in sorted(named, key=lambda each: int(each[0]["run"])) if match["who"] == who]
+    named = [(found[1], path) for path in folder.glob(f"*{SUFFIX}") if (found := parted(path.name)) and found[0] == who]
+    return [path for _, path in sorted(named)]
 
 
 def read(path: Path) -> Log:
@@ -114,27 +126,28 @@ def _fault(line: bytes, head: bytes, n: int) -> str:
 
 
 def verify(paths: Sequence[Path]) -> list[Log]:
-    """Each log of these files and folders, by name, also held against the runs before and after it, as far as they are there."""
+    """Each log of these files and folders, by name, also held against the run before it."""
     files = sorted({file for path in paths for file in ([path] if not path.is_dir() else path.glob(f"*{SUFFIX}"))})
-    return [log._replace(problem=log.problem or _misplaced(log)) for log in map(read, files)]
+    logs = {path: read(path) for path in files}
+    return [log._replace(problem=log.problem or _misplaced(log, logs)) for log in logs.values()]
 
 
-def _misplaced(log: Log) -> str:
-    """What is wrong between a sound log and the one that it says it follows."""
-    facts = _first(log.path).facts
-    match = NAME.fullmatch(log.path.name)
-    if match is None or facts.get("who") != match["who"]:
-        return f"is named {log.path.name}, and of {facts.get('who')}"
-    after = str(facts.get("after", ""))
-    if not after:
-        return "" if int(match["run"]) == 1 else "says that none came before it"
-    before = log.path.with_name(after)
+def _misplaced(log: Log, known: Mapping[Path, Log]) -> str:
+    """What is wrong between a sound log and the one before it: it names that one, and the head that it still has."""
+    facts, named = _first(log.path).facts, parted(log.path.name)
+    if named is None or facts.get("who") != named[0]:
+        return f"is named {log.path.name}, and of {facts.get('who')!r}"
+    (who, run), after = named, facts.get("after")
+    expected = file_name(who, run - 1) if run > 1 else ""
+    if after != expected:
+        return f"says that it follows {after!r}, not {expected or 'none'}"
+    if not expected:
+        return ""
+    before = log.path.with_name(expected)
     if not before.exists():
-        return f"follows {after}, which is not there"
-    head = str(facts.get("head")).encode()
-    if not any(line.startswith(head) for line in _lines(before)):
-        return f"follows {after}, which has changed since"
-    return ""
+        return f"follows {expected}, which is not there"
+    head = (known.get(before) or read(before)).head
+    return "" if facts.get("head") == head else f"follows {expected}, which has changed since"
 
 
 def _first(path: Path) -> Entry:

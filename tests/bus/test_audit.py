@@ -140,6 +140,43 @@ def test_each_run_follows_the_one_before(tmp_path: Path) -> None:
     assert verify([third])[0].problem == f"follows {second.name}, which has changed since"
 
 
+def append(path: Path, *entries: dict[str, Any]) -> None:
+    """Lines behind a log's last one, as its process would chain them."""
+    with path.open("ab") as file:
+        for each in entries:
+            log = read(path)  # one of no entries is none, and may begin
+            entry = json.dumps({"n": log.entries + 1, "at_ns": 1_000, **each}).encode()
+            file.write(chained(bytes.fromhex(log.head), entry).hex().encode() + b" " + entry + b"\n")
+            file.flush()
+
+
+def test_an_earlier_log_that_was_extended_is_found_though_its_chain_is_right(tmp_path: Path) -> None:
+    first, second = written(tmp_path, end=False), written(tmp_path)
+    append(first, {"kind": "decision", "facts": {"to": "kor"}}, {"kind": "end", "facts": {}})
+    assert [log.problem for log in verify([tmp_path])] == ["", f"follows {first.name}, which has changed since"]
+    assert verify([second])[0].problem == f"follows {first.name}, which has changed since"
+
+
+@pytest.mark.parametrize("head", ["", "0", 0, None, [], "x" * 64])
+def test_a_log_that_names_no_head_of_the_one_before_is_found(tmp_path: Path, head: Any) -> None:
+    first = written(tmp_path)
+    path = tmp_path / f"{WHO}.000002.audit"
+    append(path, {"kind": "begin", "facts": {"who": WHO, "after": first.name, "head": head}}, {"kind": "end", "facts": {}})
+    assert verify([path])[0].problem == f"follows {first.name}, which has changed since"
+
+
+def test_a_log_that_follows_another_than_the_one_before_is_found(tmp_path: Path) -> None:
+    written(tmp_path), written(tmp_path)
+    other = AuditLog(tmp_path, "feed.jpn")
+    other.close()
+    path = tmp_path / f"{WHO}.000003.audit"
+    for after in (f"{WHO}.000001.audit", path.name, other.path.name):
+        path.unlink(missing_ok=True)
+        head = read(tmp_path / after).head if (tmp_path / after).exists() else ""
+        append(path, {"kind": "begin", "facts": {"who": WHO, "after": after, "head": head}}, {"kind": "end", "facts": {}})
+        assert verify([path])[0].problem == f"says that it follows '{after}', not {WHO}.000002.audit"
+
+
 def test_a_second_process_of_the_same_name_is_refused_while_the_first_writes(tmp_path: Path) -> None:
     one = AuditLog(tmp_path, WHO)
     with pytest.raises(BadInput, match=f"{one.path.name} is being written by another process"):
@@ -154,7 +191,14 @@ def test_a_second_process_of_the_same_name_is_refused_while_the_first_writes(tmp
 def test_a_log_under_anothers_name_is_found(tmp_path: Path) -> None:
     path = written(tmp_path)
     path.rename(tmp_path / "feed.jpn.000001.audit")
-    assert verify([tmp_path])[0].problem == f"is named feed.jpn.000001.audit, and of {WHO}"
+    assert verify([tmp_path])[0].problem == f"is named feed.jpn.000001.audit, and of '{WHO}'"
+
+
+@pytest.mark.parametrize("run", ["000000", "0000001", "1", "²00000"])
+def test_a_log_of_a_run_that_is_no_number_of_six_digits_is_found(tmp_path: Path, run: str) -> None:
+    path = written(tmp_path).rename(tmp_path / f"{WHO}.{run}.audit")
+    assert verify([path])[0].problem == f"is named {path.name}, and of '{WHO}'"
+    assert runs_of(tmp_path, WHO) == []
 
 
 @given(body=st.binary(max_size=300))
