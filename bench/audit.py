@@ -42,7 +42,7 @@ def heads_in(result: Path) -> list[str]:
     """The heads that an exercise's result tells."""
     try:
         told = msgspec.json.decode(result.read_bytes(), type=_Told)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(str(result), "audit", f"holds no heads of audit logs: {error}", "the result.json of a report") from None
     if not told.audit:
         raise BadInput(str(result), "audit", "is empty: no audit log was kept", "the result.json of `triwarn run --audit`")
@@ -61,7 +61,12 @@ def judge(paths: Sequence[Path], heads: Sequence[str] = (), *, allow_open: bool 
 
 def _verdict(log: Log, *, allow_open: bool) -> Verdict:
     problem = log.problem or (_OPEN if log.open and not allow_open else "")
-    return Verdict(log=str(log.path), entries=log.entries, head=log.head, open=log.open, problem=problem)
+    return Verdict(log=_printable(str(log.path)), entries=log.entries, head=log.head, open=log.open, problem=_printable(problem))
+
+
+def _printable(text: str) -> str:
+    """A text that may hold names of files: they need not be texts, and a terminal obeys some characters."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def run_verify(paths: Sequence[Path], heads: Sequence[str], *, allow_open: bool, as_json: bool) -> int:

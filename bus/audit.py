@@ -22,7 +22,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from bus.chain import START, Entry, Kind, chained, file_name, parted, read, runs_of
+from bus.chain import START, Entry, Kind, chained, file_name, opened, parted, read, runs_of
 from bus.errors import BadInput
 from bus.messages import Alert
 
@@ -56,7 +56,8 @@ class AuditLog:
                 last = read(before[-1]) if before else None
                 self.write("begin", who=who, after=last.path.name if last else "", head=last.head if last else "")
         except OSError as error:
-            raise BadInput("audit", "folder", f"{folder} cannot be written: {error.strerror}", "a folder, or a new one") from None
+            at = error.filename or folder
+            raise BadInput("audit", "folder", f"{at} cannot be used: {error.strerror}", "a folder, or a new one") from None
 
     @property
     def head(self) -> str:
@@ -137,7 +138,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 def _is_written(path: Path) -> bool:
     """Whether a process that lives has this log open."""
-    file = os.open(path, os.O_RDONLY)
+    file = opened(path)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

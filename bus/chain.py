@@ -13,16 +13,17 @@ It writes nothing: that is `bus.audit`.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import Meta, Struct
-
-from bus.errors import BadInput
 
 Kind = Literal["begin", "decision", "alert", "retraction", "held", "rejection", "end"]
 KINDS: Final[dict[str, str]] = {
@@ -38,7 +39,10 @@ SUFFIX: Final = ".audit"
 
 START: Final = bytes(32)  # the chain value before the first
 _NAME: Final = re.compile(r"(?P<who>.+)\.(?P<run>[0-9]{6,})\.audit")
+MOST_TEXT: Final = 200  # characters, of a text of others
+
 _MOST_LINE: Final = 65_536
+_UNREADABLE: Final = "cannot be read: "
 
 
 class Entry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -53,7 +57,7 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Log(NamedTuple):
     """A log's file, how many whole entries it has, its head (hex), and what is wrong with it, empty where nothing is.
 
-    `open`: it has no `end`. Its process runs or was killed, or its end was cut off.
+    `open`: it has no `end`. Its process runs or was killed, or its end was cut off. `begin` are the facts of its first entry.
     """
 
     path: Path
@@ -61,6 +65,11 @@ class Log(NamedTuple):
     head: str
     open: bool
     problem: str
+    begin: Mapping[str, Any] = {}
+
+
+class _Fault(Exception):
+    """What is wrong with a line."""
 
 
 def chained(before: bytes, entry: bytes) -> bytes:
@@ -87,71 +96,99 @@ def runs_of(folder: Path, who: str) -> list[Path]:
 
 
 def read(path: Path) -> Log:
-    """Go through one log from its beginning to its first fault."""
-    head, n, last = START, 0, ""
+    """Go through one log from its beginning to its first fault. OSError where that cannot be."""
+    head, n, last, begin = START, 0, "", dict[str, Any]()
     for line in _lines(path):
-        problem = _fault(line, head, n)
-        if problem:
-            return Log(path, n, head.hex(), last != "end", f"line {n + 1}: {problem}")
-        entry = msgspec.json.decode(line[65:-1], type=Entry)
+        try:
+            entry = _entry(line, head, n)
+        except _Fault as fault:
+            return Log(path, n, head.hex(), last != "end", f"line {n + 1}: {fault}", begin)
         if last == "end":
-            return Log(path, n, head.hex(), False, f"line {n + 1}: an entry after the end")
-        head, n, last = chained(head, line[65:-1]), n + 1, entry.kind
-    return Log(path, n, head.hex(), last != "end", "" if n else "it is empty")
+            return Log(path, n, head.hex(), False, f"line {n + 1}: an entry after the end", begin)
+        head, n, last, begin = chained(head, line[65:-1]), n + 1, entry.kind, begin if n else entry.facts
+    return Log(path, n, head.hex(), last != "end", "" if n else "is empty", begin)
+
+
+def opened(path: Path) -> int:
+    """A log's file, opened to be read; OSError for a folder, a pipe, or a link, which may lead anywhere."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise (_no_file(path) if error.errno == errno.ELOOP else error) from None
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise _no_file(path)
+    return file
+
+
+def _no_file(path: Path) -> OSError:
+    return OSError(errno.EINVAL, "it is no file", str(path))
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            while line := file.readline(_MOST_LINE):
-                yield line
-    except OSError as error:
-        raise BadInput(str(path), "", f"cannot be read: {error.strerror}") from None
+    with os.fdopen(opened(path), "rb") as file:
+        while line := file.readline(_MOST_LINE):
+            yield line
 
 
-def _fault(line: bytes, head: bytes, n: int) -> str:
-    """What is wrong with a line behind n sound ones; empty where nothing is."""
+def _entry(line: bytes, head: bytes, n: int) -> Entry:
+    """The entry of a line behind n sound ones."""
     if not line.endswith(b"\n"):
-        return "is torn"
+        raise _Fault("is torn")
     body = line[65:-1]
     if line[:65] != chained(head, body).hex().encode() + b" ":
-        return "was changed, or what stood before it was"
+        raise _Fault("was changed, or what stood before it was")
     try:
         entry = msgspec.json.decode(body, type=Entry)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        return f"is no entry: {error}"
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+        raise _Fault(f"is no entry: {shortened(str(error))}") from None
     if entry.n != n + 1 or (entry.kind == "begin") != (n == 0):
-        return f"is entry {entry.n}, a {entry.kind}, out of its place"
-    return ""
+        raise _Fault(f"is entry {entry.n}, a {entry.kind}, out of its place")
+    return entry
 
 
 def verify(paths: Sequence[Path]) -> list[Log]:
     """Each log of these files and folders, by name, also held against the run before it."""
     files = sorted({file for path in paths for file in ([path] if not path.is_dir() else path.glob(f"*{SUFFIX}"))})
-    logs = {path: read(path) for path in files}
+    logs = {path: _looked_at(path) for path in files}
     return [log._replace(problem=log.problem or _misplaced(log, logs)) for log in logs.values()]
+
+
+def _looked_at(path: Path) -> Log:
+    try:
+        return read(path)
+    except OSError as error:
+        return Log(path, 0, START.hex(), False, f"{_UNREADABLE}{error.strerror}")
 
 
 def _misplaced(log: Log, known: Mapping[Path, Log]) -> str:
     """What is wrong between a sound log and the one before it: it names that one, and the head that it still has."""
-    facts, named = _first(log.path).facts, parted(log.path.name)
-    if named is None or facts.get("who") != named[0]:
-        return f"is named {log.path.name}, and of {facts.get('who')!r}"
-    (who, run), after = named, facts.get("after")
+    named = parted(log.path.name)
+    if named is None or log.begin.get("who") != named[0]:
+        return f"is named {log.path.name}, and of {_shown(log.begin.get('who'))}"
+    (who, run), after = named, log.begin.get("after")
     expected = file_name(who, run - 1) if run > 1 else ""
     if after != expected:
-        return f"says that it follows {after!r}, not {expected or 'none'}"
+        return f"says that it follows {_shown(after)}, not {expected or 'none'}"
     if not expected:
         return ""
     before = log.path.with_name(expected)
-    if not before.exists():
+    if not os.path.lexists(before):
         return f"follows {expected}, which is not there"
-    head = (known.get(before) or read(before)).head
-    return "" if facts.get("head") == head else f"follows {expected}, which has changed since"
+    earlier = known.get(before) or _looked_at(before)
+    if earlier.problem.startswith(_UNREADABLE):
+        return f"follows {expected}, which {earlier.problem}"
+    return "" if log.begin.get("head") == earlier.head else f"follows {expected}, which has changed since"
 
 
-def _first(path: Path) -> Entry:
-    return msgspec.json.decode(next(_lines(path))[65:-1], type=Entry)
+def _shown(fact: Any) -> str:
+    """A fact that should be a text, whatever it is."""
+    return repr(shortened(fact)) if isinstance(fact, str) else "nothing" if fact is None else "what is no name"
+
+
+def shortened(text: str, most: int = MOST_TEXT) -> str:
+    """A text of others as it may be kept or told: cut, and then with its whole length."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
 
 
 assert set(KINDS) == set(get_args(Kind))

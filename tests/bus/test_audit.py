@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from bench.audit import heads_in, judge
+from bench.cli import main
 from bus.audit import AuditLog
 from bus.chain import chained, read, runs_of, verify
 from bus.errors import BadInput
@@ -194,6 +196,115 @@ def test_a_log_under_anothers_name_is_found(tmp_path: Path) -> None:
     assert verify([tmp_path])[0].problem == f"is named feed.jpn.000001.audit, and of '{WHO}'"
 
 
+def told(*arguments: str | Path) -> tuple[int, str]:
+    """What `triwarn audit verify` ended with and said; it must not fail itself."""
+    result = CliRunner().invoke(main, ["audit", "verify", *map(str, arguments)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output
+
+
+NO_NAMES = ["../logs.old/{}", "..", ".", "/", "/{}", "./{}", "x" * 300, "\0", "a\0b", "\x1b[2J", 7, None, ["{}"], {"a": "{}"}]
+
+
+@pytest.mark.parametrize("after", NO_NAMES, ids=repr)
+def test_a_log_that_follows_no_file_name_is_found_and_nothing_outside_its_folder_is_read(
+    tmp_path: Path, after: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = written(tmp_path / "logs.old")
+    (tmp_path / "logs").mkdir()
+    path = tmp_path / "logs" / f"{WHO}.000002.audit"
+    after = json.loads(json.dumps(after).replace("{}", outside.name))
+    append(
+        path, {"kind": "begin", "facts": {"who": WHO, "after": after, "head": read(outside).head}}, {"kind": "end", "facts": {}}
+    )
+    opened: list[str] = []
+    real = os.open
+
+    def note(path: Any, *rest: Any, **named: Any) -> int:
+        opened.append(str(path))
+        return real(path, *rest, **named)
+
+    monkeypatch.setattr(os, "open", note)
+    code, said = told(tmp_path / "logs")
+    assert (code, "says that it follows" in said or "which is not there" in said) == (1, True), said
+    assert set(opened) == {str(path)}
+    assert all(line.isprintable() for line in said.splitlines())
+    assert len(said) < 1_000
+
+
+DEEP = {
+    "deeper than Python goes": '"[": ' + "[" * 30_000 + "]" * 30_000,
+    "in objects": '"x": ' + '{"x":' * 10_000 + "0" + "}" * 10_000,
+}
+
+
+@pytest.mark.parametrize("nested", DEEP.values(), ids=DEEP.keys())
+@pytest.mark.parametrize("kind", ["begin", "decision"])
+def test_facts_nested_beyond_measure_are_found(tmp_path: Path, nested: str, kind: str) -> None:
+    path = tmp_path / f"{WHO}.000001.audit"
+    if kind != "begin":
+        append(path, {"kind": "begin", "facts": {"who": WHO, "after": "", "head": ""}})
+    log = read(path) if path.exists() else None
+    entry = f'{{"n":{log.entries + 1 if log else 1},"at_ns":0,"kind":"{kind}","facts":{{{nested}}}}}'.encode()
+    with path.open("ab") as file:
+        file.write(chained(bytes.fromhex(log.head) if log else bytes(32), entry).hex().encode() + b" " + entry + b"\n")
+    code, said = told(path)
+    assert (code, f"line {log.entries + 1 if log else 1}: is no entry" in said) == (1, True)
+
+
+@pytest.mark.parametrize("fact", ["who", "after", "head"])
+def test_a_beginning_whose_facts_are_nested_as_deep_as_can_be_read_is_found(tmp_path: Path, fact: str) -> None:
+    """The decoder takes some hundred levels, of which Python may not be able to write the half."""
+    for depth in (50, 200, 400, 800, 900, 1_000):
+        path = tmp_path / f"{WHO}.000001.audit"
+        facts = {"who": f'"{WHO}"', "after": '""', "head": '""', fact: "[" * depth + "]" * depth}
+        body = ",".join(f'"{name}":{value}' for name, value in facts.items())
+        entry = f'{{"n":1,"at_ns":0,"kind":"begin","facts":{{{body}}}}}'.encode()
+        path.write_bytes(chained(bytes(32), entry).hex().encode() + b" " + entry + b"\n")
+        assert told(path)[0] == 1
+
+
+def test_what_is_no_file_is_no_log_and_is_not_read(tmp_path: Path) -> None:
+    """A folder, a pipe that nobody writes to, and a link that leads elsewhere, each under the name of a log."""
+    first, second, third = (tmp_path / f"{WHO}.00000{run}.audit" for run in (1, 2, 3))
+    first.mkdir()
+    os.mkfifo(second)
+    third.symlink_to(written(tmp_path / "elsewhere"))
+    code, said = told(tmp_path)
+    assert code == 1
+    assert said.count("is no file") == 3
+
+
+def test_a_log_that_may_not_be_read_is_a_finding_beside_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = written(tmp_path), written(tmp_path)
+    real = os.open
+
+    def refuse(path: Any, *rest: Any, **named: Any) -> int:
+        if Path(path) == first:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, *rest, **named)
+
+    monkeypatch.setattr(os, "open", refuse)
+    code, said = told(tmp_path)
+    assert (code, f"{first}: cannot be read: Permission denied" in said) == (1, True)
+    assert f"{second}: follows {first.name}, which cannot be read: Permission denied" in said
+
+
+def test_a_name_that_is_no_text_is_told_all_the_same(tmp_path: Path) -> None:
+    written(tmp_path).rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\x1b.000001.audit"))
+    for flags in ((), ("--json",)):
+        code, said = told(tmp_path, *flags)
+        assert (code, "\\udcff\\x1b.000001.audit" in said.replace("\\\\", "\\")) == (1, True)
+
+
+@pytest.mark.parametrize("body", ["[" * 30_000 + "]" * 30_000, '{"audit": ' + "[" * 30_000 + "]" * 30_000 + "}", "\xff"])
+def test_a_result_nested_beyond_measure_holds_no_heads(tmp_path: Path, body: str) -> None:
+    result = tmp_path / "result.json"
+    result.write_bytes(body.encode("latin-1"))
+    with pytest.raises(BadInput, match="holds no heads"):
+        heads_in(result)
+
+
 @pytest.mark.parametrize("run", ["000000", "0000001", "1", "²00000"])
 def test_a_log_of_a_run_that_is_no_number_of_six_digits_is_found(tmp_path: Path, run: str) -> None:
     path = written(tmp_path).rename(tmp_path / f"{WHO}.{run}.audit")
@@ -253,7 +364,7 @@ def test_every_rejection_is_counted_and_a_flood_of_them_is_a_few_lines(tmp_path:
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(BadInput, match=r"audit: folder: .*file.* cannot be written"):
+    with pytest.raises(BadInput, match=r"audit: folder: .*file.* cannot be used"):
         AuditLog(tmp_path / "file", WHO)
 
 
