@@ -17,12 +17,13 @@ _OPEN = "has no end: its process runs or was killed, or its end was cut off"
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """One log. `problem` is what is wrong with it, empty where nothing is."""
+    """One log. `problem` is what is wrong with it, empty where nothing is; `lost` how many entries it says that it is without."""
 
     log: str
     entries: int
     head: str
     open: bool
+    lost: int
     problem: str
 
 
@@ -61,7 +62,14 @@ def judge(paths: Sequence[Path], heads: Sequence[str] = (), *, allow_open: bool 
 
 def _verdict(log: Log, *, allow_open: bool) -> Verdict:
     problem = log.problem or (_OPEN if log.open and not allow_open else "")
-    return Verdict(log=_printable(str(log.path)), entries=log.entries, head=log.head, open=log.open, problem=_printable(problem))
+    return Verdict(
+        log=_printable(str(log.path)),
+        entries=log.entries,
+        head=log.head,
+        open=log.open,
+        lost=log.lost,
+        problem=_printable(problem),
+    )
 
 
 def _printable(text: str) -> str:
@@ -80,6 +88,8 @@ def run_verify(paths: Sequence[Path], heads: Sequence[str], *, allow_open: bool,
         for each in verdicts.logs:
             if each.problem:
                 click.echo(f"{each.log}: {each.problem}")
+            if each.lost:
+                click.echo(f"{each.log}: {each.lost} entries were not taken by the disk")
         for head in verdicts.heads_missing:
             click.echo(f"no log ends in {head}")
         click.echo("sound" if verdicts.sound else "NOT SOUND")

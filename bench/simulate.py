@@ -80,8 +80,7 @@ def simulate(
     for feed in feeds.values():
         feed.log_decisions()
     for party in parties:
-        if party.audit is not None:
-            party.audit.close()
+        party.log(AuditLog.close)
     return Outcome(received, [party.summary() for party in parties], clock.now_ns())
 
 

@@ -101,8 +101,7 @@ def serve(
             endpoint.close()
             if recorder:
                 recorder.close()
-            if service.party.audit is not None:
-                service.party.audit.close()
+            service.party.log(AuditLog.close)
             if record is not None:
                 (record / f"{name}.summary.json").write_bytes(msgspec.json.encode(service.party.summary()))
 

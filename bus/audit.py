@@ -5,12 +5,13 @@ under it: a second one is refused while the first lives.
 
 Rejections are gathered for a second, by reason and topic, so that a flood of rubbish does not fill the disk; none is left
 uncounted. Entries are in the file when `write` returns, each by one system call; on the disk when the operating system puts them
-there.
+there. A disk that is full takes no part of an entry: the log goes on behind its last whole one, and says how many were lost.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
@@ -43,7 +44,8 @@ class AuditLog:
     """The log of one run of a process, `who` (`feed.jpn`), in a folder. BadInput where it cannot be written."""
 
     def __init__(self, folder: Path, who: str, wall_ns: Callable[[], int] = time.time_ns) -> None:
-        self._wall_ns, self._n, self._head = wall_ns, 0, START
+        self._wall_ns, self._n, self._head, self._size = wall_ns, 0, START, 0
+        self._torn, self._lost = False, 0  # whether there may be half a line behind the last; entries that were not taken
         self._gathered: Counter[tuple[str, str]] = Counter()
         self._since_ns = 0
         try:
@@ -53,8 +55,7 @@ class AuditLog:
                 if before and _is_written(before[-1]):
                     raise BadInput("audit", "folder", f"{before[-1]} is being written by another process", "one of a name")
                 self.path, self._file = _created(folder, who, before)
-                last = read(before[-1]) if before else None
-                self.write("begin", who=who, after=last.path.name if last else "", head=last.head if last else "")
+                self._begin(who, before)
         except OSError as error:
             at = error.filename or folder
             raise BadInput("audit", "folder", f"{at} cannot be used: {error.strerror}", "a folder, or a new one") from None
@@ -69,12 +70,47 @@ class AuditLog:
         """How many entries there are."""
         return self._n
 
+    def _begin(self, who: str, before: Sequence[Path]) -> None:
+        try:
+            last = read(before[-1]) if before else None
+            self._append("begin", {"who": who, "after": last.path.name if last else "", "head": last.head if last else ""})
+        except OSError:
+            self.path.unlink()
+            os.close(self._file)
+            raise
+
     def write(self, kind: Kind, **facts: Any) -> None:
-        """Append an entry. An error of the disk is the caller's to know: an alert that was not logged was still sent."""
-        self._n += 1
-        entry = _encoder.encode(Entry(n=self._n, at_ns=self._wall_ns(), kind=kind, facts=facts))
-        self._head = chained(self._head, entry)
-        os.write(self._file, b"%s %s\n" % (self._head.hex().encode(), entry))
+        """Append an entry. OSError where the disk does not take it, which is the caller's to know: an alert that was not logged
+        was still sent. The log is as it was then, and the next entry is preceded by how many were lost.
+        """
+        try:
+            if self._lost:
+                self._append("lost", {"count": self._lost})
+                self._lost = 0
+            self._append(kind, facts)
+        except OSError:
+            self._lost += 1
+            raise
+
+    def _append(self, kind: Kind, facts: dict[str, Any]) -> None:
+        """A line, or nothing: what was written of one that the disk did not take whole is cut off."""
+        entry = _encoder.encode(Entry(n=self._n + 1, at_ns=self._wall_ns(), kind=kind, facts=facts))
+        head = chained(self._head, entry)
+        line = b"%s %s\n" % (head.hex().encode(), entry)
+        if self._torn:
+            self._cut()
+        try:
+            if os.write(self._file, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            self._torn = True
+            self._cut()
+            raise
+        self._n, self._head, self._size = self._n + 1, head, self._size + len(line)
+
+    def _cut(self) -> None:
+        os.ftruncate(self._file, self._size)
+        self._torn = False
 
     def alert(self, alert: Alert, kind: Literal["alert", "held"] = "alert") -> None:
         """Append what was sent, or is held: enough to find it again, and who was in it. A withdrawal has a kind of its own."""
@@ -100,20 +136,25 @@ class AuditLog:
         self.flush(_GATHER_NS)
 
     def flush(self, older_ns: int = 0) -> None:
-        """Write the rejections that have been gathered for this long."""
-        if self._gathered and self._wall_ns() - self._since_ns >= older_ns:
-            gathered, self._gathered = self._gathered, Counter()
-            for (reason, topic), count in sorted(gathered.items()):
-                self.write("rejection", reason=reason, topic=topic, count=count)
+        """Write the rejections that have been gathered for this long. What the disk does not take is kept for the next time."""
+        now_ns = self._wall_ns()
+        if self._gathered and now_ns - self._since_ns >= older_ns:
+            self._since_ns = now_ns
+            for key in sorted(self._gathered):
+                reason, topic = key
+                self._append("rejection", {"reason": reason, "topic": topic, "count": self._gathered[key]})
+                del self._gathered[key]
 
     def close(self) -> None:
-        """Write what was gathered and the last entry. Safe to call twice."""
+        """Write what was gathered and the last entry. Safe to call twice; closed too where the disk does not take them."""
         if self._file >= 0:
-            self.flush()
-            self.write("end")
-            fcntl.flock(self._file, fcntl.LOCK_UN)  # a child that was forked may hold the file still
-            os.close(self._file)
-            self._file = -1
+            try:
+                self.flush()
+                self.write("end")
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)  # a child that was forked may hold the file still
+                os.close(self._file)
+                self._file = -1
 
 
 def _created(folder: Path, who: str, before: Sequence[Path]) -> tuple[Path, int]:

@@ -25,7 +25,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-Kind = Literal["begin", "decision", "alert", "retraction", "held", "rejection", "end"]
+Kind = Literal["begin", "decision", "alert", "retraction", "held", "rejection", "lost", "end"]
 KINDS: Final[dict[str, str]] = {
     "begin": "a run of the process began; which log came before, and its head",
     "decision": "who may see a track, and by which rule",
@@ -33,6 +33,7 @@ KINDS: Final[dict[str, str]] = {
     "retraction": "an alert was withdrawn",
     "held": "a receiver holds an alert, or its withdrawal",
     "rejection": "messages or rows were dropped: how many in a second, why, and on which topic",
+    "lost": "so many entries were not taken by the disk, here",
     "end": "the run ended by itself",
 }
 SUFFIX: Final = ".audit"
@@ -42,6 +43,7 @@ _NAME: Final = re.compile(r"(?P<who>.+)\.(?P<run>[0-9]{6,})\.audit")
 MOST_TEXT: Final = 200  # characters, of a text of others
 
 _MOST_LINE: Final = 65_536
+_MOST_LOST: Final = 2**32
 _UNREADABLE: Final = "cannot be read: "
 
 
@@ -58,6 +60,7 @@ class Log(NamedTuple):
     """A log's file, how many whole entries it has, its head (hex), and what is wrong with it, empty where nothing is.
 
     `open`: it has no `end`. Its process runs or was killed, or its end was cut off. `begin` are the facts of its first entry.
+    `lost` is how many entries the disk did not take.
     """
 
     path: Path
@@ -66,6 +69,7 @@ class Log(NamedTuple):
     open: bool
     problem: str
     begin: Mapping[str, Any] = {}
+    lost: int = 0
 
 
 class _Fault(Exception):
@@ -97,16 +101,17 @@ def runs_of(folder: Path, who: str) -> list[Path]:
 
 def read(path: Path) -> Log:
     """Go through one log from its beginning to its first fault. OSError where that cannot be."""
-    head, n, last, begin = START, 0, "", dict[str, Any]()
+    head, n, last, begin, lost = START, 0, "", dict[str, Any](), 0
     for line in _lines(path):
         try:
             entry = _entry(line, head, n)
         except _Fault as fault:
-            return Log(path, n, head.hex(), last != "end", f"line {n + 1}: {fault}", begin)
+            return Log(path, n, head.hex(), last != "end", f"line {n + 1}: {fault}", begin, lost)
         if last == "end":
-            return Log(path, n, head.hex(), False, f"line {n + 1}: an entry after the end", begin)
+            return Log(path, n, head.hex(), False, f"line {n + 1}: an entry after the end", begin, lost)
         head, n, last, begin = chained(head, line[65:-1]), n + 1, entry.kind, begin if n else entry.facts
-    return Log(path, n, head.hex(), last != "end", "" if n else "is empty", begin)
+        lost += _lost(entry)
+    return Log(path, n, head.hex(), last != "end", "" if n else "is empty", begin, lost)
 
 
 def opened(path: Path) -> int:
@@ -145,6 +150,11 @@ def _entry(line: bytes, head: bytes, n: int) -> Entry:
     if entry.n != n + 1 or (entry.kind == "begin") != (n == 0):
         raise _Fault(f"is entry {entry.n}, a {entry.kind}, out of its place")
     return entry
+
+
+def _lost(entry: Entry) -> int:
+    count = entry.facts.get("count") if entry.kind == "lost" else 0
+    return count if isinstance(count, int) and 0 <= count <= _MOST_LOST else 1
 
 
 def verify(paths: Sequence[Path]) -> list[Log]:

@@ -4,6 +4,10 @@ import errno
 import hashlib
 import json
 import os
+import resource
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +56,13 @@ def an_alert(state: Any) -> Alert:
         times=AlertTimes(valid_ns=1, detected_ns=1, tracked_ns=1, released_ns=5),
         heading_deg=90.0,
     )
+
+
+def logging_party(folder: Path) -> tuple[Party, Metrics]:
+    metrics = Metrics(CollectorRegistry(), Budgets())
+    party = Party("fusion", "fusion-1", MemoryBus().transport, metrics)
+    party.audit = AuditLog(folder, party.principal)
+    return party, metrics
 
 
 def test_a_log_is_what_its_description_says(tmp_path: Path) -> None:
@@ -383,10 +394,132 @@ def test_heads_come_from_a_result(tmp_path: Path) -> None:
             heads_in(result)
 
 
+@contextmanager
+def room_for(path: Path, more: int) -> Iterator[None]:
+    """Files grow no further than this file and so many bytes: a write over that is short, the next one fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((path.stat().st_size if path.exists() else 0) + more, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def entries_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line[65:]) for line in path.read_bytes().splitlines()]
+
+
+@pytest.mark.parametrize("more", [0, 1, 64, 65, 100])
+def test_a_write_cut_short_by_a_full_disk_leaves_a_sound_log_that_goes_on_and_tells_what_it_lost(
+    tmp_path: Path, more: int
+) -> None:
+    party, metrics = logging_party(tmp_path)
+    assert party.audit is not None
+    path = party.audit.path
+    party.log(lambda audit: audit.write("decision", track=1))
+    before = path.read_bytes()
+    with room_for(path, more):
+        for track in (2, 3):
+            party.log(lambda audit, track=track: audit.write("decision", track=track))  # type: ignore[misc]
+    assert path.read_bytes() == before
+    assert metrics.audit_failures._value.get() == 2.0
+    party.log(lambda audit: audit.write("decision", track=4))
+    party.log(AuditLog.close)
+    assert [(each["kind"], each["facts"]) for each in entries_of(path)[2:]] == [
+        ("lost", {"count": 2}),
+        ("decision", {"track": 4}),
+        ("end", {}),
+    ]
+    assert [(log.problem, log.lost) for log in verify([tmp_path])] == [("", 2)]
+    assert f"{path}: 2 entries were not taken by the disk" in told(path)[1]
+    summary = party.summary().audit
+    assert summary is not None
+    assert (summary.head, summary.entries) == (read(path).head, read(path).entries)
+    assert metrics.audit_failures._value.get() == 2.0
+
+
+def test_half_a_line_that_could_not_be_taken_back_is_before_the_next_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = AuditLog(tmp_path, WHO)
+    with monkeypatch.context() as patched, room_for(log.path, 70):
+        patched.setattr(os, "ftruncate", refusing("not now"))
+        with pytest.raises(OSError, match="not now"):
+            log.write("decision", track=1)
+    assert not log.path.read_bytes().endswith(b"\n")
+    log.write("decision", track=2)
+    log.close()
+    assert [each["kind"] for each in entries_of(log.path)] == ["begin", "lost", "decision", "end"]
+    assert judge([tmp_path]).sound
+
+
+def refusing(why: str) -> Callable[..., int]:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EIO, why)
+
+    return refuse
+
+
+@pytest.mark.parametrize(("count", "lost"), [(7, 7), (True, 1), ("7", 1), (None, 1), (-1, 1), (10**30, 1), (1e300, 1)])
+def test_how_many_were_lost_is_told_whatever_a_log_says(tmp_path: Path, count: Any, lost: int) -> None:
+    path = written(tmp_path, end=False)
+    append(path, {"kind": "lost", "facts": {"count": count}}, {"kind": "end", "facts": {}})
+    code, said = told(path, "--json")
+    assert (code, json.loads(said)["logs"][0]["lost"]) == (0, lost)
+
+
+def test_a_disk_that_takes_nothing_is_as_one_that_takes_half(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path, WHO)
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        own, log._file = log._file, full.fileno()
+        with pytest.raises(OSError, match=r".*"):
+            log.write("decision", track=1)
+        log._file = own
+    log.close()
+    assert judge([tmp_path]).sound
+
+
+def test_rejections_that_a_full_disk_did_not_take_are_counted_once_there_is_room(tmp_path: Path) -> None:
+    now_ns = 0
+    log = AuditLog(tmp_path, WHO, lambda: now_ns)
+    for number in range(5):
+        log.reject("malformed", "x", number + 1)
+        log.reject("late", "y")
+        now_ns += 2_000_000_000
+        with room_for(log.path, 150 if number < 4 else 10_000), suppress(OSError):
+            log.flush()
+    log.close()
+    counts: Counter[str] = Counter()
+    for each in entries_of(log.path):
+        if each["kind"] == "rejection":
+            counts[each["facts"]["reason"]] += each["facts"]["count"]
+    assert counts == {"malformed": 15, "late": 5}
+    assert judge([tmp_path]).sound
+
+
+@pytest.mark.parametrize("more", [0, 30])
+def test_a_log_that_cannot_begin_is_told_and_leaves_no_file(tmp_path: Path, more: int) -> None:
+    with room_for(tmp_path / "none", more), pytest.raises(BadInput, match="cannot be used"):
+        AuditLog(tmp_path, WHO)
+    assert list(tmp_path.iterdir()) == []
+    AuditLog(tmp_path, WHO).close()
+    assert judge([tmp_path]).sound
+
+
+def test_a_log_that_cannot_end_is_closed_all_the_same(tmp_path: Path) -> None:
+    party, metrics = logging_party(tmp_path)
+    assert party.audit is not None
+    with room_for(party.audit.path, 3):
+        party.log(AuditLog.close)
+    assert metrics.audit_failures._value.get() == 1.0
+    (log,) = verify([tmp_path])
+    assert (log.problem, log.open) == ("", True)
+    AuditLog(tmp_path, party.principal).close()
+    assert judge([tmp_path], allow_open=True).sound
+
+
 def test_a_full_disk_stops_nothing_and_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    metrics = Metrics(CollectorRegistry(), Budgets())
-    party = Party("fusion", "fusion-1", MemoryBus().transport, metrics)
-    party.audit = AuditLog(tmp_path, party.principal)
+    party, metrics = logging_party(tmp_path)
 
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
