@@ -5,7 +5,8 @@ under it: a second one is refused while the first lives.
 
 Rejections are gathered for a second, by reason and topic, so that a flood of rubbish does not fill the disk; none is left
 uncounted. Entries are in the file when `write` returns, each by one system call; on the disk when the operating system puts them
-there. A disk that is full takes no part of an entry: the log goes on behind its last whole one, and says how many were lost.
+there. No entry is longer than verification takes. A disk that is full takes no part of an entry: the log goes on behind its last
+whole one, and says how many were lost.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from bus.chain import START, Entry, Kind, chained, file_name, opened, parted, read, runs_of
+from bus.chain import MOST_LINE, START, Entry, Kind, chained, file_name, opened, parted, read, runs_of, shortened
 from bus.errors import BadInput
 from bus.messages import Alert
 
@@ -97,6 +98,8 @@ class AuditLog:
         entry = _encoder.encode(Entry(n=self._n + 1, at_ns=self._wall_ns(), kind=kind, facts=facts))
         head = chained(self._head, entry)
         line = b"%s %s\n" % (head.hex().encode(), entry)
+        if len(line) > MOST_LINE:
+            raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
         if self._torn:
             self._cut()
         try:
@@ -128,7 +131,11 @@ class AuditLog:
         )
 
     def reject(self, reason: str, topic: str, count: int = 1) -> None:
-        """Note what was dropped. It is written a second later at the latest, given that `flush` is called now and then."""
+        """Note what was dropped. It is written a second later at the latest, given that `flush` is called now and then.
+
+        A topic is of whoever sent it, and up to 65,535 bytes long: it is kept shortened.
+        """
+        topic = shortened(topic)
         if not self._gathered:
             self._since_ns = self._wall_ns()
         known = len(self._gathered) < _MOST_TOPICS or (reason, topic) in self._gathered

@@ -1,9 +1,10 @@
 """What an audit log is: lines that are chained, each to the one before; read, and held against what they were when written.
 
-A log is text, a line an entry: the entry's chain value (64 hex digits), a space, and the entry as JSON. The chain value is
-BLAKE2b-256 over the chain value before it (32 bytes; zeros before the first) and the JSON's bytes: who changes, moves, adds or
-takes out a line has to change all that follow. Each run of a process writes a file of its own; its first entry names the file of
-the run before and that file's last chain value, so that the files of one process are a chain too; its last entry is `end`.
+A log is text, a line of at most 64 KiB an entry: the entry's chain value (64 hex digits), a space, and the entry as JSON. The
+chain value is BLAKE2b-256 over the chain value before it (32 bytes; zeros before the first) and the JSON's bytes: who changes,
+moves, adds or takes out a line has to change all that follow. Each run of a process writes a file of its own; its first entry
+names the file of the run before and that file's last chain value, so that the files of one process are a chain too; its last
+entry is `end`.
 
 What a chain cannot know: the newest files cut off at a line's end together with their `end`, or written anew as a whole by who
 may write there. Against that stands the last chain value (the head), kept elsewhere: an exercise puts it into its result.
@@ -37,12 +38,11 @@ KINDS: Final[dict[str, str]] = {
     "end": "the run ended by itself",
 }
 SUFFIX: Final = ".audit"
-
 START: Final = bytes(32)  # the chain value before the first
-_NAME: Final = re.compile(r"(?P<who>.+)\.(?P<run>[0-9]{6,})\.audit")
+MOST_LINE: Final = 65_536  # bytes
 MOST_TEXT: Final = 200  # characters, of a text of others
 
-_MOST_LINE: Final = 65_536
+_NAME: Final = re.compile(r"(?P<who>.+)\.(?P<run>[0-9]{6,})\.audit")
 _MOST_LOST: Final = 2**32
 _UNREADABLE: Final = "cannot be read: "
 
@@ -132,7 +132,7 @@ def _no_file(path: Path) -> OSError:
 
 def _lines(path: Path) -> Iterator[bytes]:
     with os.fdopen(opened(path), "rb") as file:
-        while line := file.readline(_MOST_LINE):
+        while line := file.readline(MOST_LINE):
             yield line
 
 

@@ -373,6 +373,47 @@ def test_every_rejection_is_counted_and_a_flood_of_them_is_a_few_lines(tmp_path:
     assert len(entries) < 11 * 260
 
 
+@pytest.mark.parametrize("letter", ["x", "\0", "\u00ff", "\U0001f680", '"'])
+def test_a_topic_as_long_as_mqtt_allows_is_cut_and_verification_takes_its_line(tmp_path: Path, letter: str) -> None:
+    topic = letter * (65_535 // len(letter.encode()))
+    log = AuditLog(tmp_path, WHO)
+    log.reject("topic", topic)
+    log.reject("topic", topic + "/")
+    log.close()
+    assert judge([tmp_path]).sound
+    facts = [each["facts"] for each in entries_of(log.path) if each["kind"] == "rejection"]
+    assert sorted(each["topic"] for each in facts) == [f"{letter * 200}... ({len(topic) + more} characters)" for more in (0, 1)]
+
+
+def test_topics_that_are_cut_alike_are_counted_together(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path, WHO)
+    for number in range(1_000):
+        log.reject("topic", f"{'x' * 60_000}{number:03}")
+    log.close()
+    facts = [each["facts"] for each in entries_of(log.path) if each["kind"] == "rejection"]
+    assert [each["count"] for each in facts] == [1_000]
+
+
+def test_an_entry_too_long_to_be_verified_is_not_written(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path, WHO)
+    with pytest.raises(OSError, match="Message too long"):
+        log.write("decision", reason="x" * 65_536)
+    log.write("decision", reason="x" * 65_000)
+    log.close()
+    assert [(each.sound, each.logs[0].lost) for each in [judge([tmp_path])]] == [(True, 1)]
+
+
+def test_a_line_is_as_long_as_verification_takes_and_no_longer(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path, WHO, lambda: 1_000)
+    log.write("decision", reason="")
+    room = 65_536 - len(log.path.read_bytes().splitlines(keepends=True)[1])
+    log.write("decision", reason="x" * room)
+    with pytest.raises(OSError, match="Message too long"):
+        log.write("decision", reason="x" * (room + 1))
+    log.close()
+    assert judge([tmp_path]).sound
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match=r"audit: folder: .*file.* cannot be used"):
