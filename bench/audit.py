@@ -9,9 +9,9 @@ import click
 import msgspec
 from msgspec import Struct
 
+from bus.audit import AuditHead
 from bus.chain import SUFFIX, Log, verify
 from bus.errors import BadInput
-from bus.party import AuditHead
 
 _OPEN = "has no end: its process runs or was killed, or its end was cut off"
 

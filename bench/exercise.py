@@ -7,6 +7,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +31,7 @@ from bench.simulate import Outcome, simulate
 from bench.topology import Topology, called, network
 from bench.turns import Tally, turns
 from bench.world import World, play_out
+from bus.audit import audited
 from bus.credentials import load_credentials
 from bus.errors import BadInput, BusError, Unreachable
 from bus.link import shown
@@ -303,15 +305,16 @@ def _live(plan: Plan, asked: _Asked, display: Display, interrupts: Interrupts) -
         make = partial(link_maker, settings, credentials)
         return await conduct(plan, urls, truth, make, watch, stopping, display.say)
 
-    with brokers_for(plan) as urls:
+    with audited(plan.audit_folder, CONDUCTOR) as watch.audit, brokers_for(plan) as urls:
         where = ", ".join(f"{called(broker)} at {shown(url)}" for broker, url in urls.items())
         what = "joining the processes that are on it" if plan.attach else "starting three feeds, fusion and three receivers"
         display.say(f"{where}; {what}")
         try:
-            return asyncio.run(main(urls))
+            outcome = asyncio.run(main(urls))
         finally:
             interrupts.on_stop(lambda: None)
             display.close()
+    return outcome if watch.audit is None else replace(outcome, conductor=watch.audit.told())
 
 
 def _publish(result: Result, world: World, outcome: Outcome, show: _Show, tally: Tally, *, quiet: bool) -> None:

@@ -27,6 +27,7 @@ from bench.simulate import Outcome
 from bench.topology import ALONE, Network, called, opened
 from bus import recording
 from bus.access import Releases
+from bus.audit import AuditLog, kept
 from bus.broker import EmbeddedBroker
 from bus.clock import Clock, ScaledClock, WallClock
 from bus.errors import BusError, Rejected
@@ -53,7 +54,7 @@ class ExerciseFailed(Exception):
 
 @dataclass(slots=True)
 class Watch:
-    """What the conductor sees of the exercise while it runs. What is the canary's it does not see."""
+    """What the conductor sees of the exercise while it runs. What is the canary's it does not see; what it refuses it logs."""
 
     wanted: set[tuple[str, str]]
     clock: Clock = field(default_factory=WallClock)
@@ -65,6 +66,7 @@ class Watch:
     moved: Callable[[], None] = lambda: None
     entries: dict[Nation, list[Entry]] = field(default_factory=dict)  # pictures and alerts as they passed, where kept
     seals: Seals | None = None
+    audit: AuditLog | None = None
 
     def take(self, delivery: Delivery) -> None:
         """Count one message of the bus."""
@@ -75,7 +77,8 @@ class Watch:
             if delivery.retained and parse_topic(delivery.topic).kind == "alert":
                 self.standing.add(delivery.topic)  # believed or not: before an exercise begins it is cleared
             address, message, delivery, again = read(delivery, self.seals, time.time_ns())
-        except Rejected:
+        except Rejected as rejected:
+            kept(self.audit, partial(AuditLog.reject, reason=rejected.reason, topic=delivery.topic))
             return
         if of_canary(message):
             self.standing.discard(delivery.topic)  # it is fusion's to clear, and nothing to wait for
@@ -342,6 +345,7 @@ async def _run(
                 process.told = True
                 tell(f"{process.name} ended with code {process.handle.returncode}; the exercise goes on without it")
         watch.moved()
+        kept(watch.audit, AuditLog.flush)
         if seals is not None and time.monotonic() - said_s > seals.repeat_s:  # who comes later believes no older one
             said_s = time.monotonic()
             seals.renew()

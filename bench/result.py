@@ -6,8 +6,8 @@ from typing import Final, Literal, get_args
 
 from msgspec import UNSET, Struct, UnsetType
 
+from bus.audit import AuditHead
 from bus.classes import RangeClass
-from bus.party import AuditHead
 from bus.release import Nation
 
 Arrangement = Literal["bilateral"]  # of sharing: what it is, `bench.sharing`

@@ -123,7 +123,7 @@ def score(
         tracks=_tracks(world, list(pictures.values()), outcome.end_ns),
         raids={nation: _raid(picture.raid) for nation, picture in pictures.items()},
         bus=_bus(outcome.summaries),
-        audit=[each.audit for each in outcome.summaries or [] if each.audit is not None],
+        audit=[each for each in (*(told.audit for told in outcome.summaries or []), outcome.conductor) if each is not None],
     )
 
 

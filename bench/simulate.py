@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from bench.receiver import ReceiverService
 from bench.world import World
-from bus.audit import AuditLog
+from bus.audit import AuditHead, AuditLog
 from bus.clock import SimulatedClock
 from bus.memory import MemoryBus, MemoryTransport
 from bus.metrics import Budgets, Metrics
@@ -34,13 +34,15 @@ _TICK_NS = 500_000_000
 class Outcome:
     """What an exercise left behind: what each recipient received and when, what each process counted, and when it ended.
 
-    `summaries` is None where the processes are others'. `lost` names the processes that ended before their time.
+    `summaries` is None where the processes are others'. `lost` names the processes that ended before their time. `conductor` is
+    where the conductor's audit log ended.
     """
 
     received: dict[Nation, list[Entry]]
     summaries: list[Summary] | None
     end_ns: int
     lost: list[str] = field(default_factory=list)
+    conductor: AuditHead | None = None
 
 
 def simulate(

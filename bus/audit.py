@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import time
 from collections import Counter
@@ -28,6 +29,8 @@ from bus.chain import MOST_LINE, START, Entry, Kind, chained, file_name, opened,
 from bus.errors import BadInput
 from bus.messages import Alert
 
+log = logging.getLogger(__name__)
+
 _GATHER_NS: Final = 1_000_000_000
 _MOST_TOPICS: Final = 256  # told apart in a second: who sends rubbish may choose them
 _OTHERS: Final = "others"
@@ -41,11 +44,20 @@ class AuditSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     folder: Annotated[str, Meta(description="a folder, made if it is not there; empty: no log is kept")] = ""
 
 
+class AuditHead(Struct, frozen=True, kw_only=True):
+    """Where an audit log ended: its file's name, how many entries it has, and its head."""
+
+    log: str
+    entries: int
+    head: str
+
+
 class AuditLog:
     """The log of one run of a process, `who` (`feed.jpn`), in a folder. BadInput where it cannot be written."""
 
     def __init__(self, folder: Path, who: str, wall_ns: Callable[[], int] = time.time_ns) -> None:
         self._wall_ns, self._n, self._head, self._size = wall_ns, 0, START, 0
+        self.fails = False  # whether the disk did not take what `kept` wrote last
         self._torn, self._lost = False, 0  # whether there may be half a line behind the last; entries that were not taken
         self._gathered: Counter[tuple[str, str]] = Counter()
         self._since_ns = 0
@@ -61,15 +73,9 @@ class AuditLog:
             at = error.filename or folder
             raise BadInput("audit", "folder", f"{at} cannot be used: {error.strerror}", "a folder, or a new one") from None
 
-    @property
-    def head(self) -> str:
-        """The chain value of the last entry, hex."""
-        return self._head.hex()
-
-    @property
-    def entries(self) -> int:
-        """How many entries there are."""
-        return self._n
+    def told(self) -> AuditHead:
+        """Where it stands now."""
+        return AuditHead(log=self.path.name, entries=self._n, head=self._head.hex())
 
     def _begin(self, who: str, before: Sequence[Path]) -> None:
         try:
@@ -162,6 +168,30 @@ class AuditLog:
                 fcntl.flock(self._file, fcntl.LOCK_UN)  # a child that was forked may hold the file still
                 os.close(self._file)
                 self._file = -1
+
+
+def kept(audit: AuditLog | None, write: Callable[[AuditLog], None]) -> bool:
+    """Write, where a log is kept. One that takes nothing more (a full disk) stops nothing: False, and it is told once."""
+    if audit is not None:
+        try:
+            write(audit)
+        except OSError as error:
+            if not audit.fails:
+                log.error("the audit log %s takes nothing more: %s", audit.path, error.strerror)
+            audit.fails = True
+            return False
+        audit.fails = False
+    return True
+
+
+@contextlib.contextmanager
+def audited(folder: str, who: str) -> Iterator[AuditLog | None]:
+    """The log of a process that is no party, closed at the end; None where no folder is set."""
+    audit = AuditLog(Path(folder), who) if folder else None
+    try:
+        yield audit
+    finally:
+        kept(audit, AuditLog.close)
 
 
 def _created(folder: Path, who: str, before: Sequence[Path]) -> tuple[Path, int]:

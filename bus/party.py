@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec.structs import replace
 
-from bus.audit import AuditLog
+from bus.audit import AuditHead, AuditLog, kept
 from bus.clock import Clock, ScaledClock, WallClock
 from bus.errors import Rejected
 from bus.loop import settle
@@ -72,14 +72,6 @@ class Streams:
         return number
 
 
-class AuditHead(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an audit log ended: its file's name, how many entries it has, and its head."""
-
-    log: str
-    entries: int
-    head: str
-
-
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The counters of one process: messages by kind, and what went wrong on the way."""
 
@@ -112,7 +104,6 @@ class Party:
         self.streams = Streams(new_session() if session is None else session)
         self.exercise: ExerciseClock | None = None
         self.audit: AuditLog | None = None
-        self._audit_fails = False
         self.clock: Clock = WallClock()
         self.incoming = SequenceTracker()
         self.received: Counter[str] = Counter()
@@ -173,14 +164,8 @@ class Party:
 
     def log(self, write: Callable[[AuditLog], None]) -> None:
         """Write into the audit log, where one is kept. One that takes nothing more (a full disk) stops nothing; it is counted."""
-        if self.audit is not None:
-            try:
-                write(self.audit)
-            except OSError as error:
-                if not self._audit_fails:
-                    log.error("the audit log %s takes nothing more: %s", self.audit.path, error.strerror)
-                self._audit_fails = True
-                self.metrics.audit_failures.inc()
+        if not kept(self.audit, write):
+            self.metrics.audit_failures.inc()
 
     def _in_sequence(self, address: Address, message: AnyMessage) -> bool:
         """Note what its number says; False for what came twice. A last will has none (0), and may come after each lost link."""
@@ -285,7 +270,7 @@ class Party:
             duplicates=self.incoming.duplicates,
             reconnects=sum(stats.reconnects for stats in links),
             dropped=sum(sum(stats.dropped.values()) for stats in links),
-            audit=None if audit is None else AuditHead(log=audit.path.name, entries=audit.entries, head=audit.head),
+            audit=None if audit is None else audit.told(),
         )
 
     @property

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cache
 
 import pytest
+from msgspec.structs import replace
 
 from bench.result import Tracks
 from bench.score import score
 from bench.simulate import Outcome, simulate
 from bench.world import World, play_out
+from bus.audit import AuditHead
 from bus.metrics import Budgets
 from bus.release import NATIONS
 from fusion.settings import FusionSettings
@@ -34,6 +37,16 @@ range_km = 350.0
 def played() -> tuple[World, Outcome]:
     world = play_out(parse_scenario(ONE, "one.toml"), 1)
     return world, simulate(world, FusionSettings())
+
+
+def test_the_conductors_audit_log_is_told_beside_the_processes_and_where_those_are_others() -> None:
+    world, outcome = played()
+    one, other = (AuditHead(log=f"{name}.000001.audit", entries=3, head=64 * "0") for name in ("feed.jpn", "conductor"))
+    summaries = [replace(each, audit=one) for each in outcome.summaries or []][:1]
+    for told, heads in ((summaries, [one, other]), (None, [other])):
+        found = dataclasses.replace(outcome, summaries=told, conductor=other)
+        result = score(world, found, FusionSettings(), Budgets(), speed="max", broker="none", wall_s=0.0, complete=True)
+        assert result.audit == heads
 
 
 @pytest.mark.timeout(60)

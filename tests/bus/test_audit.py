@@ -8,6 +8,7 @@ import resource
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from bench.audit import heads_in, judge
 from bench.cli import main
-from bus.audit import AuditLog
+from bus.audit import AuditLog, audited, kept
 from bus.chain import chained, read, runs_of, verify
 from bus.errors import BadInput
 from bus.memory import MemoryBus
@@ -107,8 +108,8 @@ def test_a_line_taken_out_doubled_moved_or_put_in_is_found(tmp_path: Path) -> No
 def test_a_cut_at_a_lines_end_leaves_a_log_without_its_end(tmp_path: Path) -> None:
     path = written(tmp_path)
     lines = path.read_bytes().splitlines(keepends=True)
-    for kept in range(1, len(lines)):
-        path.write_bytes(b"".join(lines[:kept]))
+    for left in range(1, len(lines)):
+        path.write_bytes(b"".join(lines[:left]))
         (log,) = verify([path])
         assert log.open
         assert not judge([path]).sound
@@ -507,6 +508,24 @@ def test_how_many_were_lost_is_told_whatever_a_log_says(tmp_path: Path, count: A
     append(path, {"kind": "lost", "facts": {"count": count}}, {"kind": "end", "facts": {}})
     code, said = told(path, "--json")
     assert (code, json.loads(said)["logs"][0]["lost"]) == (0, lost)
+
+
+def test_a_full_disk_is_told_once_until_there_is_room_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with audited(str(tmp_path), WHO) as log:
+        assert log is not None
+        for _ in range(2):
+            with room_for(log.path, 0):
+                assert [kept(log, partial(AuditLog.write, kind="decision")) for _ in range(3)] == [False] * 3
+            assert kept(log, partial(AuditLog.write, kind="decision"))
+    told_twice = [f"the audit log {log.path} takes nothing more: File too large"] * 2
+    assert [record.getMessage() for record in caplog.records] == told_twice
+    assert judge([tmp_path]).sound
+
+
+def test_where_no_log_is_kept_nothing_is_written_and_nothing_fails() -> None:
+    with audited("", WHO) as log:
+        assert log is None
+        assert kept(log, AuditLog.close)
 
 
 def test_a_disk_that_takes_nothing_is_as_one_that_takes_half(tmp_path: Path) -> None:

@@ -100,7 +100,8 @@ def test_the_embedded_broker_is_started_where_none_is_given(short: Path, tmp_pat
     assert written["broker"] == "embedded"
     assert "## Timeline" in (tmp_path / "report" / "report.md").read_text()
     assert len((tmp_path / "report" / "result.csv").read_text().splitlines()) == 1 + 6 * 3
-    assert len(written["audit"]) == 7
+    assert len(written["audit"]) == 8
+    assert "conductor.000001.audit" in {each["log"] for each in written["audit"]}
     with triwarn("audit", "verify", str(logs), "--result", str(report / "result.json")) as process:
         code, out, err = finished(process)
     assert (code, out.splitlines()[-1]) == (0, "sound"), out + err

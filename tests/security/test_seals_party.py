@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from bench.audit import judge
 from bench.live import Watch
 from bench.tap import as_line
+from bus.audit import audited
 from bus.broker import EmbeddedBroker
 from bus.memory import MemoryBus, MemoryTransport
 from bus.messages import AnyMessage, encode
@@ -204,6 +208,32 @@ def test_the_conductor_counts_nothing_that_is_forged_and_clears_what_cannot_be_b
     assert (watch.alerts, watch.standing) == ({}, {ALERT})
     watch.take(Delivery(STATUS, sealed(seals("feed.jpn"), STATUS, numbered(BORN, 1, now_ns)), 1))
     assert watch.missing() == []
+
+
+def test_the_conductor_logs_what_it_refuses(tmp_path: Path) -> None:
+    with audited(str(tmp_path), "conductor") as audit:
+        watch, now_ns = Watch({("feed", "jpn")}, seals=seals("conductor"), audit=audit), time.time_ns()
+        genuine = sealed(seals("feed.jpn"), STATUS, numbered(BORN, 1, now_ns))
+        for delivery in (
+            Delivery(STATUS, encode(numbered(BORN, 1, now_ns)), 1),
+            Delivery(ALERT, encode(numbered(WARNING, 1, now_ns)), 1, retained=True),
+            Delivery(STATUS, genuine, 1),
+            Delivery(STATUS, genuine, 1),
+            Delivery(STATUS, genuine, 1),
+            Delivery("mw/v1/nothing", b"x", 1),
+            Delivery(STATUS, b"", 1),
+        ):
+            watch.take(delivery)
+    (path,) = tmp_path.iterdir()
+    entries = [json.loads(line[65:]) for line in path.read_bytes().splitlines()]
+    assert [each["kind"] for each in entries] == ["begin", *["rejection"] * 4, "end"]
+    assert [tuple(each["facts"].values()) for each in entries[1:-1]] == [
+        ("replayed", STATUS, 2),
+        ("topic", "mw/v1/nothing", 1),
+        ("unsealed", STATUS, 1),
+        ("unsealed", ALERT, 1),
+    ]
+    assert (path.name, judge([tmp_path]).sound) == ("conductor.000001.audit", True)
 
 
 def test_tap_shows_sealed_messages_and_says_what_is_not_authentic() -> None:
