@@ -3,6 +3,8 @@
 It takes from the bus what makes the word exact: the sessions of both tracks' feeds (their retained status), the exercise's clock,
 and who is sure to have been told of both tracks in it (`sensors.words`): whoever else may hear it is for the operator to say. The
 broker retains the word: a fusion worker that starts later hears it too.
+
+What is said, and to whom, is in the audit log before it leaves: a word that cannot be logged is not said.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from functools import partial
+from typing import Literal, cast
 
 import click
 
 from bench.links import credentials_for, link_maker, link_url, seals_for
 from bench.settings import Settings
+from bus.audit import AuditLog, audited, kept
 from bus.clock import Clock, ScaledClock, WallClock
 from bus.errors import BadInput, BusError, Refused, Rejected
 from bus.link import shown
@@ -41,7 +45,8 @@ def run_decorrelate(settings: Settings, nation: str, tracks: Sequence[str], to: 
     """Say it, and return once the broker has it. BadInput before it connects, BusError where the bus is not as needed."""
     speaker, pair = cast("Nation", nation), _pair(tracks)
     released = _release(speaker, to)
-    to_whom = asyncio.run(_say(settings, speaker, pair, released, undo))
+    with audited(settings.audit.folder, principal("operator", speaker)) as audit:
+        to_whom = asyncio.run(_say(settings, speaker, pair, released, undo, audit))
     said = "may be one object again" if undo else "are not one object"
     click.echo(f"{nation} to {label(to_whom)}: {pair[0]} and {pair[1]} {said}", err=True)
 
@@ -89,15 +94,20 @@ class _Heard:
     exercise: ExerciseClock | None = None
     came: asyncio.Event = field(default_factory=asyncio.Event)
     seals: Seals | None = None
+    audit: AuditLog | None = None
 
     def take(self, delivery: Delivery) -> None:
-        with contextlib.suppress(Rejected):
-            match read(delivery, self.seals, time.time_ns()).message:
-                case Status() as told:
-                    self.sessions[told.name] = told.session
-                case ExerciseClock() as told:
-                    self.exercise = told
-            self.came.set()
+        try:
+            message = read(delivery, self.seals, time.time_ns()).message
+        except Rejected as rejected:
+            kept(self.audit, partial(AuditLog.reject, reason=rejected.reason, topic=delivery.topic))
+            return
+        match message:
+            case Status() as told:
+                self.sessions[told.name] = told.session
+            case ExerciseClock() as told:
+                self.exercise = told
+        self.came.set()
 
     @property
     def clock(self) -> Clock:
@@ -120,10 +130,11 @@ async def _say(
     pair: tuple[NationalTrack, NationalTrack],
     to: Release | None,
     undo: bool,
+    audit: AuditLog | None,
 ) -> Release:
     who = principal("operator", speaker)
     credentials, seals = credentials_for(settings, who), seals_for(settings, who)
-    heard, feeds = _Heard(seals=seals), sorted(track.nation for track in pair)
+    heard, feeds = _Heard(seals=seals, audit=audit), sorted(track.nation for track in pair)
     link = link_maker(settings, credentials)(f"triwarn-operator-{speaker}-{secrets.token_hex(4)}", None)
     link.subscribe(EXERCISE_CLOCK, heard.take, qos=1)
     for feed in feeds:
@@ -134,6 +145,7 @@ async def _say(
             silent = ", ".join(feed for feed in feeds if feed not in heard.sessions)
             raise BusError(f"no feed of {silent} has announced itself at {shown(link_url(settings))}")
         await _comes(heard, lambda: heard.exercise is not None, _CLOCK_WITHIN_S)
+        by: Literal["policies", "operator"] = "operator" if to else "policies"
         to = to or heard.release_of(speaker, pair)
         now_ns = heard.clock.now_ns()
         word = Decorrelation(
@@ -148,11 +160,24 @@ async def _say(
         )
         topic, payload = feed_decorrelation(speaker, to, *pair), encode(word)
         sealed = payload if seals is None else seals.seal(topic, payload, sent_ns)
+        _log(audit, word, to, by)
         taken = link.publish(topic, sealed, qos=1, retain=True, expiry_s=DECORRELATION_EXPIRY_S)
         if not (taken and await link.flush()):
+            kept(audit, partial(AuditLog.reject, reason="unconfirmed", topic=topic))
             raise BusError(f"the broker at {shown(link_url(settings))} has not confirmed it")
         if link.stats.dropped["refused"]:
+            kept(audit, partial(AuditLog.reject, reason="refused", topic=topic))
             raise Refused(f"the broker at {shown(link_url(settings))} lets {speaker} release nothing to {label(to)}")
     finally:
         await link.stop()
     return to
+
+
+def _log(audit: AuditLog | None, word: Decorrelation, to: Release, by: Literal["policies", "operator"]) -> None:
+    """A person's release, not a machine's warning: it can wait for room on the disk."""
+    if audit is None:
+        return
+    try:
+        audit.word(word, to, by)
+    except OSError as error:
+        raise BusError(f"nothing was said: the audit log {audit.path} takes nothing more: {error.strerror}") from None

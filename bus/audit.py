@@ -27,7 +27,8 @@ from msgspec import Meta, Struct
 
 from bus.chain import MOST_LINE, START, Entry, Kind, chained, file_name, opened, parted, read, runs_of, shortened
 from bus.errors import BadInput
-from bus.messages import Alert
+from bus.messages import Alert, Decorrelation
+from bus.release import Release
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +135,18 @@ class AuditLog:
             members=[f"{member.nation}/{member.track}" for member in alert.members],
             released_ns=alert.times.released_ns,
             reason=alert.reason,
+        )
+
+    def word(self, word: Decorrelation, to: Release, by: Literal["policies", "operator"]) -> None:
+        """Append an operator's word: to whom it is released, and whether policies made that of both tracks or the operator did."""
+        self.write(
+            "word",
+            nation=word.nation,
+            tracks=[str(track) for track in word.pair],
+            apart=word.apart,
+            to=to,
+            by=by,
+            released_ns=word.released_ns,
         )
 
     def reject(self, reason: str, topic: str, count: int = 1) -> None:

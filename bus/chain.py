@@ -26,10 +26,11 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-Kind = Literal["begin", "decision", "alert", "retraction", "held", "rejection", "lost", "end"]
+Kind = Literal["begin", "decision", "word", "alert", "retraction", "held", "rejection", "lost", "end"]
 KINDS: Final[dict[str, str]] = {
     "begin": "a run of the process began; which log came before, and its head",
     "decision": "who may see a track, and by which rule",
+    "word": "an operator's word on two tracks was released: to whom, by the policies or by the operator",
     "alert": "an alert was sent: raised, confirmed, updated or closed",
     "retraction": "an alert was withdrawn",
     "held": "a receiver holds an alert, or its withdrawal",

@@ -148,6 +148,7 @@ class FeedService:
         elif isinstance(message, Decorrelation):
             topic = feed_decorrelation(self.nation, release.to, *message.pair)
             self.party.publish(self.party.urgent, topic, message, kind="decorrelation", qos=1, retain=True)
+            self.party.log(partial(AuditLog.word, word=message, to=release.to, by="policies"))
         else:
             self.party.publish(self.party.urgent, feed_events(self.nation, release.to), message, kind="events", qos=1)
         self.log_decisions(release.released_ns)

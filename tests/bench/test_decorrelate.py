@@ -5,10 +5,24 @@ That it reaches fusion over a real broker: `tests/integration/test_live.py`.
 
 from __future__ import annotations
 
-import pytest
-from click.testing import CliRunner
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import pytest
+from click.testing import CliRunner, Result
+
+from bench.audit import judge
 from bench.cli import main
+from bus.memory import MemoryBus, MemoryTransport
+from bus.messages import Decorrelation, Status, decode, encode
+from bus.topics import parse_topic, status
+from bus.transport import Will
+from tests.bus.test_audit import room_for
+
+WORD = "mw/v1/feed/jpn/decorrelations/jpn-kor-usa/jpn-4-usa-7"
 
 
 @pytest.mark.parametrize(
@@ -32,3 +46,97 @@ def test_a_wrong_word_is_refused_with_what_is_allowed(arguments: list[str], says
     done = CliRunner().invoke(main, ["decorrelate", *arguments])
     assert done.exit_code == 2
     assert says in done.output
+
+
+def announced() -> MemoryBus:
+    """A bus on which the feeds of Japan and the United States have announced themselves, and somebody has not."""
+    bus = MemoryBus()
+    for session, nation in enumerate(("jpn", "usa"), start=5):
+        bus.retained[status("feed", nation)] = encode(Status(session=session, seq=1, role="feed", name=nation, state="ready"))
+    bus.retained["mw/v1/exercise/clock"] = b"no clock"
+    return bus
+
+
+def say(
+    bus: MemoryBus,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *flags: str,
+    changed: Callable[[MemoryTransport], None] = lambda _: None,
+) -> Result:
+    def make(client_id: str, will: Will | None) -> MemoryTransport:
+        link = bus.transport(client_id, will)
+        changed(link)
+        return link
+
+    monkeypatch.setattr("bench.decorrelate.link_maker", lambda *_: make)
+    environment = {"TRIWARN_AUDIT__FOLDER": str(folder)}
+    return CliRunner().invoke(main, ["decorrelate", "jpn", "jpn/4", "usa/7", *flags], env=environment)
+
+
+def logged(folder: Path) -> list[tuple[str, dict[str, Any]]]:
+    assert judge([folder]).sound
+    lines = [line for path in sorted(folder.iterdir()) for line in path.read_bytes().splitlines()]
+    entries = [json.loads(line[65:]) for line in lines]
+    return [(each["kind"], each["facts"]) for each in entries if each["kind"] not in ("begin", "end")]
+
+
+REFUSED_CLOCK = ("rejection", {"reason": "malformed", "topic": "mw/v1/exercise/clock", "count": 1})
+
+
+@pytest.mark.parametrize(
+    ("flags", "to", "by", "apart"),
+    [
+        ((), ["jpn", "kor", "usa"], "policies", True),
+        (("--undo", "--release", "jpn-usa"), ["jpn", "usa"], "operator", False),
+        (("--release", "jpn"), ["jpn"], "operator", True),
+    ],
+)
+def test_an_operators_word_is_logged_with_those_it_was_released_to_and_who_decided_that(
+    flags: tuple[str, ...], to: list[str], by: str, apart: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = announced()
+    result = say(bus, tmp_path, monkeypatch, *flags)
+    assert result.exit_code == 0, result.output
+    (topic,) = (topic for topic in bus.retained if "decorrelations" in topic)
+    said = decode(parse_topic(topic), bus.retained[topic])
+    assert isinstance(said, Decorrelation)
+    facts = {"nation": "jpn", "tracks": ["jpn/4", "usa/7"], "apart": apart, "to": to, "by": by, "released_ns": said.released_ns}
+    assert sorted(logged(tmp_path)) == [REFUSED_CLOCK, ("word", facts)]
+    assert [path.name for path in tmp_path.iterdir()] == ["operator.jpn.000001.audit"]
+
+
+def refuse(link: MemoryTransport) -> None:
+    link.stats.dropped["refused"] = 1
+
+
+def lose(link: MemoryTransport) -> None:
+    """The link is lost once what is retained has come."""
+    asyncio.get_running_loop().call_soon(link.cut)
+
+
+@pytest.mark.parametrize(("changed", "reason"), [(refuse, "refused"), (lose, "unconfirmed")])
+def test_a_word_that_the_broker_did_not_take_is_logged_as_such_behind_its_release(
+    changed: Callable[[MemoryTransport], None], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = say(announced(), tmp_path, monkeypatch, changed=changed)
+    assert result.exit_code == 1
+    kinds = [(kind, facts.get("reason"), facts.get("topic")) for kind, facts in logged(tmp_path)]
+    assert kinds == [("word", None, None), ("rejection", "malformed", "mw/v1/exercise/clock"), ("rejection", reason, WORD)]
+
+
+def test_a_word_that_cannot_be_logged_is_not_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bus, log = announced(), tmp_path / "operator.jpn.000001.audit"
+    begin = 300  # bytes, in which there is room for its beginning and for no word
+    with room_for(log, begin):
+        result = say(bus, tmp_path, monkeypatch)
+    assert result.exit_code == 1
+    assert f"nothing was said: the audit log {log} takes nothing more: No space left on device" in result.output
+    assert not [topic for topic in bus.retained if "decorrelations" in topic]
+
+
+def test_two_consoles_of_a_nation_log_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bus = announced()
+    for flags in ((), ("--undo",)):
+        assert say(bus, tmp_path, monkeypatch, *flags).exit_code == 0
+    assert [facts["apart"] for kind, facts in logged(tmp_path) if kind == "word"] == [True, False]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import fields
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 from scipy.stats import chi2
 
+from bus.audit import audited
 from bus.clock import SimulatedClock
 from bus.columns import Reports, bad_rows, unpack_cov
 from bus.memory import MemoryBus
@@ -190,6 +193,19 @@ def test_an_operators_word_is_retained_on_a_topic_of_its_pair_and_expires(monkey
     )
     service.send(outgoing(release, "jpn", SimulatedClock(), {"jpn": 5, "usa": 6}), release)
     assert kept == [("mw/v1/feed/jpn/decorrelations/jpn-usa/jpn-4-usa-7", True, DECORRELATION_EXPIRY_S)]
+
+
+def test_a_feed_logs_to_whom_it_released_its_operators_word(tmp_path: Path) -> None:
+    service = FeedService(MemoryBus().transport, Metrics(CollectorRegistry(), Budgets()), "jpn", [])
+    word = DecorrelationPlan(nation="jpn", at_s=1.0, tracks=["usa/7", "jpn/4"], undo=True)
+    with audited(str(tmp_path), "feed.jpn") as service.party.audit:
+        for to in (("jpn",), ("jpn", "usa")):
+            release = Release(7, "decorrelation", to, word=word)
+            service.send(outgoing(release, "jpn", SimulatedClock(), {"jpn": 5, "usa": 6}), release)
+    lines = (tmp_path / "feed.jpn.000001.audit").read_bytes().splitlines()
+    told = [entry["facts"] for entry in (json.loads(line[65:]) for line in lines) if entry["kind"] == "word"]
+    common = {"nation": "jpn", "tracks": ["usa/7", "jpn/4"], "apart": False, "by": "policies", "released_ns": 7}
+    assert told == [{**common, "to": ["jpn"]}, {**common, "to": ["jpn", "usa"]}]
 
 
 def test_radars_that_lose_the_object_after_burnout_end_the_track_as_lost() -> None:
