@@ -138,7 +138,7 @@ class AuditLog:
         )
 
     def word(self, word: Decorrelation, to: Release, by: Literal["policies", "operator"]) -> None:
-        """Append an operator's word: to whom it is released, and whether policies made that of both tracks or the operator did."""
+        """Append an operator's word: to whom it is released, and whether policies made that of both tracks or a person did."""
         self.write(
             "word",
             nation=word.nation,

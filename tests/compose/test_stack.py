@@ -226,6 +226,22 @@ def test_a_party_sees_its_own_keys_and_nobody_elses(stack: Stack, service: str, 
     assert set(modes) == {"600 10001"}
 
 
+@pytest.mark.parametrize(("service", "principal"), PARTIES)
+def test_a_party_keeps_a_sound_audit_log_of_its_own(stack: Stack, exercised: Exercised, service: str, principal: str) -> None:
+    """One a start of its process, open as long as that runs, or was killed."""
+    said = docker("exec", stack.container(service), "triwarn", "audit", "verify", "--allow-open", "--json", "/audit")
+    logs = json.loads(said)["logs"]
+    assert {Path(each["log"]).name.rpartition(".audit")[0].rpartition(".")[0] for each in logs} == {principal}
+    assert all(each["entries"] > 0 for each in logs)
+
+
+def test_the_conductors_audit_log_is_sound_once_its_container_is_gone(stack: Stack, exercised: Exercised) -> None:
+    conductor = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "triwarn audit", "exercise")
+    assert stack.compose(*conductor, "verify", "--allow-open", "/audit").splitlines()[-1] == "sound"
+    (told,) = exercised.result["audit"]
+    assert told["log"].startswith("conductor.")
+
+
 def test_keys_made_once_stay_what_they_are(stack: Stack) -> None:
     said = stack.compose("run", "--rm", "-T", "keys").splitlines()
     assert len(said) == len(stack.services) - len({"prometheus", "grafana"} & set(stack.services)) + 1  # the conductor's beside

@@ -1,0 +1,43 @@
+"""What the compose files and the image say of each party's volumes. Read as they are: no engine is needed."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+_DOCKER = Path(__file__).parents[2] / "docker"
+_OURS = ("process", "exercise")  # what services that write an audit log extend
+_STACKS = ("compose.yaml", "hub.yaml")
+
+
+def _yaml(name: str) -> Any:
+    return YAML(typ="safe", pure=True).load(_DOCKER / name)
+
+
+def _mounts(service: dict[str, Any]) -> dict[str, str]:
+    """By where it is mounted, the volume of each mount."""
+    return {each.split(":")[1]: each.split(":")[0] for each in service.get("volumes", [])}
+
+
+@pytest.mark.parametrize("name", _STACKS)
+def test_each_party_keeps_its_audit_log_in_a_volume_that_nobody_else_has(name: str) -> None:
+    stack, folder = _yaml(name), _yaml("common.yaml")["services"]["triwarn"]["environment"]["TRIWARN_AUDIT__FOLDER"]
+    parties = {each: service for each, service in stack["services"].items() if service["extends"]["service"] in _OURS}
+    assert len(parties) == 9
+    kept = {each: _mounts(service)[folder] for each, service in parties.items()}
+    held = Counter(volume for service in stack["services"].values() for volume in _mounts(service).values())
+    assert {held[volume] for volume in kept.values()} == {1}
+    assert set(kept.values()) <= set(stack["volumes"])
+    assert not [each for service in parties.values() for each in service["volumes"] if each.endswith(f":{folder}:ro")]
+
+
+def test_the_image_has_the_folder_of_the_audit_log_as_its_users_own() -> None:
+    """A new volume takes over whose the folder is that it is mounted on."""
+    folder = _yaml("common.yaml")["services"]["triwarn"]["environment"]["TRIWARN_AUDIT__FOLDER"]
+    (made,) = re.findall(r"install -d -o 10001 -g 10001 -m 700 (/keys .*) \\", (_DOCKER / "Dockerfile").read_text("utf-8"))
+    assert folder in made.split()
