@@ -26,6 +26,7 @@ from physics.ground import Spread, ground_state, moved
 
 Float = NDArray[np.float64]
 
+_SPEED_M_S: Final = 1e3
 _UPPER: Final = math.log(5.0)  # x from which a second stage is likely
 # ln(time since launch / s) and ln(ground covered / horizontal speed / s): constant, and slopes with x, w, -ln(cosine of the
 # angle) and x above _UPPER.
@@ -34,7 +35,7 @@ _SHARE: Final = (1.679, 1.251, -1.253, 0.732, -0.110)
 # What these leave open, one sigma: least, more at most, at which x, how wide in x.
 _TIME_SIGMA: Final = (0.023, 0.18, 2.35, 0.55)
 _SHARE_SIGMA: Final = (0.014, 0.068, 2.8, 0.8)
-_TURN_RAD_S: Final = 5e-5  # across the heading, a second of flight: the Earth turns under it
+_TURN_RAD_S: Final = 5.7e-6  # across the heading, a second of flight, of the way at the whole speed: the Earth turns under it
 _LEAST_M: Final = 10.0
 _REACH: Final = math.sqrt(6.0)
 
@@ -57,7 +58,7 @@ def boost_origin(state: Float, cov: Float) -> tuple[float, float, float, float, 
         along = _open(_SHARE_SIGMA, point[2]) ** 2
         velocity_of(point, velocity)
         one, other = -share_s * velocity[0], -share_s * velocity[1]
-        across = (_TURN_RAD_S * here[0]) ** 2 * (one * one + other * other) + _LEAST_M**2
+        across = (_TURN_RAD_S * here[0] * share_s * _SPEED_M_S * math.exp(point[5])) ** 2 + _LEAST_M**2
         here[1], here[2] = point[0] + one, point[1] + other
         square[1, 1] += (along * one * one + across) / 12.0
         square[1, 2] += along * one * other / 12.0

@@ -3,8 +3,10 @@
 In boost: `physics.boost`. After it: back along the ballistic path to the ground. That virtual launch is behind the
 true one along the heading, and later: a rocket starts slowly and bends over. How far, in seconds of horizontal speed, and how
 much later are products of powers of the speed and the upward speed there, fitted to a population of flights (every ballistic
-type of the catalogue, steerings drawn at random); what they leave open is in the spread. Air counts on the way back where
-the object comes down. Where it climbs it is left out: it shifts the virtual launch by 0.6 km of 7 km or less, 19 times in 20.
+type of the catalogue, steerings drawn at random); the powers of how far change with the two. What they leave open is in the
+spread: little of what is slow, whose types have one stage, much of what is faster, where types of one and of two share a speed.
+Air counts on the way back where the object comes down. Where it climbs it is left out: it shifts the virtual launch by 0.6 km of
+7 km or less, 19 times in 20.
 
 Where the phase is not sure, both, as the two parts of a mixture. Does not find out the phase, which is the caller's to tell. The
 constants are held by tests/physics/test_origin.py.
@@ -34,12 +36,13 @@ UNLIKELY: Final = 0.1  # other; between them as either: a tracker is slow to be 
 _BACK_STEP_S: Final = 10.0
 _BACK_MOST_S: Final = 4500.0  # longer than the longest lofted flight has been in coast
 _SPEED_M_S: Final = 3e3
-# ln(shift / horizontal speed / s) and ln(delay / s): constant, and slopes with ln(speed / 3 km/s), ln(upward speed / 3 km/s);
-# and one sigma of each.
-_SHIFT: Final = (2.286, 2.115, -1.23, 0.22)
+# ln(shift / horizontal speed / s) and ln(delay / s): constant, and slopes with s = ln(speed / 3 km/s), u = ln(upward speed /
+# 3 km/s); of the shift also with s^2, s u and u^2. And one sigma: of the shift least, more at most, at which s, how wide in s.
+_SHIFT: Final = (2.061, 2.232, -1.459, 0.270, 0.322, -0.151)
+_SHIFT_SIGMA: Final = (0.052, 0.265, 0.314, 0.375)
 _DELAY: Final = (4.166, 0.432, 0.473, 0.39)
-_TURN_RAD_S: Final = 7e-5  # across the heading, a second of boost
-_LEAST_M: Final = 30.0
+_TURN_RAD_S: Final = 5.0e-5  # across the heading, a second of boost, of the shift at the whole speed: the Earth turns under it
+_LEAST_M: Final = 10.0
 
 
 class Origin(NamedTuple):
@@ -85,7 +88,7 @@ def coast_origin(
     up_m_s = max(up_m_s, -up_m_s)
     speed2 = v[0] * v[0] + v[1] * v[1] + up_m_s * up_m_s
     speed, up = math.log(math.sqrt(speed2) / _SPEED_M_S), math.log(up_m_s / _SPEED_M_S)
-    shift_s = math.exp(_SHIFT[0] + _SHIFT[1] * speed + _SHIFT[2] * up)
+    shift_s, by_speed, by_up = _shift(speed, up)
     delay_s = math.exp(_DELAY[0] + _DELAY[1] * speed + _DELAY[2] * up)
     to, time_to = np.zeros((2, 6)), np.zeros(6)
     time_to[2] = 1.0 / up_m_s
@@ -95,12 +98,12 @@ def coast_origin(
     for i in range(2):
         for j in range(3):
             to[i, j] = slope[i, j]
-            to[i, 3 + j] = shift_s * v[i] * _SHIFT[1] * v[j] / speed2
+            to[i, 3 + j] = shift_s * v[i] * by_speed * v[j] / speed2
         to[i, 3 + i] += shift_s
-        to[i, 5] += shift_s * v[i] * _SHIFT[2] / up_m_s
+        to[i, 5] += shift_s * v[i] * by_up / up_m_s
     east, both, north = spread_of(to, p)
     one, other = shift_s * v[0], shift_s * v[1]
-    along, across = _SHIFT[3] ** 2, (_TURN_RAD_S * delay_s) ** 2 * (one * one + other * other) + _LEAST_M**2
+    along, across = _shift_sigma(speed) ** 2, (_TURN_RAD_S * delay_s * shift_s) ** 2 * speed2 + _LEAST_M**2
     var = (_DELAY[3] * delay_s) ** 2
     for i in range(6):
         for j in range(6):
@@ -110,6 +113,21 @@ def coast_origin(
     if not (found and math.isfinite(lat + lon + spread[0] + spread[1] + spread[2] + var)):
         return False, np.nan, np.nan, np.nan, np.nan, (np.nan, np.nan, np.nan)
     return True, back_s + delay_s, math.sqrt(max(var, 0.0)), lat, lon, spread
+
+
+@jit
+def _shift(speed: float, up: float) -> tuple[float, float, float]:
+    """How far behind the true launch is, s of horizontal speed, and the slopes of its logarithm with the two of speed."""
+    value = _SHIFT[0] + (_SHIFT[1] + _SHIFT[3] * speed) * speed + (_SHIFT[2] + _SHIFT[4] * speed + _SHIFT[5] * up) * up
+    by_speed, by_up = _SHIFT[1] + 2.0 * _SHIFT[3] * speed + _SHIFT[4] * up, _SHIFT[2] + _SHIFT[4] * speed + 2.0 * _SHIFT[5] * up
+    return math.exp(value), by_speed, by_up
+
+
+@jit
+def _shift_sigma(speed: float) -> float:
+    """One sigma of the shift's logarithm at a logarithm of the speed."""
+    least, more, at, wide = _SHIFT_SIGMA
+    return least + more * math.exp(-0.5 * ((speed - at) / wide) ** 2)
 
 
 @jit
