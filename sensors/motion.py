@@ -34,7 +34,7 @@ Float = NDArray[np.float64]
 BOOST, STAGING, COAST, REENTRY, GLIDE = 0, 1, 2, 3, 4  # those under power before COAST, those in air after it
 MODELS = 5
 _EXHAUST_M_S = 2500.0  # of solid and storable liquid motors alike, within 15 percent
-_LEAST_THRUST_M_S2, _MOST_THRUST_M_S2 = 5.0, 200.0  # outside, it is an error of the estimate, and must not feed on itself
+LEAST_THRUST_M_S2, MOST_THRUST_M_S2 = 5.0, 200.0  # outside, it is an error of the estimate, and must not feed on itself
 _WANDER_S = 0.1  # s: thrust wanders as white jerk of the rocket equation's own size, |f|^2 / c, this long correlated
 _TURN_S = 2.0  # s: and across itself as white jerk of the size of its turn so far, this long correlated
 _MOST_TURN = 0.1  # 1/s: of a slow rocket, whose thrust is over its speed at once
@@ -95,7 +95,7 @@ def _growth(state: Float, force: Float, model: int, dt_s: float) -> tuple[float,
     if model > COAST:
         return _pressure_rate(state, force, dt_s), np.zeros((3, 3))
     size = math.sqrt((force * force).sum())
-    if model == COAST or not _LEAST_THRUST_M_S2 < size < _MOST_THRUST_M_S2:
+    if model == COAST or not LEAST_THRUST_M_S2 < size < MOST_THRUST_M_S2:
         return 0.0, np.zeros((3, 3))
     return size / _EXHAUST_M_S, np.outer(force, force) / (size * _EXHAUST_M_S)
 
@@ -136,9 +136,9 @@ def _wander(x: Float, model: int, doubt: float) -> tuple[float, float, float]:
     if model == STAGING:
         along, across = _STAGING_PSD, _STAGING_TURN_PSD
     else:
-        along = _JERK_PSD + _WANDER_S * (min(size2, _MOST_THRUST_M_S2**2) / _EXHAUST_M_S) ** 2
+        along = _JERK_PSD + _WANDER_S * (min(size2, MOST_THRUST_M_S2**2) / _EXHAUST_M_S) ** 2
         across = _TURN_PSD + _TURN_S * _turn(x) ** 2
-    known = size2 / (size2 + doubt) if size2 > _LEAST_THRUST_M_S2**2 else 0.0  # what hardly pushes has no direction
+    known = size2 / (size2 + doubt) if size2 > LEAST_THRUST_M_S2**2 else 0.0  # what hardly pushes has no direction
     return along, known * across + (1.0 - known) * max(along, across), 0.0
 
 

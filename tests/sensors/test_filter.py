@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sensors.filter import columns_of, combined, gate_all, innovation, predict, predict_all, spread_of, update
+from physics.motion import ballistic_acceleration
+from sensors.filter import burnouts_s, columns_of, combined, gate_all, innovation, predict, predict_all, spread_of, update
+from sensors.flight import STEP_S
 from sensors.motion import BOOST, COAST, MODELS, REENTRY, STAGING
 from sensors.products import square_root
 from tests.oracles_sensors import across, schmidt_update
+from tests.physics.population import population
 from tests.plain import both_ways
 
 Float = NDArray[np.float64]
@@ -116,6 +120,36 @@ def test_a_stage_that_may_have_lit_widens_the_boost_only_where_it_is_likely() ->
 
     np.testing.assert_array_equal(boost_after(0.01), boost_after(0.0))
     assert np.trace(boost_after(0.5)) > 2.0 * np.trace(boost_after(0.0))
+
+
+def test_burnouts_come_as_often_as_those_of_a_population_at_each_thrust() -> None:
+    """Within a factor of two from 20 to 90 m/s2: one in a minute, whatever the thrust, is far too many where it is weak."""
+    edges = np.array([20.0, 30.0, 45.0, 65.0, 90.0])
+    burnt, spent, sums = np.zeros(4), np.zeros(4), np.zeros(4)
+    for flight in population(90, 21):
+        rows = flight.states[int(30.0 / STEP_S) : int(flight.burnout_s / STEP_S)]
+        force = np.diff(rows[:, 3:], axis=0) / STEP_S - np.array([ballistic_acceleration(row) for row in rows[:-1]])
+        thrust = np.sqrt((force**2).sum(axis=1))
+        ends = np.append(thrust[1:] < 0.8 * thrust[:-1], True)  # of a stage, and of the last
+        for band, size, end in zip(np.searchsorted(edges, thrust) - 1, thrust, ends, strict=True):
+            if 0 <= band < 4:
+                burnt[band] += end
+                spent[band] += STEP_S
+                sums[band] += STEP_S * size
+    assert burnt.min() >= 3
+    for often, thrust in zip(burnt / spent, sums / spent, strict=True):
+        assert 0.5 < burnouts_s(thrust**2, 0.0) / often < 2.0
+
+
+@both_ways(burnouts_s)
+def test_where_thrust_is_not_known_a_burnout_is_as_likely_as_on_the_mean() -> None:
+    """One line of sight makes 1,000 m/s2 of it, give or take 700: burnout was held likely, and headings were 10 sigma off."""
+    known, halfway, unknown = (burnouts_s(900.0, doubt) for doubt in (0.0, 450.0, 900.0))
+    assert unknown == pytest.approx(1.0 / 60.0)
+    assert halfway == pytest.approx(0.5 * (known + unknown))
+    assert known < 0.3 * unknown
+    for none in (0.0, 1000.0**2):
+        assert burnouts_s(none, 1.0) == pytest.approx(1.0 / 60.0)
 
 
 def test_an_offset_fades_and_a_bias_stays() -> None:

@@ -138,8 +138,8 @@ def test_a_detection_between_two_tracks_leaves_the_one_that_takes_it_in_doubt(mo
     sigmas = []
     for swapped_m_s in (SWAPPED_M_S, 0.0):
         monkeypatch.setattr(sensors.tracker, "SWAPPED_M_S", swapped_m_s)
-        tracker = pair(400.0, 20)
-        tracker.step(seen(20, [flying(20, 200.0)]))
+        tracker = pair(300.0, 20)
+        tracker.step(seen(20, [flying(20, 150.0)]))
         (took,) = [track for track in tracker.live() if track.seen_ns == track.at_ns]
         sigmas.append(math.sqrt(np.trace(took.cov[0, 3:6, 3:6])))
     assert sigmas[0] > sigmas[1] + 50.0
