@@ -13,7 +13,8 @@ from physics.frames import geodetic_to_ecef
 from sensors.detect import Scan
 from sensors.filter import combined
 from sensors.instruments import INFRARED, RADAR
-from sensors.tracker import DOUBT, RADAR_HITS, SWAPPED_M_S, TENTATIVE_MISSES, NationalTracker
+from sensors.motion import COAST, MODELS
+from sensors.tracker import DOUBT, RADAR_HITS, SWAPPED_M_S, TENTATIVE_MISSES, NationalTracker, impact_of
 
 Float = NDArray[np.float64]
 
@@ -176,6 +177,17 @@ def test_infrared_goes_to_what_burns_and_not_to_what_has_burnt_out() -> None:
     second.mu = np.array([1.0, 0.0, 1e-15, 0.0, 0.0])
     tracker.step(seen(12, [flying(12, 1400.0)], phenomenology=INFRARED))  # nearer to the first
     assert (first.phenomenology, second.phenomenology) == (RADAR, RADAR | INFRARED)
+
+
+def test_what_may_have_boosted_some_seconds_ago_has_no_impact_prediction() -> None:
+    """A weak second stage that had just lit was taken for coast for up to 7 s, and for what would come down at once."""
+    track, _ = pair(3000.0, 12).live()
+    track.mu, track.apogee_m, track.boosted_ns = np.eye(MODELS)[COAST], 120e3, track.at_ns
+    told = []
+    for _ in range(2):
+        track.at_ns += 7_000_000_000
+        told.append(impact_of(track, track.at_ns) is not None)
+    assert told == [False, True]
 
 
 def test_a_track_is_confirmed_by_its_hits() -> None:
