@@ -179,7 +179,12 @@ def check(file: Path) -> None:
 @main.command()
 @click.argument("nation", type=_nation)
 @click.argument("tracks", metavar="TRACK TRACK", nargs=2)
-@click.option("--release", "to", metavar="NATIONS", help="Who may see it: jpn-usa.  [default: who is sure to know both]")
+@click.option(
+    "--release",
+    "to",
+    metavar="NATIONS",
+    help="Who may see it, if the tracks may go there: jpn-usa.  [default: who is sure to know both]",
+)
 @click.option("--undo", is_flag=True, help="Take it back: they may be one object again.")
 @_broker_option
 @_settings_option

@@ -1,8 +1,8 @@
 """`triwarn decorrelate`: an operator's word on the bus that two national tracks are not one object, or may be one again.
 
 It takes from the bus what makes the word exact: the sessions of both tracks' feeds (their retained status), the exercise's clock,
-and who is sure to have been told of both tracks in it (`sensors.words`): whoever else may hear it is for the operator to say. The
-broker retains the word: a fusion worker that starts later hears it too.
+and the release policies of its scenario: who is sure to have been told of both tracks (`sensors.words`). The operator may name
+others, but nobody to whom either track may not go. The broker retains the word: a fusion worker that starts later hears it too.
 
 What is said, and to whom, is in the audit log before it leaves: a word that cannot be logged is not said.
 """
@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, cast
@@ -34,8 +35,9 @@ from bus.security import principal
 from bus.topics import EXERCISE_CLOCK, feed_decorrelation, status
 from bus.tracks import PAIR_FORM, TRACK_FORM, NationalTrack, parse_pair, parse_track
 from bus.transport import Delivery
+from sensors.policy import Policy
 from sensors.scenario import default_nation, parse_scenario
-from sensors.words import hearers
+from sensors.words import hearers, possible_hearers
 
 _STATUS_WITHIN_S = 5.0
 _CLOCK_WITHIN_S = 0.5  # what is retained comes at once; there may be no exercise
@@ -92,6 +94,7 @@ class _Heard:
 
     sessions: dict[str, int] = field(default_factory=dict)
     exercise: ExerciseClock | None = None
+    unbelieved: str = ""  # why an exercise's clock that is there cannot be taken
     came: asyncio.Event = field(default_factory=asyncio.Event)
     seals: Seals | None = None
     audit: AuditLog | None = None
@@ -101,6 +104,8 @@ class _Heard:
             message = read(delivery, self.seals, time.time_ns()).message
         except Rejected as rejected:
             kept(self.audit, partial(AuditLog.reject, reason=rejected.reason, topic=delivery.topic))
+            if delivery.topic == EXERCISE_CLOCK and delivery.payload:
+                self.unbelieved = str(rejected)
             return
         match message:
             case Status() as told:
@@ -115,13 +120,30 @@ class _Heard:
         told = self.exercise
         return ScaledClock(told.start_ns, told.start_wall_ns, told.speed) if told else WallClock()
 
-    def release_of(self, nation: Nation, pair: Sequence[NationalTrack]) -> Release:
-        """Whoever is sure to have been told of both tracks, by the policies of the exercise's scenario, or of the catalogue."""
+    def release_of(self, speaker: Nation, pair: Sequence[NationalTrack], wanted: Release | None) -> Release:
+        """Those that the operator wants to hear it, BadInput where a track may not go to one; or all who surely know both."""
+        policies = self._policies()
+        if wanted is None:
+            return release(speaker, *hearers(policies, speaker, pair, lambda track, to: False))
+        allowed = possible_hearers(policies, speaker, pair)
+        if beyond := [to for to in wanted if to not in (speaker, *allowed)]:
+            problem = f"{label(wanted)} is too wide: {pair[0]} and {pair[1]} may not both go to {' and '.join(beyond)}"
+            raise BadInput("flag --release", "", problem, ", ".join(_releases(speaker, allowed)))
+        return wanted
+
+    def _policies(self) -> Mapping[Nation, Policy]:
+        """Those of the exercise's scenario; of the catalogue, where none runs. BusError where that cannot be told."""
         if self.exercise:
-            policies = parse_scenario(self.exercise.scenario, "the exercise's scenario").policies
-        else:
-            policies = {each: default_nation(each).policy(each) for each in NATIONS}
-        return release(nation, *hearers(policies, nation, pair, lambda track, to: False))
+            return parse_scenario(self.exercise.scenario, "the exercise's scenario").policies
+        if self.unbelieved:
+            raise BusError(f"the exercise's clock cannot be taken, so its release policies are not known: {self.unbelieved}")
+        return {each: default_nation(each).policy(each) for each in NATIONS}
+
+
+def _releases(speaker: Nation, allowed: Sequence[Nation]) -> list[str]:
+    """Every release with the speaker and some of those that are allowed, the narrowest first."""
+    chosen = (each for n in range(len(allowed) + 1) for each in itertools.combinations(allowed, n))
+    return [label(release(speaker, *each)) for each in chosen]
 
 
 async def _say(
@@ -146,7 +168,7 @@ async def _say(
             raise BusError(f"no feed of {silent} has announced itself at {shown(link_url(settings))}")
         await _comes(heard, lambda: heard.exercise is not None, _CLOCK_WITHIN_S)
         by: Literal["policies", "operator"] = "operator" if to else "policies"
-        to = to or heard.release_of(speaker, pair)
+        to = heard.release_of(speaker, pair, to)
         now_ns = heard.clock.now_ns()
         word = Decorrelation(
             session=new_session(),

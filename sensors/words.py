@@ -33,6 +33,11 @@ def hearers(policies: Mapping[Nation, Policy], speaker: Nation, pair: Sequence[N
     ]
 
 
+def possible_hearers(policies: Mapping[Nation, Policy], speaker: Nation, pair: Sequence[NationalTrack]) -> list[Nation]:
+    """The nations that may hear `speaker` at all, beside itself: those to which some report of its own track may go."""
+    return hearers(policies, speaker, pair, lambda track, to: to in policies[speaker].longest_s)
+
+
 def word_sets(policy: Policy, hearing: Sequence[Nation]) -> Sets:
     """To whom a word goes and when, ns after it is said: as late as the latest of the reports that a hearer may get.
 
@@ -47,6 +52,4 @@ def word_sets(policy: Policy, hearing: Sequence[Nation]) -> Sets:
 
 def possible_word_releases(policies: Mapping[Nation, Policy], speaker: Nation, pair: Sequence[NationalTrack]) -> set[Release]:
     """Every release set that a word on a pair of tracks may get."""
-    policy = policies[speaker]
-    told = hearers(policies, speaker, pair, lambda track, to: to in policy.longest_s)
-    return {to for _, to in word_sets(policy, told)}
+    return {to for _, to in word_sets(policies[speaker], possible_hearers(policies, speaker, pair))}

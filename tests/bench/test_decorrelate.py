@@ -1,12 +1,14 @@
 """`triwarn decorrelate`: what is wrong with the command line is told in one line, with what is allowed, before anything connects.
 
-That it reaches fusion over a real broker: `tests/integration/test_live.py`.
+Nor does it go further than the release policies of both tracks. That it reaches fusion over a real broker:
+`tests/integration/test_live.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from bench import decorrelate
 from bench.audit import judge
 from bench.cli import main
 from bus.memory import MemoryBus, MemoryTransport
-from bus.messages import Decorrelation, Status, decode, encode
-from bus.topics import parse_topic, status
+from bus.messages import AnyMessage, Decorrelation, ExerciseClock, Status, decode, encode
+from bus.release import NATIONS
+from bus.topics import EXERCISE_CLOCK, parse_topic, status
 from bus.transport import Will
 from tests.bus.test_audit import room_for
+from tests.sensors.test_scenario import HEAD, LAUNCH
 
 WORD = "mw/v1/feed/jpn/decorrelations/jpn-kor-usa/jpn-4-usa-7"
 
@@ -49,11 +54,10 @@ def test_a_wrong_word_is_refused_with_what_is_allowed(arguments: list[str], says
 
 
 def announced() -> MemoryBus:
-    """A bus on which the feeds of Japan and the United States have announced themselves, and somebody has not."""
+    """A bus on which the feeds of Japan and the United States have announced themselves."""
     bus = MemoryBus()
     for session, nation in enumerate(("jpn", "usa"), start=5):
         bus.retained[status("feed", nation)] = encode(Status(session=session, seq=1, role="feed", name=nation, state="ready"))
-    bus.retained["mw/v1/exercise/clock"] = b"no clock"
     return bus
 
 
@@ -81,9 +85,6 @@ def logged(folder: Path) -> list[tuple[str, dict[str, Any]]]:
     return [(each["kind"], each["facts"]) for each in entries if each["kind"] not in ("begin", "end")]
 
 
-REFUSED_CLOCK = ("rejection", {"reason": "malformed", "topic": "mw/v1/exercise/clock", "count": 1})
-
-
 @pytest.mark.parametrize(
     ("flags", "to", "by", "apart"),
     [
@@ -102,7 +103,7 @@ def test_an_operators_word_is_logged_with_those_it_was_released_to_and_who_decid
     said = decode(parse_topic(topic), bus.retained[topic])
     assert isinstance(said, Decorrelation)
     facts = {"nation": "jpn", "tracks": ["jpn/4", "usa/7"], "apart": apart, "to": to, "by": by, "released_ns": said.released_ns}
-    assert sorted(logged(tmp_path)) == [REFUSED_CLOCK, ("word", facts)]
+    assert logged(tmp_path) == [("word", facts)]
     assert [path.name for path in tmp_path.iterdir()] == ["operator.jpn.000001.audit"]
 
 
@@ -122,7 +123,7 @@ def test_a_word_that_the_broker_did_not_take_is_logged_as_such_behind_its_releas
     result = say(announced(), tmp_path, monkeypatch, changed=changed)
     assert result.exit_code == 1
     kinds = [(kind, facts.get("reason"), facts.get("topic")) for kind, facts in logged(tmp_path)]
-    assert kinds == [("word", None, None), ("rejection", "malformed", "mw/v1/exercise/clock"), ("rejection", reason, WORD)]
+    assert kinds == [("word", None, None), ("rejection", reason, WORD)]
 
 
 def test_a_word_that_cannot_be_logged_is_not_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,3 +141,102 @@ def test_two_consoles_of_a_nation_log_one_after_the_other(tmp_path: Path, monkey
     for flags in ((), ("--undo",)):
         assert say(bus, tmp_path, monkeypatch, *flags).exit_code == 0
     assert [facts["apart"] for kind, facts in logged(tmp_path) if kind == "word"] == [True, False]
+
+
+def scenario(**to: list[str]) -> str:
+    """A scenario whose nations release to these."""
+    return HEAD + LAUNCH + "".join(f"[nations.{nation}]\nrelease_to = {others}\n" for nation, others in to.items())
+
+
+class World:
+    """A bus in memory, all feeds announced, an exercise."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, text: str | None) -> None:
+        self.bus = MemoryBus()
+        monkeypatch.setattr(decorrelate, "link_maker", lambda *_: self.bus.transport)
+        monkeypatch.setattr(decorrelate, "_CLOCK_WITHIN_S", 0.0)  # what is retained is there at once
+        for nation in NATIONS:
+            self.stands(status("feed", nation), Status(session=7, seq=1, role="feed", name=nation, state="ready"))
+        if text is not None:
+            now_ns = time.time_ns()
+            clock = ExerciseClock(
+                session=3, seq=1, exercise="one", scenario=text, seed=1, speed=1.0, start_ns=now_ns, start_wall_ns=now_ns
+            )
+            self.stands(EXERCISE_CLOCK, clock)
+
+    def stands(self, topic: str, message: AnyMessage) -> None:
+        self.bus.retained[topic] = encode(message)
+
+    def say(self, *arguments: str) -> Result:
+        return CliRunner().invoke(main, ["decorrelate", *arguments])
+
+    @property
+    def words(self) -> list[str]:
+        """The releases of the words that the broker holds."""
+        return [topic.split("/")[-2] for topic in self.bus.retained if "/decorrelations/" in topic]
+
+
+@pytest.mark.parametrize(
+    ("to", "tracks", "wanted", "says"),
+    [
+        (
+            {"jpn": ["usa"]},
+            "jpn/4 usa/7",
+            "jpn-kor-usa",
+            "flag --release: jpn-kor-usa is too wide: jpn/4 and usa/7 may not both go to kor (allowed: jpn, jpn-usa)",
+        ),
+        ({"usa": ["jpn"]}, "jpn/4 usa/7", "jpn-kor", "may not both go to kor (allowed: jpn, jpn-usa)"),
+        ({"jpn": []}, "jpn/4 usa/7", "jpn-kor-usa", "may not both go to kor and usa (allowed: jpn)"),
+        ({"jpn": [], "usa": []}, "kor/4 usa/7", "jpn-kor-usa", "may not both go to kor and usa (allowed: jpn)"),
+        ({"jpn": ["usa"]}, "kor/4 usa/7", "jpn-kor-usa", "may not both go to kor (allowed: jpn, jpn-usa)"),
+    ],
+)
+def test_a_word_goes_to_nobody_to_whom_either_track_may_not_go(
+    to: dict[str, list[str]], tracks: str, wanted: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(monkeypatch, scenario(**to))
+    done = world.say("jpn", *tracks.split(), "--release", wanted)
+    assert done.exit_code == 2
+    assert says in done.output
+    assert world.words == []
+
+
+def test_a_word_goes_as_far_as_both_tracks_may_and_no_further_than_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = scenario(jpn=["usa"])
+    for wanted in ("jpn", "jpn-usa"):
+        world = World(monkeypatch, held)
+        assert world.say("jpn", "jpn/4", "usa/7", "--release", wanted).exit_code == 0
+        assert world.words == [wanted]
+    world = World(monkeypatch, held)
+    assert world.say("jpn", "jpn/4", "usa/7").exit_code == 0
+    assert world.words == ["jpn-usa"]
+    world = World(monkeypatch, None)  # the catalogue's nations share all
+    assert world.say("jpn", "jpn/4", "usa/7", "--release", "jpn-kor-usa").exit_code == 0
+    assert world.words == ["jpn-kor-usa"]
+
+
+def test_an_operator_may_name_whom_some_of_the_own_tracks_reach_but_not_some_of_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the own track the operator knows to whom it went; of another's nobody but its originator does."""
+    some = '[[nations.{}.rule]]\nto = ["kor", "{}"]\nphases = ["coast"]\n'
+    world = World(monkeypatch, HEAD + LAUNCH + some.format("jpn", "usa"))
+    assert world.say("jpn", "jpn/4", "usa/7", "--release", "jpn-kor").exit_code == 0
+    assert world.words == ["jpn-kor"]
+    world = World(monkeypatch, HEAD + LAUNCH + some.format("usa", "jpn"))
+    assert world.say("jpn", "jpn/4", "usa/7", "--release", "jpn-kor").exit_code == 2
+    assert world.words == []
+
+
+def test_where_the_exercises_clock_cannot_be_believed_no_policy_is_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, None)
+    world.bus.retained[EXERCISE_CLOCK] = b"not a clock"
+    done = world.say("jpn", "jpn/4", "usa/7")
+    assert done.exit_code == 1
+    assert "its release policies are not known" in done.output
+    assert world.words == []
+
+
+def test_what_a_console_rejects_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bus = announced()
+    bus.retained[EXERCISE_CLOCK] = b"no clock"
+    assert say(bus, tmp_path, monkeypatch).exit_code == 1
+    assert logged(tmp_path) == [("rejection", {"reason": "malformed", "topic": EXERCISE_CLOCK, "count": 1})]
