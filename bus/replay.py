@@ -7,8 +7,10 @@ the numbers that came on each stream:
   nobody can tell any more whether it came.
 - A session is newer than another if it was first heard with a later sent time. What an older one sent is taken for `GRACE_NS`
   after the newer was first heard, since it may have been on its way; then it is refused.
-- Memory is bounded. A session that is forgotten leaves the time of its last message behind: what is of no known session and not
-  younger is refused.
+- Of an operator's consoles each has a session of its own, and none ends another: these stand apart.
+- Memory is bounded: of a speaker the sessions that spoke last are kept. What is forgotten leaves the time of its last message
+  behind, the speaker's floor: a session that is not known says nothing that is not younger, then or ever. So forgetting lets
+  nothing in twice, whatever the clock does; and what it keeps out is older than all that is kept.
 - A last will has number 0 and no time of its own: the broker may say it whenever a link is lost. It is taken once after each word
   of its session, the newest; a broker that lies about a link is believed until the session speaks again.
 """
@@ -23,7 +25,8 @@ from bus.session import SessionState
 
 GRACE_NS: Final = 10_000_000_000
 WINDOW: Final = 4096  # numbers of a stream
-_SESSIONS: Final = 16  # of a speaker
+APART: Final = 1024  # sessions of a speaker that stand apart: four times as many words as a picture keeps of a nation
+_SESSIONS: Final = 16  # of a speaker, else
 
 
 @dataclass(slots=True)
@@ -31,11 +34,14 @@ class _Session:
     began_ns: int
     latest_ns: int
     heard_ns: int  # when it became the newest
+    floor_ns: int  # the speaker's, when it began: what is older may have been said by it before it was forgotten
     ended: bool = False  # by its last will
     streams: dict[str, SessionState] = field(default_factory=dict)
 
     def take(self, stream: str, seq: int, sent_ns: int) -> bool:
         """Whether this number is new."""
+        if sent_ns <= self.floor_ns:
+            raise Rejected("replayed", "older than can be told")
         self.latest_ns = max(self.latest_ns, sent_ns)
         numbers = self.streams.get(stream)
         if numbers is None:
@@ -55,6 +61,7 @@ class _Session:
 
 @dataclass(slots=True)
 class _Speaker:
+    apart: bool
     sessions: dict[int, _Session] = field(default_factory=dict)
     newest: _Session | None = None
     floor_ns: int = -1  # the last word of what was forgotten
@@ -71,25 +78,46 @@ class _Speaker:
         return known
 
     def _begin(self, number: int, sent_ns: int, now_ns: int) -> _Session:
-        begun = self.sessions[number] = _Session(sent_ns, sent_ns, now_ns)
-        if self.newest is None or sent_ns > self.newest.began_ns:
+        begun = self.sessions[number] = _Session(sent_ns, sent_ns, now_ns, self.floor_ns)
+        if not self.apart and (self.newest is None or sent_ns > self.newest.began_ns):
             self.newest = begun
-        if len(self.sessions) > _SESSIONS:
-            oldest = min(self.sessions, key=lambda each: self.sessions[each].began_ns)
-            self.floor_ns = max(self.floor_ns, self.sessions.pop(oldest).latest_ns)
+        most = APART if self.apart else _SESSIONS
+        if len(self.sessions) > 2 * most:  # by halves: to look for the oldest each time would take longer than all the rest
+            self._keep(most)
         return begun
+
+    def _keep(self, most: int) -> None:
+        """Forget all sessions but the newest, and those that spoke last."""
+        oldest_first = sorted(self.sessions.items(), key=lambda each: (each[1] is self.newest, each[1].latest_ns))
+        forgotten, kept = oldest_first[:-most], oldest_first[-most:]
+        self.floor_ns = max(self.floor_ns, *(each.latest_ns for _, each in forgotten))
+        self.sessions = dict(kept)
 
 
 class ReplayGuard:
     """What every speaker has said; see the module's text."""
 
     def __init__(self) -> None:
-        self._speakers: dict[str, _Speaker] = {}
+        self._speakers: dict[tuple[str, bool], _Speaker] = {}
 
-    def admit(self, speaker: str, stream: str, session: int, seq: int, sent_ns: int, now_ns: int, *, will: bool = False) -> bool:
-        """Whether this is new; False for what came before. Rejected("replayed") for what cannot be taken in any case."""
-        spoken = self._speakers.get(speaker)
+    def admit(
+        self,
+        speaker: str,
+        stream: str,
+        session: int,
+        seq: int,
+        sent_ns: int,
+        now_ns: int,
+        *,
+        will: bool = False,
+        apart: bool = False,
+    ) -> bool:
+        """Whether this is new; False for what came before. Rejected("replayed") for what cannot be taken in any case.
+
+        `apart`: it is of a session that ends no other, nor is ended by one.
+        """
+        spoken = self._speakers.get((speaker, apart))
         if spoken is None:
-            spoken = self._speakers[speaker] = _Speaker()
+            spoken = self._speakers[speaker, apart] = _Speaker(apart)
         found = spoken.session(session, sent_ns, now_ns, will=will)
         return found.end() if will else found.take(stream, seq, sent_ns)

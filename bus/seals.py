@@ -254,8 +254,9 @@ class Seals:
             raise Rejected("expired", f"sent {(now_ns - sent_ns) / 1e9:.1f} s ago")
         if not key.holds_at(now_ns if will else sent_ns):
             raise Rejected("unknown_key", f"key {key.id.hex()} was not believed then")
-        said_by = f"{speaker} {message.session}" if address.kind == "decorrelation" else speaker  # no session ends another
-        return self._guard.admit(said_by, stream_of(address), message.session, message.seq, sent_ns, now_ns, will=will)
+        apart = address.kind == "decorrelation"  # each console has a session of its own
+        stream = stream_of(address)
+        return self._guard.admit(speaker, stream, message.session, message.seq, sent_ns, now_ns, will=will, apart=apart)
 
     def _report(self, event: SecurityEvent) -> None:
         """Log the first of a reason, then at most one a minute; tell the handlers of each."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import random
+import tracemalloc
 from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bus import replay
 from bus.errors import Rejected
-from bus.replay import GRACE_NS, WINDOW, ReplayGuard
+from bus.replay import APART, GRACE_NS, WINDOW, ReplayGuard
+from tests.security.parties import NOW_NS, WORD, WORDS, hear, numbered, sealed, seals
 
 SECOND: Final = 10**9
 T: Final = 1_000 * SECOND
@@ -113,3 +117,99 @@ def test_a_last_will_of_a_session_that_was_never_heard_ends_no_newer_one() -> No
     guard = ReplayGuard()
     guard.admit("feed.jpn", "s", 2, 1, T, T)
     assert refused(guard, 1, 0, T - 1, T, will=True)
+
+
+def word(guard: ReplayGuard, session: int, sent_ns: int, seq: int = 1) -> bool:
+    """Whether a console's word is new; one that is refused is not."""
+    with contextlib.suppress(Rejected):
+        return guard.admit("operator.jpn", "s", session, seq, sent_ns, sent_ns, apart=True)
+    return False
+
+
+def test_no_console_ends_another_and_none_ends_its_nations_feed() -> None:
+    guard = ReplayGuard()
+    guard.admit("feed.jpn", "s", 1, 1, T, T)
+    assert guard.admit("feed.jpn", "words", 2, 1, T + 60 * SECOND, T + 60 * SECOND, apart=True)
+    assert guard.admit("feed.jpn", "words", 3, 1, T + 90 * SECOND, T + 90 * SECOND, apart=True)
+    assert guard.admit("feed.jpn", "words", 2, 2, T + 120 * SECOND, T + 120 * SECOND, apart=True)
+    assert guard.admit("feed.jpn", "s", 1, 2, T + 120 * SECOND, T + 120 * SECOND)
+
+
+def test_tens_of_thousands_of_consoles_keep_memory_flat_and_none_is_heard_twice() -> None:
+    """Each word is of a session of its own, all within the day that words are believed."""
+    guard, held = ReplayGuard(), list[int]()
+    tracemalloc.start()
+    try:
+        for session in range(1, 12 * APART + 1):
+            assert word(guard, session, T + session)
+            if session % (4 * APART) == 0:
+                held.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert max(held) - min(held) < 0.02 * held[0], held
+    assert not any(word(guard, session, T + session) for session in range(1, 12 * APART + 1))
+
+
+def test_what_makes_room_is_never_among_the_newest_whatever_the_order() -> None:
+    """A worker that starts late hears all that the broker has kept, in any order."""
+    guard, order = ReplayGuard(), list(range(1, 6 * APART))
+    random.Random(7).shuffle(order)
+    taken = [session for session in order if word(guard, session, T + session)]
+    assert set(taken) >= set(sorted(order)[-APART:])
+    assert not any(word(guard, session, T + session) for session in order)
+
+
+def test_one_nations_words_make_no_room_for_anothers() -> None:
+    guard = ReplayGuard()
+    assert guard.admit("operator.kor", "s", 1, 1, T, T, apart=True)
+    for session in range(1, 3 * APART):
+        assert word(guard, session, T + session)
+    assert guard.admit("operator.kor", "s", 2, 1, T - 1, T, apart=True)
+    assert not guard.admit("operator.kor", "s", 1, 1, T, T, apart=True)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_who_was_forgotten_and_speaks_again_says_nothing_twice(apart: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "APART", 2)
+    monkeypatch.setattr(replay, "_SESSIONS", 2)
+    guard = ReplayGuard()
+    assert guard.admit("feed.jpn", "s", 1, 1, T, T, apart=apart)
+    for session in range(2, 8):
+        assert guard.admit("feed.jpn", "s", session, 1, T + session, T + session, apart=apart)
+    assert guard.admit("feed.jpn", "s", 1, 2, T + 9, T + 9, apart=apart)
+    with contextlib.suppress(Rejected):
+        assert not guard.admit("feed.jpn", "s", 1, 1, T, T + 10, apart=apart)
+
+
+spoken = st.tuples(st.integers(1, 9), st.integers(1, 4), st.integers(0, 40), st.booleans())
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(spoken, max_size=80))
+def test_nothing_is_taken_twice_however_little_is_kept(
+    monkeypatch: pytest.MonkeyPatch, arrivals: list[tuple[int, int, int, bool]]
+) -> None:
+    """Of any message the sent time is always the same, as it is inside the seal."""
+    monkeypatch.setattr(replay, "APART", 2)
+    monkeypatch.setattr(replay, "_SESSIONS", 2)
+    guard, taken, sent_s = ReplayGuard(), set[tuple[int, int, bool]](), dict[tuple[int, int, bool], int]()
+    for at, (session, seq, age_s, apart) in enumerate(arrivals):
+        said = (session, seq, apart)
+        sent_ns = T + sent_s.setdefault(said, at - age_s) * SECOND
+        try:
+            new = guard.admit("feed.jpn", "s", session, seq, sent_ns, T + at * SECOND, apart=apart)
+        except Rejected:
+            continue
+        assert not (new and said in taken)
+        taken.add(said)
+
+
+def test_words_whose_consoles_are_forgotten_are_refused_by_who_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "APART", 4)
+    operator, worker = seals("operator.jpn"), seals("fusion.fusion-1")
+    said = [sealed(operator, WORDS, numbered(WORD, 1, NOW_NS - 40 + session, session)) for session in range(1, 40)]
+    assert not any(hear(worker, WORDS, payload).again for payload in said)
+    for payload in said:
+        with pytest.raises(Rejected, match="replayed"):
+            hear(worker, WORDS, payload)
+    assert worker.events == {"replayed": len(said)}
