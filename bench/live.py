@@ -348,7 +348,6 @@ async def _run(
         kept(watch.audit, AuditLog.flush)
         if seals is not None and time.monotonic() - said_s > seals.repeat_s:  # who comes later believes no older one
             said_s = time.monotonic()
-            seals.renew()
             for broker in buses:
                 say(broker)
         with contextlib.suppress(TimeoutError):

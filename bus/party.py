@@ -228,9 +228,7 @@ class Party:
         self._on_repeat.append(handler)
 
     def repeat(self) -> None:
-        """Say again what stands, with keys as they are now."""
-        if self.seals is not None:
-            self.seals.renew()
+        """Say again what stands."""
         if self._state is not None:
             self.announce(self._state.state, self._state.load)
         for handler in self._on_repeat:

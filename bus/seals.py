@@ -12,7 +12,9 @@ event. The order is such that nothing forged moves anything: not the window of r
 - QoS 1 may bring a message twice. What came before is dropped; where the broker calls it repeated or retained, it is a duplicate
   like any, and else `replayed`. (After a lost link a publisher's own repetition looks the same.)
 - What a broker kept for too long is dropped as `expired`, and is no event: it is what an earlier exercise has left.
-- trust.toml and sign.key are read again when they change: keys are renewed and revoked while everything runs.
+- trust.toml and sign.key are read again when they change, by every process that seals or opens: it looks once a second, as it
+  speaks and hears, and at once where a seal does not hold by the keys that it has. So keys are renewed and revoked while all
+  runs: a new one is believed with its first message if the files are there by then, a revoked one for no more than a second.
 
 A handler of security events is called with each. Who opens a connection, and what a message means, it does not know.
 """
@@ -60,6 +62,8 @@ _WORD_WINDOW_NS: Final = DECORRELATION_EXPIRY_S * 1_000_000_000  # as long as th
 _REPEATS_A_WINDOW: Final = 3
 _NO_ERA: Final = (-1, -1)
 _SESSION_KEYS: Final = 1024  # kept; each takes some microseconds to make again
+_LOOK_NS: Final = 1_000_000_000  # from one look at the key folder to the next: two calls of the system, some microseconds
+_KEY_REASONS: Final = ("unknown_key", "forged")  # what keys that have come since may put right
 _QUIET_NS: Final = 60_000_000_000  # between two lines of the log on one reason
 
 
@@ -100,6 +104,7 @@ class Received(NamedTuple):
 
 
 OnEvent = Callable[[SecurityEvent], None]
+_Marks = tuple[tuple[int, ...], ...]
 
 
 def read(delivery: Delivery, seals: Seals | None, now_ns: int) -> Received:
@@ -113,10 +118,13 @@ def read(delivery: Delivery, seals: Seals | None, now_ns: int) -> Received:
 class Seals:
     """A principal's seals; see the module's text."""
 
-    def __init__(self, identity: Identity, trust: Trust, settings: SealSettings, folder: Path | None = None) -> None:
+    def __init__(
+        self, identity: Identity, trust: Trust, settings: SealSettings, folder: Path | None = None, read_at: _Marks = ()
+    ) -> None:
         self.principal = identity.principal
         self._identity, self._trust, self._settings, self._folder = identity, trust, settings, folder
-        self._read_at = self._changed()
+        self._read_at = self._unread = read_at
+        self._looked_ns = 0
         self._run = secrets.token_bytes(8)
         self._counts: Counter[str] = Counter()  # by topic: over all, it would tell readers of one how much went to others
         self._window_ns = int(settings.window_s * 1e9)
@@ -138,7 +146,8 @@ class Seals:
     @classmethod
     def of(cls, folder: Path, principal: str, settings: SealSettings) -> Seals:
         """The principal's seals by its key folder. BadInput names the file that is wrong."""
-        return cls(load_identity(folder, principal), load_trust(folder), settings, folder)
+        read_at = _marks(folder, principal)  # before they are read: what changes meanwhile is then seen
+        return cls(load_identity(folder, principal), load_trust(folder), settings, folder, read_at)
 
     @property
     def repeat_s(self) -> float:
@@ -154,6 +163,7 @@ class Seals:
     def seal(self, topic: str, message: bytes, now_ns: int) -> bytes:
         """The payload for this message: signed, or where it is a frame tagged for everybody that it is for."""
         address = parse_topic(topic)
+        self._look(now_ns)
         self._begin_era(now_ns)
         if address.kind not in _TAGGED_KINDS:
             return signed(topic, message, self._own)
@@ -190,6 +200,7 @@ class Seals:
     def read(self, delivery: Delivery, now_ns: int) -> Received:
         """The message of a delivery, or whether it came before; raises Rejected, and reports what is no accident."""
         speaker = ""
+        self._look(now_ns)
         try:
             address = parse_topic(delivery.topic)
             key, begin = self._opened(address, delivery, now_ns)
@@ -206,7 +217,16 @@ class Seals:
         return Received(address, message, Delivery(topic, payload, qos, retained, duplicate, begin), again)
 
     def _opened(self, address: Address, delivery: Delivery, now_ns: int) -> tuple[PublicKey, int]:
-        """Whose key sealed it, and where its message begins; Rejected unless the seal holds."""
+        """Whose key sealed it, and where its message begins; Rejected unless the seal holds by the keys there are."""
+        try:
+            return self._opened_now(address, delivery, now_ns)
+        except Rejected as rejected:
+            if rejected.reason not in _KEY_REASONS or not self._changed() or not self.renew():
+                raise
+        return self._opened_now(address, delivery, now_ns)
+
+    def _opened_now(self, address: Address, delivery: Delivery, now_ns: int) -> tuple[PublicKey, int]:
+        """The same, by the keys as they were read last."""
         topic, payload = delivery.topic, delivery.payload
         if len(payload) > MAX_PAYLOAD_BYTES + SEAL_BYTES:
             raise Rejected("oversized", f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES} and a seal")
@@ -271,23 +291,44 @@ class Seals:
 
     # Keys ----------------------------------------------------------------------------------------------------------
 
-    def renew(self) -> None:
-        """Read the key folder again if it changed. One that cannot be read changes nothing, and is logged."""
-        if self._folder is None or (changed := self._changed()) == self._read_at:
-            return
+    def _look(self, now_ns: int) -> None:
+        """Now and then see whether the key folder has changed."""
+        if abs(now_ns - self._looked_ns) >= _LOOK_NS:
+            self._looked_ns = now_ns
+            self.renew()
+
+    def renew(self) -> bool:
+        """Read the key folder again if it changed, and tell so. One that cannot be read changes nothing, and is logged."""
+        if self._folder is None or (marks := _marks(self._folder, self.principal)) == self._read_at:
+            return False
         try:
             identity, trust = load_identity(self._folder, self.principal), load_trust(self._folder)
         except BadInput as error:
-            log.error("the key folder has changed, and cannot be taken: %s", error)
-            return
-        self._read_at, self._identity, self._trust, self._era = changed, identity, trust, _NO_ERA
+            if marks != self._unread:
+                log.error("the key folder has changed, and cannot be taken: %s", error)
+            self._unread = marks
+            return False
+        self._read_at = self._unread = marks
+        self._identity, self._trust, self._era = identity, trust, _NO_ERA
         self._keys.clear()
         self._secrets.clear()
         log.info("the key folder has changed: %d keys are believed", len(trust.keys))
+        return True
 
-    def _changed(self) -> tuple[int, ...]:
-        """When the two files were written, ns."""
-        if self._folder is None:
-            return ()
-        paths = (trust_file(self._folder), sign_key_file(self._folder, self.principal))
-        return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
+    def _changed(self) -> bool:
+        """Whether there is anything in the key folder that has not been read, or could not."""
+        return self._folder is not None and _marks(self._folder, self.principal) != self._unread
+
+
+def _marks(folder: Path, principal: str) -> _Marks:
+    """What tells trust.toml and sign.key from those before: one that is put in another's place may be as old."""
+    return _mark(trust_file(folder)), _mark(sign_key_file(folder, principal))
+
+
+def _mark(path: Path) -> tuple[int, ...]:
+    """Of a file that is there: when its content and its entry were made, which it is, and its length."""
+    try:
+        told = path.stat()
+    except OSError:
+        return ()
+    return told.st_mtime_ns, told.st_ctime_ns, told.st_ino, told.st_size
