@@ -7,7 +7,8 @@ late, pictures gather for longer, and catching up leaves what no alert needs. It
 `fusion.engine`; when work is shed, in `fusion.load`.
 
 Operators' words are retained by the broker, which may hand them out before the exercise's clock. So the worker keeps the newest,
-and an exercise begins with those that were said in it.
+and an exercise begins with those that were said in it. It keeps as many as a picture does of each nation's each release: no
+nation's words push out another's, nor what some may see what others may.
 
 What is fused is of one purpose, the exercise clock's, and all that leaves bears it: reports of the other, which were on their way
 when it ended, are left out, and of a canary nothing is counted as an alert.
@@ -16,8 +17,10 @@ when it ended, are left out, and of a canary nothing is counted as an alert.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, get_args
@@ -39,10 +42,11 @@ from bus.messages import (
 from bus.metrics import Metrics, Stage
 from bus.party import MakeTransport, Party
 from bus.recording import Entry
-from bus.release import NATIONS, Nation
+from bus.release import NATIONS, Nation, Release
 from bus.seals import Seals
 from bus.topics import ALL_FEED_DECORRELATIONS, ALL_FEED_EVENTS, ALL_FEED_TRACKS, Address, picture_alert, picture_tracks
 from bus.transport import Delivery, LinkState
+from fusion.decorrelation import MOST_WORDS
 from fusion.engine import FusionEngine, Inbound
 from fusion.load import Load
 from fusion.settings import FusionSettings, WorkerSettings
@@ -50,7 +54,6 @@ from fusion.warm import warm_up
 
 log = logging.getLogger(__name__)
 
-_MOST_WORDS = 1024  # more than the pictures keep of all nations
 _CANARY_EXPIRY_S: Final = 600  # a broker keeps a canary's alert no longer, should its worker die: nobody needs it then
 
 
@@ -74,7 +77,7 @@ class FusionWorker:
         self._load = Load(worker.shedding, {stage: metrics.budgets.seconds(stage) for stage in ("transit", "fuse")})
         self._write = record
         self._retained: set[str] = set()  # topics of the alerts that the broker holds for us
-        self._words: dict[str, Inbound] = {}  # by topic what the broker retains, the newest last
+        self._words: dict[tuple[str, Release], dict[str, Inbound]] = defaultdict(dict)  # of who to whom, by topic
         self._engine = FusionEngine(fusion, self._recipients)
         self._purpose: Purpose = "exercise"  # of what the engine holds
         self.party.listen(self.party.bulk, ALL_FEED_TRACKS, self._take)
@@ -131,11 +134,10 @@ class FusionWorker:
     def _take_word(self, address: Address, message: AnyMessage, delivery: Delivery) -> None:
         if not isinstance(message, Decorrelation):
             return
-        word = Inbound(message, address.release)
-        self._words.pop(delivery.topic, None)
-        self._words[delivery.topic] = word
-        if len(self._words) > _MOST_WORDS:
-            del self._words[next(iter(self._words))]
+        word, kept = Inbound(message, address.release), self._words[address.owner, address.release]
+        kept[delivery.topic] = word
+        if len(kept) > MOST_WORDS:
+            del kept[min(kept, key=lambda topic: kept[topic].message.sent_ns)]
         if delivery.retained:
             self._honour(word)
         elif self._is_of_this_exercise(word):
@@ -253,7 +255,7 @@ class FusionWorker:
         self._engine = FusionEngine(self._fusion, self._recipients)
         self._purpose = exercise.purpose if exercise.state == "running" else "exercise"
         self._export()
-        for word in self._words.values():
+        for word in itertools.chain.from_iterable(kept.values() for kept in self._words.values()):
             self._honour(word)
 
     def _clear_retained(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from typing import Final
 
@@ -14,7 +15,6 @@ from bus.messages import Decorrelation, ExerciseClock, encode
 from bus.metrics import Budgets, Metrics
 from bus.release import EVERYONE, NATIONS, Nation, Release
 from bus.topics import EXERCISE_CLOCK, feed_decorrelation, feed_tracks
-from fusion import service
 from fusion.decorrelation import MOST_WORDS
 from fusion.service import FusionWorker
 from fusion.settings import FusionSettings, WorkerSettings
@@ -43,12 +43,21 @@ class World:
             link.connect_nowait()  # type: ignore[attr-defined]
         return worker, registry
 
-    def say(self, tracks: str = "jpn/1 kor/1", *, due_ns: int = 0, apart: bool = True, to: Release = EVERYONE) -> None:
-        word = decorrelation("kor", tracks, AT_S - 1.0 if apart else AT_S - 0.5, apart=apart).message
+    def say(
+        self,
+        tracks: str = "jpn/1 kor/1",
+        *,
+        by: Nation = "kor",
+        due_ns: int = 0,
+        sent_ns: int = 0,
+        apart: bool = True,
+        to: Release = EVERYONE,
+    ) -> None:
+        word = decorrelation(by, tracks, AT_S - 1.0 if apart else AT_S - 0.5, apart=apart).message
         assert isinstance(word, Decorrelation)
         self.seq += 1
-        told = replace(word, seq=self.seq, sent_ns=due_ns, due_ns=due_ns)
-        self.link.publish(feed_decorrelation("kor", to, *word.pair), encode(told), qos=1, retain=True)
+        told = replace(word, seq=self.seq, sent_ns=sent_ns or due_ns, due_ns=due_ns)
+        self.link.publish(feed_decorrelation(by, to, *word.pair), encode(told), qos=1, retain=True)
 
     def begin(self, exercise: str) -> None:
         self.seq += 1
@@ -128,11 +137,37 @@ def test_old_words_are_no_load_and_no_latency() -> None:
     assert registry.get_sample_value("triwarn_stage_seconds_count", {"stage": "transit"}) in (None, 0.0)
 
 
-def test_what_a_worker_remembers_of_words_is_bounded() -> None:
-    assert len(NATIONS) * MOST_WORDS < service._MOST_WORDS
+FLOOD: Final = 5 * MOST_WORDS
+
+
+def test_what_a_worker_remembers_of_words_is_bounded_and_the_newest_stay_whatever_their_order() -> None:
     world = World()
     worker, _ = world.worker()
-    for number in range(1, service._MOST_WORDS + 20):
-        world.say(f"jpn/{number} kor/1")
-    assert len(worker._words) == service._MOST_WORDS
-    assert any("jpn-1043-kor-1" in topic for topic in worker._words)
+    for number in random.Random(3).sample(range(1, FLOOD + 1), FLOOD):
+        world.say(f"jpn/{number} kor/1", sent_ns=number)
+    kept = worker._words["kor", EVERYONE]
+    assert len(kept) == MOST_WORDS
+    assert min(word.message.sent_ns for word in kept.values()) == FLOOD - MOST_WORDS + 1
+
+
+def test_one_nations_flood_of_words_pushes_out_no_other_nations() -> None:
+    world = World()
+    worker, registry = world.worker()
+    world.say(by="jpn")
+    for number in range(2, FLOOD):
+        world.say(f"kor/{number} usa/1")
+    world.begin("one")
+    world.report()
+    assert apart(worker, registry) == dict.fromkeys(NATIONS, 1.0)
+
+
+def test_words_to_some_push_out_none_that_are_to_others() -> None:
+    """What the United States' picture keeps apart depends on nothing that they may not see."""
+    world = World()
+    worker, registry = world.worker()
+    world.say()
+    for number in range(2, FLOOD):
+        world.say(f"jpn/{number} kor/1", to=("jpn", "kor"))
+    world.begin("one")
+    world.report()
+    assert apart(worker, registry)["usa"] == 1.0
