@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from bench import partycommands, securitycommands
+from bench.ranges import Between
 from bench.result import ARRANGEMENTS, Arrangement
 from bench.settings import load
 from bus.errors import BadInput, BusError
@@ -219,7 +220,7 @@ def bench() -> None:
 
 
 @bench.command()
-@click.option("--seconds", default=10.0, show_default=True, type=click.FloatRange(1.0, 600.0), help="Length at each rate.")
+@click.option("--seconds", default=10.0, show_default=True, type=Between(1.0, 600.0), help="Length at each rate.")
 @_broker_option
 @_settings_option
 @_json_option
@@ -231,7 +232,7 @@ def latency(seconds: float, broker: str | None, settings_file: Path | None, as_j
 
 
 @bench.command()
-@click.option("--seconds", default=1.5, show_default=True, type=click.FloatRange(0.2, 60.0), help="Length of each run.")
+@click.option("--seconds", default=1.5, show_default=True, type=Between(0.2, 60.0), help="Length of each run.")
 @click.option("--runs", default=3, show_default=True, type=click.IntRange(1, 20), help="Runs of each; the median counts.")
 @_broker_option
 @_settings_option
@@ -267,9 +268,7 @@ def sensors(runs: int, names: tuple[str, ...], as_json: bool) -> None:
 
 
 @bench.command()
-@click.option(
-    "--seconds", default=10.0, show_default=True, type=click.FloatRange(0.1, 600.0), help="Cycles of each size for so long."
-)
+@click.option("--seconds", default=10.0, show_default=True, type=Between(0.1, 600.0), help="Cycles of each size for so long.")
 @click.option(
     "--tracks",
     "sizes",
@@ -287,7 +286,7 @@ def throughput(seconds: float, sizes: tuple[int, ...], as_json: bool) -> None:
 
 
 @bench.command()
-@click.option("--seconds", default=1.5, show_default=True, type=click.FloatRange(0.2, 60.0), help="Length of each run.")
+@click.option("--seconds", default=1.5, show_default=True, type=Between(0.2, 60.0), help="Length of each run.")
 @click.option("--runs", default=3, show_default=True, type=click.IntRange(1, 20), help="Runs over the broker; the median counts.")
 @_broker_option
 @_settings_option
@@ -322,7 +321,7 @@ def order(runs: int, scenario: str, as_json: bool) -> None:
     "--budget-s",
     default=20.0,
     show_default=True,
-    type=click.FloatRange(0.01, 3600.0),
+    type=Between(0.01, 3600.0),
     help="A contender's time at a size; one that cannot do a single run in it is told so.",
 )
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**53), help="Seed of the sky.")

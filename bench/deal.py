@@ -103,7 +103,7 @@ def _have_keys(folder: Path, net: Network, *, host: str, days: int, ahead: timed
         make_folder(making, everybody(net), days=days, hosts=[host])
         making.rename(folder)
         click.echo(f"made {folder}: an authority and keys for {len(everybody(net))} parties")
-    if missing := [name for name in everybody(net) if not (folder / name).exists()]:
+    if missing := [name for name in everybody(net) if not (folder / name / "tls.crt").exists()]:
         raise BadInput(str(folder), "", f"has no keys of {', '.join(missing)}", "a folder made for this topology, or none")
     if min(read_certificate(path).not_valid_after_utc for path in folder.glob("*/tls.crt")) < now + ahead:
         renew(folder, days=days, now=now)

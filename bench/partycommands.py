@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from bench.ranges import Between
 from bus.release import NATIONS
 
 _nation = click.Choice(NATIONS)
@@ -58,10 +59,8 @@ def receive(recipient: str, **common: Any) -> None:
 
 
 @click.command()
-@click.option(
-    "--every", "every_s", default=60.0, show_default=True, type=click.FloatRange(1.0, 86_400.0), help="From one to the next, s."
-)
-@click.option("--speed", default=2.0, show_default=True, type=click.FloatRange(0.1, 1000.0), help="Times real time.")
+@click.option("--every", "every_s", default=60.0, show_default=True, type=Between(1.0, 86_400.0), help="From one to the next, s.")
+@click.option("--speed", default=2.0, show_default=True, type=Between(0.1, 1000.0), help="Times real time.")
 @click.option("--scenario", default="canary", show_default=True, help="What is played: a shipped scenario, or a file.")
 @click.option("--also", multiple=True, metavar="URL", help="Another broker of a mesh, for the same canary; repeatable.")
 @single_process

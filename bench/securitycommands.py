@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bench.ranges import Between
 from bench.topology import Topology
 from bus.release import NATIONS
 from bus.security import DEFAULT_DAYS, MOST_DAYS
@@ -59,10 +60,10 @@ def renew(folder: Path, days: int) -> None:
 @_folder
 @click.option(
     "--after-s",
-    type=click.FloatRange(0.0, 1e7),
+    type=Between(0.0, 1e7),
     default=300.0,
     show_default=True,
-    help="When the new keys begin, so that all know them.",
+    help="When the new keys begin, s from now: by then every party must have its new files.",
 )
 @click.option("--days", type=click.IntRange(1, MOST_DAYS), default=DEFAULT_DAYS, show_default=True, help="How long they hold.")
 def rotate(folder: Path, after_s: float, days: int) -> None:
@@ -114,7 +115,7 @@ def policy() -> None:
 @click.argument("scenario", default="salvo-2024-05-30")
 @click.option("--nation", required=True, type=_nation, help="Whose reports.")
 @click.option("--to", type=_nation, help="Only what was decided on this recipient.")
-@click.option("--at-s", type=click.FloatRange(0.0, 86_400.0), help="Only what was in force then, scenario seconds.")
+@click.option("--at-s", type=Between(0.0, 86_400.0), help="Only what was in force then, s from the start of the scenario.")
 @click.option("--seed", type=click.IntRange(0, 2**53), help="Seed of every random stream.  [default: the scenario's]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def explain(scenario: str, nation: str, to: str | None, at_s: float | None, seed: int | None, as_json: bool) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -32,6 +32,8 @@ from bus.security import BROKER, DEFAULT_DAYS, MOST_DAYS, authority_certificate,
 MARK: Final = "triwarn DEVELOPMENT, not for real use"
 LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 _AUTHORITY: Final = "authority"
+_OUR_KIND: Final = "an EC key of secp256r1"
+_MOST_LETTERS: Final = 64  # of a common name, by X.509
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _SKEW: Final = timedelta(minutes=5)  # clocks that are behind must take it too
 
@@ -57,6 +59,7 @@ def make_keys(
     `hosts` are names and addresses of the broker beside the local ones; of brokers apart, like `broker.jpn`, each is at NAME-jpn.
     """
     now = now or datetime.now(UTC)
+    named = {name: (_subject(name), _hosts_of(name, hosts)) for name in principals}  # before anything is made
     new_folder(folder)
     key = ec.generate_private_key(ec.SECP256R1())
     authority = _Authority(_authority_certificate(key, now), key)
@@ -65,8 +68,7 @@ def make_keys(
     write_new(authority_certificate(folder), _certificate_text(_AUTHORITY, authority.certificate), PUBLIC)
     for name in principals:
         files, own = key_files(folder, name), ec.generate_private_key(ec.SECP256R1())
-        names = _hosts_of(name, hosts)
-        certificate = _issued(authority, name, own.public_key(), names, days, now)
+        certificate = _issued(authority, *named[name], own.public_key(), days, now)
         new_folder(files.key.parent)
         write_new(files.key, _key_text(name, own))
         write_new(files.certificate, _certificate_text(name, certificate), PUBLIC)
@@ -78,19 +80,37 @@ def renew(folder: Path, *, days: int = DEFAULT_DAYS, now: datetime | None = None
     """New certificates for the keys that are in the folder, by its authority. BadInput names the file that stands in the way."""
     now = now or datetime.now(UTC)
     authority = _load_authority(folder, now)
+    fresh = {path: _again(path, authority, days, now) for path in sorted(folder.glob("*/tls.crt"))}  # all, or none
     made = []
-    for path in sorted(folder.glob("*/tls.crt")):
-        name, old = path.parent.name, read_certificate(path)
-        if not issued_by(old, authority.certificate):
-            raise BadInput(str(path), "", f"is not of the authority in {authority_certificate(folder)}")
-        key = old.public_key()
-        assert isinstance(key, ec.EllipticCurvePublicKey)  # our authority signs no other
-        certificate = _issued(authority, name, key, _names_of(old), days, now)
+    for path, certificate in fresh.items():
+        name = path.parent.name
         replace_file(path, _certificate_text(name, certificate), PUBLIC)
         made.append(Made(name, path, certificate.not_valid_after_utc))
     if not made:
         raise BadInput(str(folder), "", "holds no certificate to renew", "a folder that `triwarn keys init` made")
     return made
+
+
+def _again(path: Path, authority: _Authority, days: int, now: datetime) -> x509.Certificate:
+    """A new certificate of the principal in whose folder this one is; BadInput where it is another's, or not ours."""
+    name, old = path.parent.name, read_certificate(path)
+    if not issued_by(old, authority.certificate):
+        raise BadInput(str(path), "", f"is not of the authority in {authority_certificate(path.parent.parent)}")
+    if common_name(old) != name:
+        raise BadInput(str(path), "", f"is of {common_name(old) or 'nobody'}", name)
+    return _issued(authority, _subject(name), _names_of(old), _our_key(path, old), days, now)
+
+
+def _our_key(path: Path, certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
+    """The public key of a certificate; BadInput unless it is of the kind that we make."""
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise BadInput(str(path), "", "is of a key of no kind that is known", _OUR_KIND) from None
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        return key
+    kind = key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else type(key).__name__.removesuffix("PublicKey").lower()
+    raise BadInput(str(path), "", f"is of a key of {kind}", _OUR_KIND)
 
 
 def read_certificate(path: Path) -> x509.Certificate:
@@ -153,9 +173,9 @@ def _authority_certificate(key: ec.EllipticCurvePrivateKey, now: datetime) -> x5
 
 def _issued(
     authority: _Authority,
-    name: str,
-    key: ec.EllipticCurvePublicKey,
+    subject: x509.Name,
     hosts: x509.SubjectAlternativeName | None,
+    key: ec.EllipticCurvePublicKey,
     days: int,
     now: datetime,
 ) -> x509.Certificate:
@@ -163,7 +183,7 @@ def _issued(
     expires = min(now + timedelta(days=days), authority.certificate.not_valid_after_utc)
     purpose = ExtendedKeyUsageOID.CLIENT_AUTH if hosts is None else ExtendedKeyUsageOID.SERVER_AUTH
     builder = (
-        _builder(_subject(name), authority.certificate.subject, key, now, expires)
+        _builder(subject, authority.certificate.subject, key, now, expires)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
@@ -190,6 +210,8 @@ def _builder(
 
 
 def _subject(name: str) -> x509.Name:
+    if len(name) > _MOST_LETTERS:
+        raise BadInput("principal", name, f"has {len(name)} letters", f"{_MOST_LETTERS} at the most")
     return x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, MARK), x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 

@@ -27,9 +27,16 @@ def write_new(path: Path, content: bytes, mode: int = OWNER_ONLY) -> None:
 def replace_file(path: Path, content: bytes, mode: int = OWNER_ONLY) -> None:
     """Put a file in the place of another of that name, or of none, at once: who reads it finds the old one or the new one."""
     fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)  # what a killed process left
+    try:
+        fresh.unlink(missing_ok=True)  # what a killed process left
+    except OSError as error:
+        raise BadInput(str(fresh), "", f"is in the way, and cannot be removed: {error.strerror}") from None
     write_new(fresh, content, mode)
-    fresh.replace(path)
+    try:
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise BadInput(str(path), "", f"cannot be replaced: {error.strerror}") from None
 
 
 def new_folder(folder: Path) -> None:

@@ -152,5 +152,26 @@ def test_keys_of_another_topology_are_not_taken(tmp_path: Path) -> None:
     assert "has no keys of broker.hub" in result.output
 
 
+@pytest.mark.parametrize("empty", ["all", "one"])
+def test_a_party_of_the_key_folder_without_its_keys_is_named(empty: str, tmp_path: Path) -> None:
+    deal(with_parties(tmp_path, "feed.jpn"))
+    for name in everybody(network("single", "fusion-1")) if empty == "all" else ["feed.jpn"]:
+        for path in (tmp_path / "authority" / name).iterdir():
+            path.unlink()
+    result = deal(tmp_path)
+    assert result.exit_code == 2
+    assert f"{tmp_path / 'authority'}: has no keys of " in result.output
+    assert "feed.jpn" in result.output
+    assert "(allowed: a folder made for this topology, or none)" in result.output
+
+
+def test_an_empty_key_folder_is_told(tmp_path: Path) -> None:
+    with_parties(tmp_path, "feed.jpn")
+    (tmp_path / "authority").mkdir()
+    result = deal(tmp_path)
+    assert result.exit_code == 2
+    assert "has no keys of broker, " in result.output
+
+
 def test_everybody_in_some_network_is_among_the_possible_parties() -> None:
     assert set(possible_parties()) >= {*principals(["fusion-1"]), *everybody(network("hub", "fusion-1")), "health", "fusion.jpn"}

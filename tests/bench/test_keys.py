@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from bench.cli import main
 from bench.exercise import run_exercise
 from bench.links import ADAPTERS, link_maker, link_url
+from bench.ranges import Between
 from bench.settings import Settings, checked, load
 from bus.access import access_list, every_release
 from bus.certificates import MARK
@@ -41,6 +45,54 @@ def test_init_overwrites_nothing_and_says_what_is_in_the_way(tmp_path: Path) -> 
     assert again.exit_code == 2
     assert f"{tmp_path / 'keys'}: is not empty, and nothing is overwritten" in again.output
     assert key.read_bytes() == before
+
+
+def test_a_host_that_is_none_can_be_mended_and_tried_again(tmp_path: Path) -> None:
+    failed = triwarn("keys", "init", tmp_path / "keys", "--host", "bad host")
+    assert failed.exit_code == 2
+    assert "flag --host: 'bad host' is not a host (allowed: a name in ASCII, or an address)" in failed.output
+    assert triwarn("keys", "init", tmp_path / "keys", "--host", "good.host").exit_code == 0
+
+
+@pytest.mark.parametrize("after_s", ["nan", "-nan", "inf", "-inf", "-1", "1e9"])
+def test_new_keys_begin_at_a_time_that_is_one(after_s: str, tmp_path: Path) -> None:
+    triwarn("keys", "init", tmp_path / "keys")
+    before = (tmp_path / "keys" / "trust.toml").read_bytes()
+    result = triwarn("keys", "rotate", tmp_path / "keys", f"--after-s={after_s}")
+    assert result.exit_code == 2
+    assert "Invalid value for '--after-s'" in result.output
+    assert "range" in result.output
+    assert (tmp_path / "keys" / "trust.toml").read_bytes() == before
+
+
+NUMBERS: Final = [
+    ("policy explain --nation jpn", "--at-s"),
+    ("bench latency", "--seconds"),
+    ("bench bus", "--seconds"),
+    ("bench throughput", "--seconds"),
+    ("canary", "--every"),
+    ("canary", "--speed"),
+]
+
+
+@pytest.mark.parametrize(("command", "option"), NUMBERS)
+def test_nan_is_in_no_range(command: str, option: str) -> None:
+    result = triwarn(*command.split(), option, "nan")
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option}'" in result.output
+
+
+def test_every_number_of_the_command_line_that_has_a_range_refuses_nan() -> None:
+    """Whatever is added: click's own range takes it."""
+
+    def ranges(command: click.Command) -> Iterator[click.FloatRange]:
+        yield from (option.type for option in command.params if isinstance(option.type, click.FloatRange))
+        for each in command.commands.values() if isinstance(command, click.Group) else ():
+            yield from ranges(each)
+
+    found = list(ranges(main))
+    assert len(found) > len(NUMBERS)
+    assert {type(each) for each in found} == {Between}
 
 
 def test_renew_keeps_the_keys(tmp_path: Path) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
 from bus.certificates import MARK, common_name, issued_by, make_keys, read_certificate, renew
 from bus.errors import BadInput
+from bus.private import replace_file
 from bus.security import authority_certificate, authority_key, key_files, principals
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -122,6 +126,74 @@ def test_what_cannot_be_renewed_is_named(tmp_path: Path) -> None:
     authority_key(tmp_path / "b").write_text("no key")
     with pytest.raises(BadInput, match=r"authority\.key: is not a private key"):
         renew(tmp_path / "b")
+
+
+def test_a_certificate_is_renewed_in_nobody_elses_name_and_then_none_is(tmp_path: Path) -> None:
+    """Who exchanged two folders' files would have one party be the other."""
+    make_keys(tmp_path, ["feed.jpn", "feed.kor", "feed.usa"])
+    jpn, kor = (key_files(tmp_path, name).certificate for name in ("feed.jpn", "feed.kor"))
+    kor.write_bytes(jpn.read_bytes())
+    before = {path: path.read_bytes() for path in tmp_path.glob("*/*")}
+    with pytest.raises(BadInput, match=r"feed\.kor/tls\.crt: is of feed\.jpn \(allowed: feed\.kor\)"):
+        renew(tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.glob("*/*")} == before
+
+
+KEYS_OF_OTHER_KINDS: dict[str, Callable[[], CertificateIssuerPrivateKeyTypes]] = {
+    "secp384r1": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "secp521r1": lambda: ec.generate_private_key(ec.SECP521R1()),
+    "rsa": lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048),
+    "ed25519": ed25519.Ed25519PrivateKey.generate,
+}
+
+
+@pytest.mark.parametrize("kind", KEYS_OF_OTHER_KINDS)
+def test_a_certificate_of_a_key_that_is_not_ours_is_not_renewed(kind: str, tmp_path: Path) -> None:
+    make_keys(tmp_path, ["feed.jpn"])
+    path = key_files(tmp_path, "feed.jpn").certificate
+    authority = serialization.load_pem_private_key(authority_key(tmp_path).read_bytes(), None)
+    assert isinstance(authority, ec.EllipticCurvePrivateKey)
+    old = read_certificate(path)
+    odd = (
+        x509.CertificateBuilder(
+            old.issuer, old.subject, None, old.serial_number, old.not_valid_before_utc, old.not_valid_after_utc
+        )
+        .public_key(KEYS_OF_OTHER_KINDS[kind]().public_key())
+        .sign(authority, hashes.SHA256())
+    )
+    path.write_bytes(odd.public_bytes(serialization.Encoding.PEM))
+    with pytest.raises(BadInput, match=rf"feed\.jpn/tls\.crt: is of a key of {kind} \(allowed: an EC key of secp256r1\)"):
+        renew(tmp_path)
+
+
+@pytest.mark.parametrize("name", [".tls.crt.new", "tls.crt"])
+def test_a_folder_where_a_certificate_is_to_be_put_is_told(name: str, tmp_path: Path) -> None:
+    make_keys(tmp_path, ["feed.jpn"])
+    path = key_files(tmp_path, "feed.jpn").certificate
+    content = path.read_bytes()
+    path.with_name(name).unlink(missing_ok=True)
+    path.with_name(name).mkdir()
+    with pytest.raises(BadInput, match=rf"feed\.jpn/{name}: "):
+        replace_file(path, content)
+    with pytest.raises(BadInput, match=rf"feed\.jpn/{name}: "):
+        renew(tmp_path)
+
+
+def test_a_name_that_is_too_long_for_a_certificate_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    make_keys(tmp_path / "keys", ["feed.jpn"])
+    name = f"feed.{'j' * 65}"
+    (tmp_path / "keys" / "feed.jpn").rename(tmp_path / "keys" / name)
+    with pytest.raises(BadInput, match=rf"{name}/tls\.crt: is of feed\.jpn"):
+        renew(tmp_path / "keys")
+    with pytest.raises(BadInput, match=rf"principal: {name}: has 70 letters \(allowed: 64 at the most\)"):
+        make_keys(tmp_path / "new", ["feed.jpn", name])
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_host_that_is_none_leaves_no_half_made_folder(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="flag --host"):
+        make_keys(tmp_path / "keys", EVERYBODY, hosts=["bad host"])
+    assert not (tmp_path / "keys").exists()
 
 
 @pytest.mark.parametrize("host", ["höst", "", "a b", "x,DNS:y", "-x"])
