@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from bus.certificates import MARK, Made, make_keys, renew
-from bus.identity import add_key, load_trust, write_identities
+from bus.identity import add_key, load_identity, load_trust, write_identities
 from bus.security import DEFAULT_DAYS, SILENT, authority_key, parted, principals
 
 
@@ -31,7 +31,10 @@ def run_renew(folder: Path, *, days: int) -> None:
 def run_rotate(folder: Path, *, after_s: float, days: int) -> None:
     """`triwarn keys rotate`."""
     begin = datetime.now(UTC) + timedelta(seconds=after_s)
-    for name in sorted({key.principal for key in load_trust(folder).keys.values()}):
+    names = sorted({key.principal for key in load_trust(folder).keys.values()})
+    for name in names:
+        load_identity(folder, name)  # what is wrong with one is told before any has another
+    for name in names:
         add_key(folder, name, begin, begin + timedelta(days=days))
         click.echo(f"{name}: a new signing key from {begin:%Y-%m-%d %H:%M:%S} UTC")
     click.echo("Processes take it up by themselves; trust.toml must be everywhere before that.")

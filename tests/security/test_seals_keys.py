@@ -36,3 +36,16 @@ def test_rotated_keys_are_known_before_they_begin_and_the_old_ones_hold(tmp_path
     assert now.id == before != later.id
     assert trust.keys[before].holds_at(now_ns + 3600 * 10**9)
     assert sign_key_file(folder, "feed.jpn").stat().st_mode & 0o777 == 0o600
+
+
+def test_nobody_has_a_new_key_where_somebodys_cannot_be_read(tmp_path: Path) -> None:
+    """All keys were to change at once, and those before the bad one had."""
+    folder = tmp_path / "keys"
+    CliRunner().invoke(main, ["keys", "init", str(folder)])
+    before, bad = (folder / "trust.toml").read_text(), sign_key_file(folder, "receiver.usa")
+    bad.unlink()
+    done = CliRunner().invoke(main, ["keys", "rotate", str(folder)])
+    assert done.exit_code == 2
+    assert str(bad) in done.output
+    assert (folder / "trust.toml").read_text() == before
+    assert len(load_identity(folder, "canary").keys) == 1
