@@ -94,7 +94,7 @@ class Casebook:
         if may_lift(case.apogee_m):
             self.forget_impact(system)
             return
-        of, rules = (table.state[system], table.cov[system]), self._settings.assessment
+        of, rules = (table.state[system], self._clusters.told_cov(system)), self._settings.assessment
         case.range_class = class_of(*of, table.phase[system], case.range_class, rules.boost_most)
         case.impact = impact_of(valid_ns, *of, rules)
         table.predicted[system] = case.impact is not None
@@ -191,7 +191,7 @@ class Casebook:
         held, case = self._clusters.reports, self.cases[system]
         case.seeks_launch = not held.whole[row]
         if not case.seeks_launch:
-            of = int(held.valid_ns[row]), held.state[row], held.cov[row], held.phase[row]
+            of = int(held.valid_ns[row]), held.state[row], self._clusters.reported_cov(row), held.phase[row]
             case.launch = launch_of(*of, self._settings.assessment)
 
     def _seek_launch(self, system: int) -> None:

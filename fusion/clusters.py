@@ -21,6 +21,7 @@ from bus.messages import Decorrelation
 from bus.release import NATIONS
 from fusion.decorrelation import Decorrelations, Key
 from fusion.lineage import COLUMN_OF, foreign_bits
+from fusion.offsets import WIDTH, with_open
 from fusion.partial import prior_of
 from fusion.settings import Association, Sensors, Timing
 from fusion.tables import NONE, Float, ReportTable, Rows, SystemTable, hold_into, shift_into
@@ -46,7 +47,8 @@ class Clusters:
         self._session: dict[int, int] = {}
         self._past: dict[int, dict[int, None]] = {}
         self._next = 1
-        self._offsets = np.zeros((len(NATIONS), 4))
+        self._offsets = np.zeros((len(NATIONS), WIDTH))
+        self.left_open = np.zeros((1 << len(NATIONS), WIDTH, WIDTH))
         self._foreign, self._prior = foreign_bits(sensors), prior_of(rules)
 
     def __len__(self) -> int:
@@ -179,11 +181,22 @@ class Clusters:
         rows = np.array(list(self._row_of[column].values()), np.int64)
         return rows[~np.isin(rows, list(self.aside))] if self.aside else rows
 
-    def correct(self, offsets: Float) -> None:
-        """Take these offsets (3, 4), m and s by nation, off what is held and what will be."""
+    def correct(self, offsets: Float, left_open: Float) -> None:
+        """Take these offsets (3, 4), m and s by nation, off what is held and what will be; what they leave open, by nations."""
         for column in np.flatnonzero((offsets != self._offsets).any(axis=1)).tolist():
             shift_into(self.reports.state, self.reports.shift, self.rows_of(column), offsets[column])
-        self._offsets = offsets.copy()
+        self._offsets, self.left_open = offsets.copy(), left_open
+
+    def told_cov(self, system: int) -> Float:
+        """The covariance (6, 6) of a system track, with what registration leaves open."""
+        table = self.systems
+        left_open = self.left_open[table.mask[system] or table.seen[system]]
+        return with_open(table.state[system], table.cov[system], left_open) if left_open.any() else table.cov[system]
+
+    def reported_cov(self, row: int) -> Float:
+        """The covariance (6, 6) of a report, with what registration leaves open of its nation's."""
+        held, left_open = self.reports, self.left_open[self.reports.mask[row]]
+        return with_open(held.state[row], held.cov[row], left_open) if left_open.any() else held.cov[row]
 
     def found(self, row: int) -> int:
         """A new system track with this report as its only member."""

@@ -17,6 +17,7 @@ from bus.columns import TRIANGLE, SystemTracks, bad_rows
 from bus.messages import MAX_FRAME_ROWS, PictureFrame, Raid
 from bus.release import Nation
 from fusion.clusters import Clusters
+from fusion.offsets import with_open
 from fusion.soundness import surely_sound
 from fusion.tables import Float, Rows
 from physics.compile import jit
@@ -47,7 +48,10 @@ def told(
     state: Float,
     cov: Float,
     phase: Float,
+    mask: Rows,
+    seen: Rows,
     members: Rows,
+    left_open: Float,
     track: Numbers,
     dropped: NDArray[np.bool_],
     quality: Rows,
@@ -62,13 +66,16 @@ def told(
     for i in range(m):
         system, at = systems[i], 0
         numbers[i], valid[i] = number[system], valid_ns[system]
+        p, left = cov[system], left_open[mask[system] or seen[system]]
+        if left[0, 0] > 0.0:
+            p = with_open(state[system], p, left)
         for r in range(6):
             states[i, r] = state[system, r]
             for c in range(r, 6):
-                triangles[i, at] = cov[system, r, c]
+                triangles[i, at] = p[r, c]
                 at += 1
-        for p in range(3):
-            phases[i, p] = np.uint8(np.rint(min(max(phase[system, p], 0.0), 1.0) * 255.0))
+        for share in range(3):
+            phases[i, share] = np.uint8(np.rint(min(max(phase[system, share], 0.0), 1.0) * 255.0))
         age, highest = (valid_ns[system] - newest_ns[system]) // _NS_A_MS, 0
         for c in range(3):
             row = members[system, c]
@@ -86,9 +93,9 @@ def told(
 def rows_of(clusters: Clusters, systems: Rows) -> SystemTracks:
     """The system tracks (rows of the table) as they are told."""
     table, held = clusters.systems, clusters.reports
-    own = (table.number, table.valid_ns, table.newest_ns, table.state, table.cov, table.phase, table.members)
+    own = (table.number, table.valid_ns, table.newest_ns, table.state, table.cov, table.phase, table.mask, table.seen)
     theirs = (held.track, held.dropped, held.quality, held.phenomenology, held.pedigree)
-    block = SystemTracks(*told(systems, *own, *theirs))
+    block = SystemTracks(*told(systems, *own, table.members, clusters.left_open, *theirs))
     if surely_sound(block.system, block.valid_ns, block.state, block.cov):
         return block
     bad = bad_rows(block.system, block.valid_ns, block.state, block.cov)

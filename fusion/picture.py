@@ -242,7 +242,7 @@ class Picture:
 
     def _look(self, now_ns: int, most_waiting: int) -> None:
         if self.registration.review(self.clusters, self._newest_ns):
-            self.clusters.correct(self.registration.offsets)
+            self.clusters.correct(self.registration.offsets, self.registration.left_open)
             table = self.clusters.systems
             self._estimate(np.flatnonzero((table.number != 0) & (table.mask != 0)))
         if self._associator.due(self._newest_ns):

@@ -6,8 +6,10 @@ together (`fusion.pattern`).
 
 Rules:
 - Within what they claim, feeds are taken as they are. An offset counts where the mean difference is beyond the reports' own
-  covariance, their errors taken to be wholly the same; it stops counting where it is well within.
+  covariance, their errors taken to be wholly the same; it stops counting where no offset explains it better than the one found.
+- An offset beyond what offsets may be is of different objects: of a ripple of launches, each seen as the one before or after.
 - Differences do not tell whose the offset is. A feed's prior is in proportion to its own errors: the less sure one is moved more.
+  What this leaves open (`fusion.offsets`) is told in the covariance of what is fused.
 - It is a function of the latest reports, smoothed over time. It keeps no sum over looks: errors persist from look to look. What
   feeds no longer tell, for want of objects in common, fades.
 - Reports that tell a part of a state (`fusion.partial`) tell of no offset, and nothing of how sure a feed is.
@@ -25,8 +27,9 @@ from numpy.typing import NDArray
 
 from bus.release import NATIONS
 from fusion.align import accelerations, align_one
-from fusion.blocks import factor
+from fusion.blocks import factor, inverse_of, plus
 from fusion.clusters import Clusters
+from fusion.offsets import NO_OFFSETS, WIDTH, Told, likeliest, open_of
 from fusion.partial import prior_of, whole
 from fusion.pattern import find_pattern
 from fusion.settings import FusionSettings
@@ -38,12 +41,12 @@ Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 PAIRS: Final = tuple(itertools.combinations(range(len(NATIONS)), 2))
-WIDTH: Final = 4  # of an offset: three axes ECEF, m, and time, s
 _MOST: Final = 48  # objects a look goes by: more tell no more of what is common to all
-_MOST_ALONE: Final = 24  # of each feed, where pairs are sought too: that grows with their cube, and a frame may wait for it
+_MOST_UNMET: Final = 24  # of each feed, where pairs are sought too: that grows with their cube, and a frame may wait for it
 _TOGETHER_NS: Final = 5_000_000_000  # reports further apart in time tell more of flight than of offsets
 _WIDEST: Final = (300e3, 3e3)  # m, m/s: a report that is less sure tells nothing, and its numbers are beyond computing with
 _LEAST_VAR_M2: Final = 1.0  # no report is surer
+_NO_OFFSET_CHI2: Final = 23.5  # an offset as unlikely as this, 1e-4 at 4 dof, by the widest prior, is none
 _SHARPEST: Final = np.repeat([_LEAST_VAR_M2, 0.01], 3)  # m2, m2/s2
 
 
@@ -56,22 +59,20 @@ class Offset(NamedTuple):
     sigma_s: float
 
 
-class _Told(NamedTuple):
-    """Of two feeds' offset: its information (4, 4), and that times the offset (4,)."""
-
-    information: Float
-    weighed: Float
-
-
 class Registration:
-    """The offsets of the nations' feeds. `offsets` (3, 4) are what their reports are off by: m on three axes ECEF, and s."""
+    """The offsets of the nations' feeds. `offsets` (3, 4) are what their reports are off by: m on three axes ECEF, and s.
+
+    `left_open` (8, 4, 4) is the covariance of what a system track is still off by, by the nations that report it (a bit each).
+    """
 
     def __init__(self, settings: FusionSettings, miss: float, motion: Float, bias_var: Float) -> None:
         self._settings, self._miss, self._motion, self._bias = settings, miss, motion, bias_var
         self._whole = prior_of(settings.association)
         self.offsets = np.zeros((len(NATIONS), WIDTH))
-        self._cov = np.zeros((len(NATIONS) * WIDTH, len(NATIONS) * WIDTH))
-        self._counts: dict[tuple[int, int], _Told] = {}
+        self.left_open = np.zeros((1 << len(NATIONS), WIDTH, WIDTH))
+        self._found = NO_OFFSETS
+        self._own_var = np.ones(len(NATIONS))
+        self._counts: dict[tuple[int, int], Told] = {}
         self._at_ns = 0
 
     def between(self, one: int, other: int) -> Offset:
@@ -82,7 +83,7 @@ class Registration:
         shift = self.offsets[one] - self.offsets[other]
         both = np.hstack([np.arange(at, at + WIDTH), np.arange(to, to + WIDTH)])
         less = np.hstack([np.eye(WIDTH), -np.eye(WIDTH)])
-        cov = less @ self._cov[np.ix_(both, both)] @ less.T
+        cov = less @ self._found.cov[np.ix_(both, both)] @ less.T
         return Offset(shift[:3], float(shift[3]), math.sqrt(np.trace(cov[:3, :3])), math.sqrt(cov[3, 3]))
 
     def review(self, clusters: Clusters, at_ns: int) -> bool:
@@ -97,18 +98,24 @@ class Registration:
             else:
                 self._counts[pair] = told
         before = self.offsets
-        wanted = self._solve(clusters) if self._counts else np.zeros_like(before)
+        if self._counts:
+            self._own_var = np.array([self._prior_var(clusters, column) for column in range(len(NATIONS))])
+            self._found = likeliest(self._counts, self._widest(self._own_var))
+        wanted = self._found.mean if self._counts else np.zeros_like(before)
         passed_s = max(at_ns - self._at_ns, 0) / 1e9
         share = 1.0 if not before.any() else 1.0 - math.exp(-passed_s / rules.smooth_s)
         self.offsets = np.array(before + share * (wanted - before), np.float64)
         if not self._counts and np.abs(self.offsets[:, :3]).max() < rules.least_m:
-            self.offsets = np.zeros_like(self.offsets)
+            self.offsets, self._found = np.zeros_like(self.offsets), NO_OFFSETS
+        displaced = np.flatnonzero(self.offsets.any(axis=1)).tolist()
+        self.left_open = open_of(self._found, self.offsets, self._own_var, displaced)
         self._at_ns = at_ns
         return bool((self.offsets != before).any())
 
-    def _told(self, clusters: Clusters, one: int, other: int) -> _Told | None:
+    def _told(self, clusters: Clusters, one: int, other: int) -> Told | None:
         """What two feeds say of the offset of the first against the second; None where it does not count: they see too few
-        objects in common, or the mean difference of positions is within what reports claim, had all objects the same error.
+        objects in common, or the mean difference of positions is within what reports claim, had all objects the same error,
+        or it is further than offsets are.
         """
         rules = self._settings.registration
         rows = self._joined(clusters, one, other)
@@ -120,33 +127,26 @@ class Registration:
         apart, spread, velocity, pull = differences(
             rows[:, 0], rows[:, 1], held.valid_ns, held.state, held.shift, held.cov, held.phase, self._motion
         )
-        enough = rules.counts_chi2 * (rules.still_share if (one, other) in self._counts else 1.0)
-        if not mean_chi2(apart, spread) > enough:
-            return None
         spread += np.diag(_SHARPEST)
         moves = np.zeros((len(rows), 6, WIDTH))
         moves[:, :3, :3], moves[:, :3, 3], moves[:, 3:, 3] = np.eye(3), velocity, pull
+        enough = rules.counts_chi2
+        if (one, other) in self._counts:
+            enough = mean_chi2(apart - moves @ (self.offsets[one] - self.offsets[other]), spread)
+        if not mean_chi2(apart, spread) > enough:
+            return None
         weighed = np.linalg.solve(spread, moves)
-        return _Told(np.einsum("kia,kib->ab", moves, weighed), np.einsum("kia,ki->a", weighed, apart))
+        told = Told(np.einsum("kia,kib->ab", moves, weighed), np.einsum("kia,ki->a", weighed, apart))
+        var = self._widest(np.array([self._prior_var(clusters, column) for column in (one, other)])) ** 2
+        prior = 1.0 / var.sum(axis=0)
+        offset = np.linalg.solve(told.information + np.diag(prior), told.weighed)
+        return told if offset @ (prior * offset) < _NO_OFFSET_CHI2 else None
 
-    def _solve(self, clusters: Clusters) -> Float:
-        """The likeliest offsets (3, 4) by what pairs of feeds say, and how unsure they are."""
-        rules, n = self._settings.registration, len(NATIONS)
-        information, sum_ = np.zeros((n * WIDTH, n * WIDTH)), np.zeros(n * WIDTH)
-        for column in range(n):
-            at = column * WIDTH
-            information[at : at + 3, at : at + 3] = np.eye(3) / self._prior_var(clusters, column)
-            information[at + 3, at + 3] = 1.0 / rules.clock_s**2
-        for (one, other), (weight, value) in self._counts.items():
-            a, b = slice(one * WIDTH, (one + 1) * WIDTH), slice(other * WIDTH, (other + 1) * WIDTH)
-            information[a, a] += weight
-            information[b, b] += weight
-            information[a, b] -= weight
-            information[b, a] -= weight
-            sum_[a] += value
-            sum_[b] -= value
-        self._cov = np.asarray(np.linalg.inv(information), np.float64)
-        return np.array((self._cov @ sum_).reshape(n, WIDTH), np.float64)
+    def _widest(self, own_var: Float) -> Float:
+        """One sigma of the widest prior (n, 4) of feeds' offsets, by the variances (n,) of `_prior_var`."""
+        widest = np.empty((len(own_var), WIDTH))
+        widest[:, :3], widest[:, 3] = np.sqrt(own_var)[:, None], self._settings.registration.clock_s
+        return widest
 
     def _prior_var(self, clusters: Clusters, column: int) -> float:
         """Variance of a feed's offset on each axis, m2: by its own errors."""
@@ -163,9 +163,15 @@ class Registration:
         return joined(table.number, table.mask, table.members, one, other, held.valid_ns, held.cov, self._whole)
 
     def _matched(self, clusters: Clusters, one: int, other: int) -> Rows:
-        """Rows of reports (k, 2) of the two nations that a common offset makes the same objects; none where that is not sure."""
+        """Rows of reports (k, 2) of the two nations that a common offset makes the same objects; none where that is not sure.
+
+        Sought for a feed that is a stranger to all. Two that agree with a third agree, and what one alone reports the other
+        cannot see.
+        """
         rules, none = self._settings.registration, np.empty((0, 2), np.int64)
-        sides = [self._alone(clusters, column) for column in (one, other)]
+        if not (self._stranger(clusters, one) or self._stranger(clusters, other)):
+            return none
+        sides = [self._unmet(clusters, one, other), self._unmet(clusters, other, one)]
         if min(map(len, sides)) < rules.least_objects:
             return none
         held = clusters.reports
@@ -179,11 +185,17 @@ class Registration:
             return none
         return np.stack([sides[0][pattern.pairs[:, 0]], sides[1][pattern.pairs[:, 1]]], axis=1)
 
-    def _alone(self, clusters: Clusters, column: int) -> Rows:
-        """Rows of a nation's reports that are in a system track without any other's: of the first founded."""
+    def _stranger(self, clusters: Clusters, column: int) -> bool:
+        """Whether hardly any of a nation's tracks are held one object with anybody's."""
+        mask = clusters.systems.mask
+        joined = (mask & (1 << column) != 0) & (mask != 1 << column)
+        return int(np.count_nonzero(joined)) < self._settings.registration.least_objects
+
+    def _unmet(self, clusters: Clusters, column: int, other: int) -> Rows:
+        """Rows of a nation's reports that are in a system track without one of `other`: of the first founded."""
         table = clusters.systems
-        systems = np.flatnonzero((table.number != 0) & (table.mask == 1 << column))
-        first = systems[np.argsort(table.number[systems], kind="stable")[:_MOST_ALONE]]
+        systems = np.flatnonzero((table.number != 0) & (table.mask & (1 << column | 1 << other) == 1 << column))
+        first = systems[np.argsort(table.number[systems], kind="stable")[:_MOST_UNMET]]
         rows: Rows = table.members[first, column]
         return telling(rows[rows != NONE], clusters.reports.cov, self._whole)
 
@@ -225,21 +237,27 @@ def joined(number: Rows, mask: Rows, members: Rows, one: int, other: int, valid_
 
 @jit
 def mean_chi2(apart: Float, spread: Float) -> float:
-    """How far the mean difference of positions is from none, by the mean of their covariances: had all the same error.
+    """How far the mean difference of positions is from none, had all the same error: the sharper ones count for more.
 
-    Differences (k, 6), covariances (k, 6, 6). NaN where it cannot be told.
+    Differences (k, 6), covariances (k, 6, 6). The mean is weighed by information, and is taken to be no surer than one difference
+    of the mean information. Errors that are one and the same, each in proportion to its own sigma, leave it surer than that, for
+    (sum 1/sigma)^2 <= k sum 1/sigma^2: so it errs on the side of none. NaN where it cannot be told.
     """
-    k, mean, common = len(apart), np.zeros(3), np.zeros((3, 3))
+    k = len(apart)
+    total, sum_ = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), np.zeros(3)
     for i in range(k):
-        for r in range(3):
-            mean[r] += apart[i, r] / k
-            for c in range(3):
-                common[r, c] += spread[i, r, c] / k
-    xx, yy, zz = common[0, 0] + _LEAST_VAR_M2, common[1, 1] + _LEAST_VAR_M2, common[2, 2] + _LEAST_VAR_M2
-    f = factor((xx, common[0, 1], common[0, 2], yy, common[1, 2], zz))
-    y = mean[1] - f[0] * mean[0]
-    z = mean[2] - f[1] * mean[0] - f[2] * y
-    return float(mean[0] * mean[0] * f[3] + y * y * f[4] + z * z * f[5])
+        p = spread[i]
+        xx, yy, zz = p[0, 0] + _LEAST_VAR_M2, p[1, 1] + _LEAST_VAR_M2, p[2, 2] + _LEAST_VAR_M2
+        w = inverse_of(factor((xx, p[0, 1], p[0, 2], yy, p[1, 2], zz)))
+        total = plus(total, w)
+        x, y, z = apart[i, 0], apart[i, 1], apart[i, 2]
+        sum_[0] += w[0] * x + w[1] * y + w[2] * z
+        sum_[1] += w[1] * x + w[3] * y + w[4] * z
+        sum_[2] += w[2] * x + w[4] * y + w[5] * z
+    f = factor(total)
+    y = sum_[1] - f[0] * sum_[0]
+    z = sum_[2] - f[1] * sum_[0] - f[2] * y
+    return float(sum_[0] * sum_[0] * f[3] + y * y * f[4] + z * z * f[5]) / k
 
 
 @jit

@@ -91,18 +91,16 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """When two feeds are held to be displaced against one another, and by how much they may be."""
 
     sigmas: Annotated[
-        float, Meta(gt=0.0, le=1e3, description="one sigma of a feed's offset on each axis, in its own reports' position errors")
+        float,
+        Meta(gt=0.0, le=1e3, description="widest sigma of a feed's offset on each axis, in its reports' position errors"),
     ] = 10.0
-    clock_s: Annotated[float, Meta(gt=0.0, le=60.0, description="s; one sigma of a feed's clock: they are kept by satellite")] = (
-        0.2
-    )
+    clock_s: Annotated[
+        float, Meta(gt=0.0, le=60.0, description="s; widest sigma of a feed's clock: they are kept by satellite")
+    ] = 0.2
     counts_chi2: Annotated[
         float,
         Meta(gt=0.0, le=1e4, description="an offset further than this counts; 1e-4 at 3 dof, all errors being one"),
     ] = 21.1
-    still_share: Annotated[
-        float, Meta(ge=0.0, le=1.0, description="and counts until it is below this share of it: it must not come and go")
-    ] = 0.25
     least_objects: Annotated[
         int, Meta(ge=1, le=1000, description="objects that both feeds see: with fewer, an offset is taken for two objects")
     ] = 3

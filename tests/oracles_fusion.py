@@ -236,15 +236,51 @@ def seated(groups: Groups, taken: Iterable[frozenset[int]], sides: Sequence[froz
 Row = dict[str, Any]
 
 
-def told(system: Row, reports: dict[int, Row]) -> Row:
+def likeliest_offsets(differences: dict[tuple[int, int], Float], sigma: Float, widest: Float) -> tuple[Float, Float]:
+    """Offsets of feeds from differences of pairs, each with these sigmas (4,): conditioned Gaussians, over the scales of
+    `fusion.offsets`, mixed by how likely they make the differences.
+    """
+    seen = np.hstack(list(differences.values()))
+    moves = np.zeros((len(seen), widest.size))
+    for k, (one, other) in enumerate(differences):
+        moves[4 * k : 4 * k + 4, 4 * one : 4 * one + 4] = np.eye(4)
+        moves[4 * k : 4 * k + 4, 4 * other : 4 * other + 4] = -np.eye(4)
+    noise = np.diag(np.tile(sigma**2, len(differences)))
+    means, covs, likely = [], [], []
+    for place in range(6):
+        for clock in range(4):
+            prior = np.diag((widest * np.array([2.0**-place] * 3 + [4.0**-clock])).ravel() ** 2)
+            spread = moves @ prior @ moves.T + noise
+            gain = prior @ moves.T @ np.linalg.inv(spread)
+            means.append(gain @ seen)
+            covs.append(prior - gain @ moves @ prior)
+            likely.append(-0.5 * (seen @ np.linalg.solve(spread, seen) + np.linalg.slogdet(spread)[1]))
+    share = np.exp(np.array(likely) - max(likely))
+    share /= share.sum()
+    mean = sum((w * m for w, m in zip(share, means, strict=True)), np.zeros(widest.size))
+    mixed = sum(
+        (w * (c + np.outer(m - mean, m - mean)) for w, m, c in zip(share, means, covs, strict=True)), np.zeros((widest.size,) * 2)
+    )
+    return mean.reshape(widest.shape), mixed
+
+
+def with_open(state: Float, cov: Float, left_open: Float) -> Float:
+    """A covariance with what stays open of place and clock (`fusion.offsets.with_open`)."""
+    late = np.hstack([state[3:], ballistic_acceleration(state)])
+    moves = np.column_stack([np.vstack([np.eye(3), np.zeros((3, 3))]), late])
+    return np.asarray(cov + moves @ left_open @ moves.T, np.float64)
+
+
+def told(system: Row, reports: dict[int, Row], left_open: Float) -> Row:
     """A row of the table of system tracks as a picture tells it, from the rows of its members' reports (`fusion.emit.told`)."""
     held = {column: reports[row] for column, row in enumerate(system["members"]) if row >= 0}
     age_ms = (system["valid_ns"] - system["newest_ns"]) // 1_000_000
+    cov = with_open(np.array(system["state"]), np.array(system["cov"]), left_open[system["mask"] or system["seen"]])
     return {
         "system": system["number"],
         "valid_ns": system["valid_ns"],
         "state": list(system["state"]),
-        "cov": [system["cov"][i][j] for i in range(6) for j in range(i, 6)],
+        "cov": [cov[i, j] for i in range(6) for j in range(i, 6)],
         "phase": [round(255 * min(max(share, 0.0), 1.0)) for share in system["phase"]],
         "quality": max(max((report["quality"] for report in held.values()), default=0) - age_ms // 2000, 0),
         "phenomenology": reduce(or_, (report["phenomenology"] for report in held.values()), 0),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ _STEP_S = 0.25
 OWN_SENSOR = {"jpn": 1, "kor": 1 << 4, "usa": 1 << 8}  # a nation's first radar, as a pedigree bit; the next is its infrared
 
 
+@cache
 def flight(seconds: int) -> Float:
     """ECEF states (4 * seconds, 6) of one missile every quarter second from its launch."""
     local = np.zeros(6)
@@ -43,7 +45,9 @@ def flight(seconds: int) -> Float:
         local = local + _STEP_S * np.hstack([local[3:] + 0.5 * _STEP_S * thrust, thrust])
     while len(states) < 4 * seconds:
         states.append(propagate_one(states[-1], _STEP_S))
-    return np.array(states)
+    path = np.array(states)
+    path.setflags(write=False)
+    return path
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,12 @@ class Scene:
     drift_m_s: float = 0.0
     meet_s: float = 90.0
     tracks: dict[tuple[str, int], int] = field(default_factory=dict)  # (nation, track) -> missile
+
+    def true(self, missile: int, at_ns: int) -> Float:
+        """The state (6,) ECEF of a missile that does not drift, to a quarter of a second."""
+        offsets = np.random.default_rng(self.seed).normal(scale=self.apart_m, size=(self.n, 3)) @ _ENU
+        age_s = (at_ns - START_NS) / S - self.gap_s * missile
+        return np.hstack([flight(180)[int(age_s * 4), :3] + offsets[missile], flight(180)[int(age_s * 4), 3:]])
 
     def messages(self) -> Iterator[tuple[int, Inbound]]:
         """(time of arrival, message), in order of time."""
@@ -163,7 +173,7 @@ def decorrelation(
 
 def one(nation: Nation, t_s: float, *, track: int = 1, east_m: float = 0.0, sigma_m: float = 100.0, eye: Eye = KOR) -> Inbound:
     """One report of one missile, `t_s` seconds after its launch, shifted east."""
-    state = flight(int(t_s) + 2)[int(t_s * 4)]
+    state = flight(int(t_s) + 2)[int(t_s * 4)].copy()
     state[:3] += _ENU.T @ np.array([east_m, 0.0, 0.0])
     at_ns = START_NS + int(t_s * S)
     sigma = np.repeat([sigma_m, sigma_m / 10.0], 3)
