@@ -22,8 +22,8 @@ from typing import Final, NamedTuple
 import click
 
 from bench.keys import make_folder
-from bench.topology import ALONE, TOPOLOGIES, Network, Topology, bridge_keys, bridges, network
-from bus.access import access_list, every_release
+from bench.topology import ALONE, TOPOLOGIES, Network, Topology, access, bridge_keys, bridges, network
+from bus.access import every_release
 from bus.bridges import Remote
 from bus.certificates import read_certificate, renew
 from bus.errors import BadInput
@@ -132,8 +132,8 @@ def _part(folder: Path, party: str, net: Network, host: str, seen_as: Path) -> I
     if role != BROKER:
         return
     yield from _own(folder, HEALTH)
-    yield "access.list", access_list(every_release(), [worker.name for worker in net.workers]).encode()
     broker = owner or ALONE
+    yield "access.list", access(net, broker, every_release()).encode()
     places = {each: Remote(each, f"{host}-{each}", PORTS["mqtts"]) for each in net.brokers}
     lines = bridges(net, broker, places, every_release(), bridge_keys(folder, owner, seen_as))
     yield "bridges/bridges.conf", "\n".join(["# Made by `triwarn keys deal`.", *lines, ""]).encode()

@@ -9,7 +9,7 @@ import click
 
 from bench.ranges import Between
 from bench.topology import Topology
-from bus.release import NATIONS
+from bus.release import NATIONS, Nation
 from bus.security import DEFAULT_DAYS, MOST_DAYS
 from fusion.settings import WorkerSettings
 
@@ -131,11 +131,12 @@ def explain(scenario: str, nation: str, to: str | None, at_s: float | None, seed
 @policy.command()
 @click.argument("scenario", required=False)
 @_worker_option
-def acl(scenario: str | None, workers: tuple[str, ...]) -> None:
+@click.option("--spoke", type=_nation, help="For this nation's broker where a hub's is bridged to it, not for a broker of all.")
+def acl(scenario: str | None, workers: tuple[str, ...], spoke: Nation | None) -> None:
     """Print Mosquitto's access list (acl_file): for what SCENARIO's nations release, or for all that a nation could."""
     from bench.access import run_acl
 
-    run_acl(scenario, workers)
+    run_acl(scenario, workers, spoke)
 
 
 @click.group()

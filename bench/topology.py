@@ -7,17 +7,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, get_args
 
 from bus.access import Releases, access_list
-from bus.bridges import HUB, BridgeKeys, Remote, bridge_lines, session_secret, to_hub, to_partner
+from bus.bridges import BridgeKeys, Crossing, Remote, bridge_lines, from_hub, session_secret, to_hub, to_partner
 from bus.broker import free_port
 from bus.errors import BadInput
 from bus.mosquitto import ANONYMOUS, MosquittoBroker, SecuredMosquitto
 from bus.release import NATIONS, Nation
-from bus.security import key_files, principal
+from bus.security import HUB, key_files, principal
 from bus.topics import EVERYTHING, ROOT
 
 Topology = Literal["single", "hub", "mesh"]
@@ -77,22 +78,32 @@ def bridges(
     net: Network, broker: str, places: Mapping[str, Remote], releases: Releases, keys: BridgeKeys | None
 ) -> tuple[str, ...]:
     """The lines of the bridges that a broker makes. `places` are the brokers by name, `keys` those of its bridges."""
-    lines: tuple[str, ...] = ()
+    made = (bridge_lines(broker, places[far], crossings, keys) for far, crossings in _crossings(net, broker, releases))
+    return tuple(itertools.chain.from_iterable(made))
+
+
+def _crossings(net: Network, broker: str, releases: Releases) -> Iterator[tuple[str, tuple[Crossing, ...]]]:
+    """The brokers that one speaks to, and what goes there."""
     for nation in NATIONS:
-        if broker != nation or net.topology == "single":
-            continue
-        if net.topology == "hub":
-            lines += bridge_lines(nation, places[HUB], to_hub(nation, releases[nation]), keys)
-        else:
+        if net.topology == "hub" and broker == HUB:
+            yield nation, from_hub(nation)
+        elif net.topology == "hub" and broker == nation:
+            yield HUB, to_hub(nation, releases[nation])
+        elif net.topology == "mesh" and broker == nation:
             for partner in NATIONS:
                 if partner != nation:
-                    lines += bridge_lines(nation, places[partner], to_partner(nation, partner, releases[nation]), keys)
-    return lines
+                    yield partner, to_partner(nation, partner, releases[nation])
+
+
+def access(net: Network, broker: str, releases: Releases) -> str:
+    """The access list of a broker."""
+    spoke = next((nation for nation in NATIONS if net.topology == "hub" and broker == nation), None)
+    return access_list(releases, [worker.name for worker in net.workers], spoke)
 
 
 def bridge_keys(folder: Path, broker: str, seen_as: Path | None = None) -> BridgeKeys | None:
     """The keys of a broker's bridges in a key folder, which the broker sees as another; None where it makes no bridge."""
-    if broker not in NATIONS:
+    if broker not in (HUB, *NATIONS):
         return None
     name = principal("bridge", broker)
     key = key_files(folder, name).key
@@ -107,7 +118,6 @@ def bridge_keys(folder: Path, broker: str, seen_as: Path | None = None) -> Bridg
 def opened(net: Network, releases: Releases, keys: Path | None = None) -> Iterator[dict[str, str]]:
     """The URLs of a network's brokers by name, for as long as it is open: each a Mosquitto, secured where there are keys."""
     places = {broker: Remote(broker, _LOOPBACK, free_port()) for broker in net.brokers}
-    access = access_list(releases, [worker.name for worker in net.workers])
     with contextlib.ExitStack() as stack:
         urls: dict[str, str] = {}
         for broker in net.brokers:
@@ -115,7 +125,7 @@ def opened(net: Network, releases: Releases, keys: Path | None = None) -> Iterat
             made = (
                 MosquittoBroker((*ANONYMOUS, *lines), places[broker].port)
                 if keys is None
-                else SecuredMosquitto(keys, access, lines, places[broker].port)
+                else SecuredMosquitto(keys, access(net, broker, releases), lines, places[broker].port)
             )
             urls[broker] = stack.enter_context(made).url
         yield urls

@@ -6,6 +6,8 @@ Fails closed: what the table does not grant is refused, to principals it does no
   whole name. What may go to several nations may go to fewer, never to others: all else is granted to nobody, its originator too.
 - A fusion worker named after a nation serves that nation only, any other serves all (the hub). It writes the pictures of whom it
   serves, so the hub is trusted with them.
+- A bridge only writes: a nation's what the nation says, the hub's what is for the nation to whose broker it comes. So each spoke
+  has a list of its own; everywhere else the hub's bridge may nothing.
 - The conductor is the exercise's control: it reads everything, and clears alerts that a worker which died left retained. A
   broker cannot grant clearing without writing, so it could write one too.
 - The canary sees what every recipient is told, and says its own clock alone: it can begin no exercise and end none.
@@ -20,7 +22,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 from bus.release import NATIONS, Nation, Release, release
 from bus.routing import matches
-from bus.security import ALONE, BROKER, CANARY, CONDUCTOR, parted, principals
+from bus.security import ALONE, BROKER, CANARY, CONDUCTOR, HUB, parted, principal, principals
 from bus.topics import (
     CANARY_CLOCK,
     EVERYTHING,
@@ -37,7 +39,7 @@ from bus.topics import (
 Releases = Mapping[Nation, Collection[Release]]
 Subject = Literal[
     "clocks", "statuses", "everything", "released", "picture", "alerts", "reports", "events", "words",
-    "feed", "receiver", "fusion", "exercise", "canary",
+    "feed", "receiver", "fusion", "others", "exercise", "canary",
 ]  # fmt: skip
 
 
@@ -53,13 +55,13 @@ class _Grants(NamedTuple):
     writes: tuple[Subject, ...]
 
 
+_BRIDGE_OF_HUB: Final = principal("bridge", HUB)
 _GRANTS: Final[dict[str, _Grants]] = {
     "feed": _Grants(reads=("clocks", "statuses"), writes=("feed", "reports", "events", "words")),
     "operator": _Grants(reads=("clocks", "statuses", "released", "picture", "alerts"), writes=("words",)),
     "receiver": _Grants(reads=("clocks", "statuses", "released", "picture", "alerts"), writes=("receiver",)),
-    "bridge": _Grants(
-        reads=("clocks", "statuses", "released", "picture", "alerts"), writes=("feed", "reports", "events", "words", "receiver")
-    ),
+    "bridge": _Grants(reads=(), writes=("feed", "reports", "events", "words", "receiver")),
+    _BRIDGE_OF_HUB: _Grants(reads=(), writes=("clocks", "others", "picture", "alerts")),
     "fusion": _Grants(reads=("clocks", "statuses", "released"), writes=("fusion", "picture", "alerts")),
     CONDUCTOR: _Grants(reads=("everything",), writes=("exercise", "alerts")),
     CANARY: _Grants(reads=("clocks", "statuses", "picture", "alerts"), writes=("canary",)),
@@ -83,11 +85,15 @@ def every_release() -> dict[Nation, tuple[Release, ...]]:
 _EVERY_RELEASE: Final = every_release()
 
 
-def access_of(principal: str, releases: Releases = _EVERY_RELEASE) -> Access:
-    """What a principal may read and write where each nation releases no more than `releases` say."""
-    role, owner = parted(principal)
-    grants = _GRANTS.get(role)
-    nations: tuple[Nation, ...] = tuple(nation for nation in NATIONS if nation == owner)
+def access_of(name: str, releases: Releases = _EVERY_RELEASE, spoke: Nation | None = None) -> Access:
+    """What a principal may read and write where each nation releases no more than `releases` say.
+
+    At a hub's spoke, the broker of the nation `spoke`; else at any other broker.
+    """
+    role, owner = parted(name)
+    grants = _GRANTS.get(name, _GRANTS.get(role))
+    served = spoke if name == _BRIDGE_OF_HUB else owner
+    nations: tuple[Nation, ...] = tuple(nation for nation in NATIONS if nation == served)
     stands_alone = role in ALONE
     if grants is None or stands_alone != (not owner) or not (nations or stands_alone or role == "fusion"):
         return Access((), ())
@@ -99,21 +105,21 @@ def access_of(principal: str, releases: Releases = _EVERY_RELEASE) -> Access:
     return Access(filters(grants.reads), filters(grants.writes))
 
 
-def may_read(principal: str, topic: str, releases: Releases = _EVERY_RELEASE) -> bool:
+def may_read(name: str, topic: str, releases: Releases = _EVERY_RELEASE, spoke: Nation | None = None) -> bool:
     """Whether a message on the topic may reach the principal."""
-    return any(matches(granted, topic) for granted in access_of(principal, releases).reads)
+    return any(matches(granted, topic) for granted in access_of(name, releases, spoke).reads)
 
 
-def may_write(principal: str, topic: str, releases: Releases = _EVERY_RELEASE) -> bool:
+def may_write(name: str, topic: str, releases: Releases = _EVERY_RELEASE, spoke: Nation | None = None) -> bool:
     """Whether the principal may publish on the topic."""
-    return any(matches(granted, topic) for granted in access_of(principal, releases).writes)
+    return any(matches(granted, topic) for granted in access_of(name, releases, spoke).writes)
 
 
-def access_list(releases: Releases = _EVERY_RELEASE, workers: Collection[str] = ()) -> str:
-    """Mosquitto's `acl_file` for an exercise with these fusion workers."""
+def access_list(releases: Releases = _EVERY_RELEASE, workers: Collection[str] = (), spoke: Nation | None = None) -> str:
+    """Mosquitto's `acl_file` for an exercise with these fusion workers; at a hub's spoke, for the broker of that nation."""
     lines = ["# Made by `triwarn policy acl`. What is not granted here is refused.", ""]
     for name in principals(workers):
-        granted = access_of(name, releases)
+        granted = access_of(name, releases, spoke)
         if granted != Access((), ()):
             lines += [f"user {name}", *(f"topic read {each}" for each in granted.reads)]
             lines += [*(f"topic write {each}" for each in granted.writes), ""]
@@ -164,4 +170,7 @@ _FILTERS: Final[dict[Subject, Callable[[_Who, Releases], Iterator[str]]]] = {
     "feed": lambda who, releases: iter((status("feed", who.owner),)),
     "receiver": lambda who, releases: iter((status("receiver", who.owner),)),
     "fusion": lambda who, releases: iter((status("fusion", who.owner),)),
+    "others": lambda who, releases: iter(
+        (status("fusion", "+"), *(status("feed", nation) for nation in NATIONS if nation not in who.nations))
+    ),
 }

@@ -1,18 +1,19 @@
 """Brokers that stand apart and are bridged: which topics cross, and the lines of a Mosquitto's configuration for it. No I/O.
 
 - Hub and spokes: each nation has a broker, its spoke, bridged to a hub where fusion is. To the hub go the nation's statuses and
-  what it releases to somebody else; back come its own picture and alerts, the clocks, and the others' statuses.
+  what it releases to somebody else; from the hub come its own picture and alerts, the clocks, and the others' statuses.
 - Mesh: each nation has a broker and a fusion worker of its own. To each other nation's broker goes the feed's status and what is
-  released to that nation. Nothing comes back.
+  released to that nation.
 
 What a nation keeps to itself crosses nowhere. Every topic crosses one way, so that nothing goes in circles.
+
+A bridge is made by the broker that speaks, and carries outward alone. So QoS 1 waits there for a broker that is away: a bridge of
+MQTT 5 asks for no session that outlasts its connection (Mosquitto 2.0), and of what it fetches, what was said meanwhile would be
+lost. With each new connection comes what is retained, too.
 
 A broker hands a session, with what waits in it, to whoever it lets in under its client id, and lets go of who had it. So both ids
 of a bridge end in a part that nobody else is told, another at each broker. It is made from the bridge's private key: who starts
 again, with a renewed certificate too, goes on under the same ids.
-
-What goes out waits for a broker that is away, at QoS 1. What comes in does not: a bridge of MQTT 5 asks for no session that
-outlasts its connection (Mosquitto 2.0), so that of what was said meanwhile it finds what is retained.
 """
 
 from __future__ import annotations
@@ -34,17 +35,13 @@ from bus.topics import (
     status,
 )
 
-HUB: Final = "hub"
 _SESSIONS: Final = b"triwarn bridge 1"
-
-Direction = Literal["out", "in"]
 
 
 class Crossing(NamedTuple):
-    """A topic or filter that crosses a bridge, seen from the broker that makes it; at most at this QoS."""
+    """A topic or filter that crosses a bridge, away from the broker that makes it; at most at this QoS."""
 
     topic: str
-    direction: Direction
     qos: Literal[0, 1]
 
 
@@ -71,37 +68,37 @@ def session_secret(private_key: bytes) -> bytes:
 
 
 def to_hub(nation: Nation, releases: Collection[Release]) -> tuple[Crossing, ...]:
-    """What crosses between a nation's broker and the hub."""
-    out = [Crossing(status("feed", nation), "out", 1), Crossing(status("receiver", nation), "out", 1)]
-    out += _released(nation, [to for to in releases if to != (nation,)])
-    back = [Crossing(clock, "in", 1) for clock in (EXERCISE_CLOCK, CANARY_CLOCK)]
-    back.append(Crossing(status("fusion", "+"), "in", 1))
-    back += [Crossing(status("feed", other), "in", 1) for other in NATIONS if other != nation]
-    return (*out, *back, Crossing(picture_tracks(nation), "in", 0), Crossing(picture_alerts(nation), "in", 1))
+    """What goes from a nation's broker to the hub."""
+    said = (Crossing(status("feed", nation), 1), Crossing(status("receiver", nation), 1))
+    return (*said, *_released(nation, [to for to in releases if to != (nation,)]))
+
+
+def from_hub(nation: Nation) -> tuple[Crossing, ...]:
+    """What goes from the hub to a nation's broker."""
+    said = [EXERCISE_CLOCK, CANARY_CLOCK, status("fusion", "+"), *(status("feed", other) for other in NATIONS if other != nation)]
+    return (Crossing(picture_alerts(nation), 1), *(Crossing(each, 1) for each in said), Crossing(picture_tracks(nation), 0))
 
 
 def to_partner(nation: Nation, partner: Nation, releases: Collection[Release]) -> tuple[Crossing, ...]:
     """What goes from a nation's broker to a partner's."""
-    return (Crossing(status("feed", nation), "out", 1), *_released(nation, [to for to in releases if partner in to]))
+    return (Crossing(status("feed", nation), 1), *_released(nation, [to for to in releases if partner in to]))
 
 
 def _released(nation: Nation, releases: Iterable[Release]) -> list[Crossing]:
     crossings: list[Crossing] = []
     for to in releases:
-        crossings += [Crossing(feed_tracks(nation, to), "out", 0), Crossing(feed_events(nation, to), "out", 1)]
-        crossings.append(Crossing(feed_decorrelations(nation, to), "out", 1))
+        crossings += [Crossing(feed_tracks(nation, to), 0), Crossing(feed_events(nation, to), 1)]
+        crossings.append(Crossing(feed_decorrelations(nation, to), 1))
     return crossings
 
 
-def bridge_lines(
-    nation: Nation, remote: Remote, crossings: Iterable[Crossing], keys: BridgeKeys | None = None
-) -> tuple[str, ...]:
-    """The lines of one bridge of a nation's Mosquitto, valid on 2.0 and 2.1; with keys, over TLS 1.3.
+def bridge_lines(broker: str, remote: Remote, crossings: Iterable[Crossing], keys: BridgeKeys | None = None) -> tuple[str, ...]:
+    """The lines of one bridge of a broker's Mosquitto, valid on 2.0 and 2.1; with keys, over TLS 1.3.
 
     A remote broker that is away is tried again every second. With keys the lines are secret: they hold the client ids.
     """
     secured = () if keys is None else _secured(keys)
-    name = f"{nation}-{remote.name}"
+    name = f"{broker}-{remote.name}"
     return (
         f"connection {name}",
         f"address {remote.host}:{remote.port}",
@@ -115,7 +112,7 @@ def bridge_lines(
         "notifications false",
         "bridge_attempt_unsubscribe false",
         *secured,
-        *(f"topic {each.topic} {each.direction} {each.qos}" for each in crossings),
+        *(f"topic {each.topic} out {each.qos}" for each in crossings),
     )
 
 

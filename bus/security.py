@@ -1,7 +1,8 @@
 """Who is who in the secured profile: principals, their key folder, and the settings that name it. Pure: it opens no file.
 
 A principal is a process's name at the broker: the common name of its certificate, and what the access list speaks of. It is a
-role and, after the first dot, whose: `feed.jpn`, `fusion.fusion-1`; the conductor, the canary and the broker stand alone.
+role and, after the first dot, whose: `feed.jpn`, `fusion.fusion-1`; the conductor, the canary and the broker stand alone. A
+bridge is its broker's: a nation's, or the hub's.
 
     FOLDER/authority.crt                 the authority's certificate: who signs everybody's
     FOLDER/authority.key                 its private key; wanted only to make or renew certificates
@@ -27,6 +28,7 @@ PrincipalRole = Literal["feed", "receiver", "operator", "bridge", "fusion", "con
 CONDUCTOR: Final = "conductor"
 CANARY: Final = "canary"
 BROKER: Final = "broker"
+HUB: Final = "hub"  # the broker in the middle, where others are bridged to one
 ALONE: Final = (CONDUCTOR, CANARY, BROKER)  # roles that there is one of
 HEALTH: Final = "health"  # a broker's own health check: it may connect, and nothing else
 SILENT: Final = (BROKER, HEALTH, "bridge")  # roles that only carry what others say, or say nothing
@@ -68,7 +70,7 @@ def principals(workers: Iterable[str]) -> tuple[str, ...]:
         if not _WORKER.fullmatch(worker):
             raise BadInput("worker", "name", f"{worker!r} is none", "lower-case letters, digits, hyphens")
     national = [principal(role, nation) for role in get_args(NationalRole) for nation in NATIONS]
-    return (*ALONE, *national, *(principal("fusion", worker) for worker in dict.fromkeys(workers)))
+    return (*ALONE, *national, principal("bridge", HUB), *(principal("fusion", worker) for worker in dict.fromkeys(workers)))
 
 
 def authority_certificate(folder: Path) -> Path:

@@ -13,13 +13,12 @@ from bench.cli import main
 from bench.deal import everybody, possible_parties
 from bench.topology import network
 from bus.access import access_list, every_release
-from bus.bridges import HUB
 from bus.certificates import read_certificate
 from bus.credentials import load_credentials
 from bus.errors import BadInput
 from bus.identity import load_identity, load_trust
 from bus.release import NATIONS
-from bus.security import BROKER, principals
+from bus.security import BROKER, HUB, principals
 
 
 def deal(folder: Path, *arguments: str) -> Result:
@@ -78,8 +77,12 @@ def test_brokers_apart_have_certificates_of_their_own_and_spokes_their_bridges(t
         hosts = str(read_certificate(part / BROKER / "tls.crt").extensions)
         assert [each for each in (HUB, *NATIONS) if f"mosquitto-{each}" in hosts] == [owner]
         bridges = (part / "bridges" / "bridges.conf").read_text(encoding="utf-8")
-        assert ("address mosquitto-hub:8883" in bridges) == (owner != HUB)
-        assert (part / f"bridge.{owner}" / "tls.key").exists() == (owner != HUB)
+        speaks_to = NATIONS if owner == HUB else [HUB]
+        assert [line for line in bridges.splitlines() if line.startswith("address")] == [
+            f"address mosquitto-{each}:8883" for each in speaks_to
+        ]
+        assert [path.name for path in part.glob("bridge.*")] == [f"bridge.{owner}"]
+        assert ("user bridge.hub" in (part / "access.list").read_text(encoding="utf-8")) == (owner != HUB)
     assert "bridge_keyfile /keys/bridge.jpn/tls.key" in files(tmp_path / "parties")["broker.jpn/bridges/bridges.conf"].decode()
 
 

@@ -122,6 +122,13 @@ def test_without_a_scenario_the_list_is_of_all_that_could_be_released() -> None:
     assert triwarn("policy", "acl").output == access_list(every_release(), ["fusion-1"]) + "\n"
 
 
+def test_a_spokes_list_lets_a_hubs_bridge_tell_it_what_is_for_it() -> None:
+    assert "user bridge.hub" not in triwarn("policy", "acl").output
+    theirs = triwarn("policy", "acl", "--spoke", "kor").output.partition("user bridge.hub")[2].partition("user")[0]
+    assert "topic write mw/v1/picture/kor/alerts/+" in theirs
+    assert "picture/jpn" not in theirs
+
+
 def test_keys_and_the_brokers_url_must_fit() -> None:
     for url, folder in (("mqtts://hub", ""), ("mqtt://hub", "keys")):
         with pytest.raises(BadInput):

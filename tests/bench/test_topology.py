@@ -12,15 +12,15 @@ import pytest
 
 from bench.comparison import Told, comparison_rows
 from bench.result import Result
-from bench.topology import TOPOLOGIES, Topology, bridges, network, opened
+from bench.topology import TOPOLOGIES, Topology, access, bridges, network, opened
 from bus.access import Releases
-from bus.bridges import HUB, Remote
+from bus.bridges import Remote, from_hub
 from bus.certificates import make_keys
 from bus.credentials import load_credentials
 from bus.mosquitto import MOSQUITTO, NO_MOSQUITTO
 from bus.mqtt import MqttTransport
-from bus.release import NATIONS
-from bus.security import principals
+from bus.release import NATIONS, Nation
+from bus.security import HUB, principals
 from bus.topics import (
     CANARY_CLOCK,
     EVERYTHING,
@@ -48,9 +48,27 @@ def test_everybody_has_a_place_and_every_picture_is_made_once(topology: Topology
     assert sorted(recipient for worker in net.workers for recipient in worker.recipients) == sorted(NATIONS)
 
 
-def test_one_broker_makes_no_bridge_and_neither_does_the_hub() -> None:
+def test_one_broker_makes_no_bridge() -> None:
     assert bridges(network("single", "f"), "broker", PLACES, RELEASES, None) == ()
-    assert bridges(network("hub", "f"), HUB, PLACES, RELEASES, None) == ()
+
+
+@pytest.mark.parametrize("topology", ["hub", "mesh"])
+def test_a_bridge_fetches_nothing(topology: Topology) -> None:
+    net = network(topology, "f")
+    crossing = [line for each in net.brokers for line in bridges(net, each, PLACES, RELEASES, None) if line.startswith("topic")]
+    assert len(crossing) > 20
+    assert {line.split()[2] for line in crossing} == {"out"}
+
+
+@pytest.mark.parametrize("nation", NATIONS)
+def test_a_hubs_bridge_may_write_what_crosses_to_a_nation_there_and_nothing_else_or_elsewhere(nation: Nation) -> None:
+    def listed(broker: str) -> set[str]:
+        theirs = access(network("hub", "f"), broker, RELEASES).partition("user bridge.hub\n")[2].partition("\n\n")[0]
+        return set(theirs.splitlines())
+
+    assert listed(nation) == {f"topic write {crossing.topic}" for crossing in from_hub(nation)}
+    assert listed(HUB) == set()
+    assert "bridge.hub" not in access(network("mesh", "f"), nation, RELEASES)
 
 
 @pytest.mark.parametrize("topology", ["hub", "mesh"])

@@ -37,11 +37,12 @@ def test_over_a_hub_no_launch_is_unreported_each_nation_reaches_its_own_alone_an
         result = exercise.result()
     assert unreported(result) == []
     hub.all_healthy()
+    for broker in ("hub", *NATIONS):
+        keys = docker("exec", hub.container(f"mosquitto-{broker}"), "find", "/keys", "-name", "tls.key").split()
+        assert sorted(keys) == [f"/keys/bridge.{broker}/tls.key", "/keys/broker/tls.key", "/keys/health/tls.key"]
     for nation in NATIONS:
         networks = hub.inspected(f"feed-{nation}")["NetworkSettings"]["Networks"]
         assert list(networks) == [f"{hub.project}_{nation}"]
-        keys = docker("exec", hub.container(f"mosquitto-{nation}"), "find", "/keys", "-name", "tls.key").split()
-        assert sorted(keys) == [f"/keys/bridge.{nation}/tls.key", "/keys/broker/tls.key", "/keys/health/tls.key"]
         own = {f"feed-{nation}", f"receive-{nation}", f"mosquitto-{nation}"}
         assert hub.reached_from(f"receive-{nation}") == own
         assert hub.reached_from(f"mosquitto-{nation}") == own | BROKERS

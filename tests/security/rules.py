@@ -5,16 +5,18 @@ from __future__ import annotations
 from itertools import combinations, permutations
 
 from bus.access import Releases
-from bus.release import NATIONS
+from bus.release import NATIONS, Nation
 from tests.security.conftest import WORKERS
 
 EVERYBODY = {
     "conductor",
     "canary",
+    "bridge.hub",
     *(f"{role}.{nation}" for role in ("feed", "receiver", "operator", "bridge") for nation in NATIONS),
     *(f"fusion.{worker}" for worker in WORKERS),
 }
 HUB = "fusion.fusion-1"
+BRIDGES = {"bridge.hub", *(f"bridge.{nation}" for nation in NATIONS)}
 
 SETS = [chosen for n in (1, 2, 3) for chosen in combinations(NATIONS, n)]
 POLICIES: dict[str, Releases] = {
@@ -28,6 +30,7 @@ POLICIES: dict[str, Releases] = {
     "Japan to itself": {"jpn": [("jpn",)], "kor": [("jpn", "kor", "usa")], "usa": [("jpn", "usa")]},
     "nothing": {},
 }
+SPOKES: dict[str, Nation | None] = dict(zip(POLICIES, ("jpn", None, "kor", "usa", "jpn"), strict=True))  # whose broker is asked
 
 
 def topics() -> list[str]:
@@ -71,7 +74,7 @@ def readers(topic: str, policy: Releases) -> set[str]:
     """Who may read it."""
     match topic.split("/"):
         case ["mw", "v1", "exercise" | "canary", "clock"] | ["mw", "v1", "feed" | "receiver" | "fusion" | "canary", _, "status"]:
-            return EVERYBODY
+            return EVERYBODY - BRIDGES
         case ["mw", "v1", "feed", nation, "tracks" | "events", to] | ["mw", "v1", "feed", nation, "decorrelations", to, _] if (
             released(nation, to, policy)
         ):
@@ -84,11 +87,26 @@ def readers(topic: str, policy: Releases) -> set[str]:
 
 
 def _who_look_for(nation: str, *others: str) -> set[str]:
-    return {f"{role}.{nation}" for role in ("receiver", "operator", "bridge", *others)}
+    return {f"{role}.{nation}" for role in ("receiver", "operator", *others)}
 
 
-def writers(topic: str, policy: Releases) -> set[str]:
-    """Who may write it."""
+def writers(topic: str, policy: Releases, spoke: Nation | None = None) -> set[str]:
+    """Who may write it at a nation's broker that is bridged to a hub, or at one that is not."""
+    return _speakers(topic, policy) | ({"bridge.hub"} if spoke and _comes_from_a_hub(topic, spoke) else set())
+
+
+def _comes_from_a_hub(topic: str, spoke: str) -> bool:
+    match topic.split("/"):
+        case ["mw", "v1", "exercise" | "canary", "clock"] | ["mw", "v1", "fusion", _, "status"]:
+            return True
+        case ["mw", "v1", "feed", nation, "status"]:
+            return nation in NATIONS and nation != spoke
+        case ["mw", "v1", "picture", nation, "tracks"] | ["mw", "v1", "picture", nation, "alerts", _]:
+            return nation == spoke
+    return False
+
+
+def _speakers(topic: str, policy: Releases) -> set[str]:
     match topic.split("/"):
         case ["mw", "v1", "exercise", "clock"]:
             return {"conductor"}

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from bus.access import Releases, access_list, access_of, every_release, may_read, may_write
 from bus.errors import BadInput
 from bus.mosquitto import MOSQUITTO, NO_MOSQUITTO, SecuredMosquitto
+from bus.release import NATIONS, Nation
 from bus.routing import matches
 from tests.security.conftest import WITNESS, WITNESS_MAY, WORKERS
 from tests.security.raw import NOT_AUTHORIZED, RawClient, context_of
-from tests.security.rules import EVERYBODY, POLICIES, readers, topics, writers
+from tests.security.rules import EVERYBODY, POLICIES, SPOKES, readers, topics, writers
 
 TOPICS = topics()
 PAIRS = [(who, topic) for who in sorted(EVERYBODY) for topic in TOPICS]
@@ -28,8 +29,14 @@ def policy(request: pytest.FixtureRequest) -> Releases:
 
 
 @pytest.fixture
-def broker(policy: Releases, keys: Path) -> Iterator[SecuredMosquitto]:
-    with SecuredMosquitto(keys, access_list(policy, WORKERS) + WITNESS_MAY) as running:
+def spoke(request: pytest.FixtureRequest) -> Nation | None:
+    """Whose broker it is, where a hub's is bridged to it; another with each policy."""
+    return SPOKES[request.node.callspec.params["policy"]]
+
+
+@pytest.fixture
+def broker(policy: Releases, spoke: Nation | None, keys: Path) -> Iterator[SecuredMosquitto]:
+    with SecuredMosquitto(keys, access_list(policy, WORKERS, spoke) + WITNESS_MAY) as running:
         yield running
 
 
@@ -37,10 +44,11 @@ def client(broker: SecuredMosquitto, keys: Path, who: str, name: str = "") -> Ra
     return RawClient(broker.port, context_of(keys, who), f"{who}-{name}")
 
 
-def test_the_table_grants_what_a_person_would(policy: Releases) -> None:
+@pytest.mark.parametrize("at", [None, *NATIONS])
+def test_the_table_grants_what_a_person_would(policy: Releases, at: Nation | None) -> None:
     for who, topic in PAIRS:
-        assert may_read(who, topic, policy) == (who in readers(topic, policy)), (who, topic)
-        assert may_write(who, topic, policy) == (who in writers(topic, policy)), (who, topic)
+        assert may_read(who, topic, policy, at) == (who in readers(topic, policy)), (who, topic)
+        assert may_write(who, topic, policy, at) == (who in writers(topic, policy, at)), (who, topic)
 
 
 @settings(deadline=None, max_examples=50)
@@ -54,7 +62,7 @@ def test_the_table_grants_what_a_person_would_whatever_the_policy(policy: Releas
 
 
 def test_the_pairs_are_all_there_and_most_are_refused(policy: Releases) -> None:
-    assert len(PAIRS) == len(set(PAIRS)) == 18 * len(TOPICS)
+    assert len(PAIRS) == len(set(PAIRS)) == 19 * len(TOPICS)
     assert len(TOPICS) > 90
     for allowed in (readers, writers):
         granted = sum(who in allowed(topic, policy) for who, topic in PAIRS)
@@ -74,6 +82,9 @@ def test_the_pairs_are_all_there_and_most_are_refused(policy: Releases) -> None:
         "broker",
         "broker.jpn",
         "canary.jpn",
+        "bridge",
+        "bridge.hub",
+        "feed.hub",
         "witness",
         "#",
         "+",
@@ -92,7 +103,7 @@ def test_a_worker_whose_name_is_more_than_a_name_gets_no_line_of_the_list(name: 
 @pytest.mark.mosquitto
 @pytest.mark.skipif(MOSQUITTO is None, reason=NO_MOSQUITTO)
 def test_every_pair_that_must_not_write_is_refused_and_every_other_passes(
-    broker: SecuredMosquitto, keys: Path, policy: Releases
+    broker: SecuredMosquitto, keys: Path, policy: Releases, spoke: Nation | None
 ) -> None:
     answers: dict[tuple[str, str], bool] = {}
     with client(broker, keys, WITNESS) as witness:
@@ -110,7 +121,7 @@ def test_every_pair_that_must_not_write_is_refused_and_every_other_passes(
             one.vanish()
         passed = Counter((packet.payload.decode(), packet.topic) for packet in witness.heard())
     assert answers.keys() == set(PAIRS)
-    assert [pair for pair, granted in answers.items() if granted != (pair[0] in writers(pair[1], policy))] == []
+    assert [pair for pair, granted in answers.items() if granted != (pair[0] in writers(pair[1], policy, spoke))] == []
     assert passed == Counter(pair for pair, granted in answers.items() if granted)
 
 

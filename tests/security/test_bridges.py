@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import pytest
 
-from bench.topology import bridge_keys, bridges, network, opened
-from bus.access import access_list, every_release
-from bus.bridges import HUB, Remote
+from bench.topology import access, bridge_keys, bridges, network, opened
+from bus.access import every_release
+from bus.bridges import Remote
 from bus.broker import free_port
 from bus.certificates import make_keys, renew
 from bus.credentials import load_credentials
@@ -22,15 +21,15 @@ from bus.errors import BadInput
 from bus.mosquitto import MOSQUITTO, NO_MOSQUITTO, SecuredMosquitto
 from bus.mqtt import MqttTransport
 from bus.release import NATIONS
+from bus.security import HUB
 from bus.topics import feed_events, picture_alert, picture_alerts
-from bus.transport import Delivery
 from tests.bus.gate import Gate
-from tests.bus.rigs import QUICK
-from tests.security.conftest import WORKERS
+from tests.bus.rigs import QUICK, Inbox, until
 from tests.security.raw import RawClient, context_of
 
 PLACES: Final = {name: Remote(name, "127.0.0.1", port) for port, name in enumerate((HUB, *NATIONS), 1)}
-GUESSES: Final = ("bridge-jpn-hub", "bridge-jpn-hub-local", "bridge-jpn-hub-remote")  # whatever can be told without the key
+SIDES: Final = ("", "-local", "-remote")
+GUESSES: Final = [f"bridge-{name}{side}" for name in ("jpn-hub", "hub-jpn") for side in SIDES]  # what can be told without the key
 
 
 def client_ids(lines: tuple[str, ...]) -> dict[str, str]:
@@ -81,56 +80,124 @@ def test_nobody_else_reads_the_configuration_that_holds_them(keys: Path, tmp_pat
             assert [path.stat().st_mode & 0o777 for path in found] == [0o600] * 4
     finally:
         os.umask(before)
-    assert sum("remote_clientid bridge-" in text for text in found.values()) == 3
+    assert sum("remote_clientid bridge-" in text for text in found.values()) == 4
 
 
 @pytest.mark.mosquitto
 @pytest.mark.skipif(MOSQUITTO is None, reason=NO_MOSQUITTO)
 async def test_who_asks_for_a_bridges_session_by_all_that_is_known_of_it_gets_nothing_and_no_message_is_lost(keys: Path) -> None:
-    """Of what comes in, with the intruders there; and of what waits to go out."""
-    access, heard, changed = access_list(every_release(), WORKERS), list[str](), asyncio.Event()
-
-    def take(delivery: Delivery) -> None:
-        heard.append(delivery.topic)
-        changed.set()
-
-    async def until(topic: str) -> None:
-        async with asyncio.timeout(20.0):
-            while topic not in heard:
-                changed.clear()
-                await changed.wait()
-
-    first, second = (picture_alert("jpn", name) for name in ("first", "second"))
-    event = feed_events("jpn", ("jpn", "usa"))
-    with SecuredMosquitto(keys, access) as hub:
-        gate = Gate(hub.port)
-        await gate.open()
-        places = {HUB: Remote(HUB, "127.0.0.1", gate.port), "jpn": Remote("jpn", "127.0.0.1", free_port())}
-        lines = bridges(network("hub", "fusion-1"), "jpn", places, every_release(), bridge_keys(keys, "jpn"))
-        with SecuredMosquitto(keys, access, lines, places["jpn"].port) as spoke:
-            feed, receiver = link(spoke, keys, "feed.jpn"), link(spoke, keys, "receiver.jpn")
-            fusion = link(hub, keys, "fusion.fusion-1")
-            receiver.subscribe(picture_alerts("jpn"), take, 1)
-            fusion.subscribe(event, take, 1)
-            for each in (feed, receiver, fusion):
-                await each.start()
-            fusion.publish(first, b"alert", qos=1, retain=True)  # found by the bridge whenever it comes
-            await until(first)
-
-            with intruders(keys, hub, "bridge.kor"), intruders(keys, spoke, "operator.jpn"):
-                fusion.publish(second, b"alert", qos=1)
-                await until(second)
-                await gate.shut()
-                feed.publish(event, b"event", qos=1)
+    """Of what comes in and of what goes out, with the intruders there as it passes, and while it waits."""
+    alerts, events = picture_alert("jpn", "5-1"), feed_events("jpn", ("jpn", "usa"))
+    told, said = Inbox(), Inbox()
+    async with hub_and_spoke(keys) as at:
+        feed, receiver = link(at.spoke, keys, "feed.jpn"), link(at.spoke, keys, "receiver.jpn")
+        fusion = link(at.hub, keys, "fusion.fusion-1")
+        receiver.subscribe(alerts, told, 1)
+        fusion.subscribe(events, said, 1)
+        async with linked(feed, receiver, fusion):
+            with intruders(keys, at.hub, "bridge.kor"), intruders(keys, at.spoke, "operator.jpn"):
+                fusion.publish(alerts, b"first", qos=1)
+                feed.publish(events, b"first", qos=1)
+                for inbox in (told, said):
+                    await inbox.count(1)
+                await at.shut()
+                fusion.publish(alerts, b"second", qos=1)
+                feed.publish(events, b"second", qos=1)
+                assert await fusion.flush()
                 assert await feed.flush()
-            with intruders(keys, hub, "bridge.kor"), intruders(keys, spoke, "operator.jpn"):
+            with intruders(keys, at.hub, "bridge.kor"), intruders(keys, at.spoke, "operator.jpn"):
                 pass
+            await at.open()
+            await told.until(lambda: b"second" in told.payloads)
+            await said.until(lambda: b"second" in said.payloads)
+    assert told.payloads.count(b"second") == said.payloads.count(b"second") == 1
+
+
+class Hub(NamedTuple):
+    """A hub with one spoke: the broker of each, and the gates that the bridges between them go through."""
+
+    hub: SecuredMosquitto
+    spoke: SecuredMosquitto
+    gates: tuple[Gate, ...]
+
+    async def open(self) -> None:
+        for gate in self.gates:
             await gate.open()
-            await until(event)
-            for each in (feed, receiver, fusion):
-                await each.stop()
-        await gate.shut()
-    assert heard.count(second) == heard.count(event) == 1
+
+    async def shut(self) -> None:
+        for gate in self.gates:
+            await gate.shut()
+
+
+@contextlib.asynccontextmanager
+async def hub_and_spoke(keys: Path) -> AsyncIterator[Hub]:
+    """As `opened` makes them, with Japan's broker for all nations' and a gate at either end of the link."""
+    net, ports, releases = network("hub", "fusion-1"), {HUB: free_port(), "jpn": free_port()}, every_release()
+    gates = {name: Gate(port) for name, port in ports.items()}
+    places = {name: Remote(name, "127.0.0.1", gates[name].port if name in gates else free_port()) for name in net.brokers}
+    made = {
+        name: SecuredMosquitto(
+            keys, access(net, name, releases), bridges(net, name, places, releases, bridge_keys(keys, name)), ports[name]
+        )
+        for name in ports
+    }
+    found = Hub(made[HUB], made["jpn"], tuple(gates.values()))
+    await found.open()
+    try:
+        with found.spoke, found.hub:
+            yield found
+    finally:
+        await found.shut()
+
+
+@contextlib.asynccontextmanager
+async def linked(*links: MqttTransport) -> AsyncIterator[None]:
+    async with contextlib.AsyncExitStack() as stack:
+        for each in links:
+            await each.start()
+            stack.push_async_callback(each.stop)
+        yield
+
+
+def alerts_held_by(spoke: SecuredMosquitto, keys: Path) -> list[bytes]:
+    """What a nation's broker retains of alerts: who comes late finds it."""
+    with RawClient(spoke.port, context_of(keys, "operator.jpn"), "late") as late:
+        late.subscribe(picture_alerts("jpn"))
+        return [packet.payload for packet in late.heard()]
+
+
+@pytest.mark.mosquitto
+@pytest.mark.skipif(MOSQUITTO is None, reason=NO_MOSQUITTO)
+@pytest.mark.parametrize("outage", ["the link", "the nation's broker", "the hub"])
+async def test_a_nation_hears_the_end_of_what_ended_in_an_outage_and_its_broker_holds_it_no_more(outage: str, keys: Path) -> None:
+    """It went on standing there, for good: a bridge that the nation's broker made found what the hub retained, nothing else.
+
+    Brokers are killed, and come back empty. The link is back once the nation's parties are: their broker keeps no last word.
+    """
+    alert, other, heard = picture_alert("jpn", "5-1"), picture_alert("jpn", "5-2"), Inbox()
+    async with hub_and_spoke(keys) as at:
+        receiver, fusion = link(at.spoke, keys, "receiver.jpn"), link(at.hub, keys, "fusion.fusion-1")
+        receiver.subscribe(picture_alerts("jpn"), heard, 1)
+        async with linked(receiver, fusion):
+            fusion.publish(alert, b"stands", qos=1, retain=True)
+            fusion.publish(other, b"goes on", qos=1, retain=True)
+            await heard.until(lambda: {b"stands", b"goes on"} <= set(heard.payloads))
+
+            broker = {"the link": None, "the nation's broker": at.spoke, "the hub": at.hub}[outage]
+            await at.shut()
+            if broker is not None:
+                broker.kill()
+                await until(lambda: not (receiver.connected and fusion.connected))
+            fusion.publish(alert, b"is over", qos=1)
+            fusion.publish(alert, b"", qos=1, retain=True)
+            if broker is not None:
+                broker.start()
+                await until(lambda: receiver.connected and fusion.connected)
+            assert await fusion.flush()
+            await at.open()
+
+            await heard.until(lambda: b"is over" in heard.payloads)
+            await until(lambda: alerts_held_by(at.spoke, keys) == [b"goes on"])
 
 
 def link(broker: SecuredMosquitto, keys: Path, who: str) -> MqttTransport:
