@@ -173,7 +173,7 @@ class ReceiverService:
         if message.purpose == self._purpose:
             self._unmeasured.append((message, times.released_ns / 1e9 + machine_s))
             self._measure()
-        if message.impact is not None and not predicted:
+        if message.impact is not None and not predicted and message.state not in _OVER:  # an end leaves no time to tell
             lead_s = (message.impact.time_ns - times.released_ns) / 1e9 - machine_s
             self._metrics.lead_time.labels(self.recipient, message.purpose).observe(lead_s)
         self._metrics.alerts_received.labels(self.recipient, message.state, message.purpose).inc()

@@ -54,6 +54,7 @@ from fusion.warm import warm_up
 
 log = logging.getLogger(__name__)
 
+_MOST_ENDED: Final = 1024  # alerts whose last word is said again
 _CANARY_EXPIRY_S: Final = 600  # a broker keeps a canary's alert no longer, should its worker die: nobody needs it then
 
 
@@ -77,6 +78,7 @@ class FusionWorker:
         self._load = Load(worker.shedding, {stage: metrics.budgets.seconds(stage) for stage in ("transit", "fuse")})
         self._write = record
         self._retained: set[str] = set()  # topics of the alerts that the broker holds for us
+        self._ended: dict[str, Alert] = {}  # last words by topic, the newest
         self._words: dict[tuple[str, Release], dict[str, Inbound]] = defaultdict(dict)  # of who to whom, by topic
         self._engine = FusionEngine(fusion, self._recipients)
         self._purpose: Purpose = "exercise"  # of what the engine holds
@@ -219,6 +221,9 @@ class FusionWorker:
         if over:
             self.party.urgent.publish(topic, b"", qos=1, retain=True)
             self._retained.discard(topic)
+            self._ended[topic] = alert
+            if len(self._ended) > _MOST_ENDED:
+                del self._ended[next(iter(self._ended))]
         else:
             self._retained.add(topic)
 
@@ -252,6 +257,7 @@ class FusionWorker:
     def _begin_exercise(self, exercise: ExerciseClock) -> None:
         self._draw()
         self._clear_retained()
+        self._ended.clear()
         self._engine = FusionEngine(self._fusion, self._recipients)
         self._purpose = exercise.purpose if exercise.state == "running" else "exercise"
         self._export()
@@ -266,10 +272,11 @@ class FusionWorker:
     def _republish(self, link: LinkState = "connected") -> None:
         """Publish every standing alert again: a broker that came back without its state has lost what it retained.
 
-        With seals, what it has is believed for a time only.
+        With seals, what it has is believed for a time only. And the last word of those that are over: no broker retains it, and
+        who was away, or whose broker was, would hold the alert for good.
         """
         if link == "connected":
-            for alert in self._engine.standing_alerts():
+            for alert in (*self._ended.values(), *self._engine.standing_alerts()):
                 self._send(alert, 0, by_report=False)
 
 

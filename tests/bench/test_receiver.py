@@ -13,12 +13,16 @@ from bench import receiver
 from bench.receiver import ReceiverService
 from bench.warning import Flight
 from bus.memory import MemoryBus
-from bus.messages import ExerciseClock, encode
+from bus.messages import AlertState, ExerciseClock, Place, encode
 from bus.metrics import Budgets, Metrics
-from bus.topics import EXERCISE_CLOCK
+from bus.topics import EXERCISE_CLOCK, picture_alert
+from tests.security.parties import WARNING
 
 SECOND = 10**9
 FLIGHT = Flight(1 * SECOND, 5 * SECOND)
+IMPACT = Place(
+    lat_deg=39.0, lon_deg=131.0, semi_major_m=1e4, semi_minor_m=5e3, bearing_deg=0.0, time_ns=300 * SECOND, time_sigma_s=2.0
+)
 
 
 @pytest.mark.parametrize(("late_s", "missed"), [(-1.0, 1.0), (100.0, 0.0)])
@@ -49,3 +53,16 @@ async def test_a_receiver_misses_no_launch_of_before_it_was_there(
     told = registry.get_sample_value("triwarn_missed_launches_total", {"recipient": "jpn", "purpose": "exercise"})
     await service.party.stop()
     assert told == missed
+
+
+@pytest.mark.parametrize(("state", "told"), [("updated", 1.0), ("closed", 0.0)])
+def test_the_end_of_an_alert_that_was_never_held_counts_for_no_lead_time(state: AlertState, told: float) -> None:
+    bus, registry = MemoryBus(), CollectorRegistry()
+    service = ReceiverService(bus.transport, Metrics(registry, Budgets()), "jpn")
+    service.party.urgent.connect_nowait()  # type: ignore[attr-defined]
+    fusion = bus.transport("fusion")
+    fusion.connect_nowait()
+    alert = replace(WARNING, recipient="jpn", state=state, impact=IMPACT)
+    fusion.publish(picture_alert("jpn", alert.id), encode(alert), qos=1)
+    assert [each.state for each in service.holdings.alerts.values()] == [state]
+    assert registry.get_sample_value("triwarn_lead_time_seconds_count", {"recipient": "jpn", "purpose": "exercise"}) == told
