@@ -9,7 +9,7 @@ What a nation keeps to itself crosses nowhere. Every topic crosses one way, so t
 
 A bridge is made by the broker that speaks, and carries outward alone. So QoS 1 waits there for a broker that is away: a bridge of
 MQTT 5 asks for no session that outlasts its connection (Mosquitto 2.0), and of what it fetches, what was said meanwhile would be
-lost. With each new connection comes what is retained, too.
+lost. At each try Mosquitto 2.0 queues what is retained as well, so that it comes as often as was tried.
 
 A broker hands a session, with what waits in it, to whoever it lets in under its client id, and lets go of who had it. So both ids
 of a bridge end in a part that nobody else is told, another at each broker. It is made from the bridge's private key: who starts
