@@ -2,6 +2,9 @@
 
 The conductor starts the processes, waits until each has announced that it is ready, publishes the exercise clock, watches, and at
 the end (or at the first Ctrl-C) stops every process it started and gathers what the receivers recorded.
+
+Who is lost at the end it knows of its own processes by their exit. Of others', where it attaches, by their statuses: who is not
+ready then, most often by a last will. Who was away for a time and is ready again is not lost; that it was away is only said.
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ from sensors.truth import Truth
 log = logging.getLogger(__name__)
 
 _READY_WITHIN_S: Final = 300.0  # a slow machine without any kernel compiled needs some minutes
+_NAMED_AFTER_S: Final = 5.0  # of waiting: most often nobody is missing by then
 _HEAD_START_S: Final = 1.0  # from publishing the clock to its start, so that every process has it
 _DRAIN_S: Final = 0.5
 _STOP_WITHIN_S: Final = 10.0
@@ -170,11 +174,12 @@ async def conduct(
             buses[broker] = bus
         async with _processes(plan, urls, watch) as processes:
             tell("waiting for every process to be ready")
-            await _all_ready(watch, processes, stopping)
-            end_ns = truth.start_ns
+            await _all_ready(watch, processes, stopping, tell)
+            end_ns, gone = truth.start_ns, list[str]()
             if not stopping.is_set():
                 end_ns = await _run(plan, truth, buses, watch, processes, stopping, tell)
-            lost = [process.name for process in processes if process.handle.returncode is not None]
+                gone = watch.missing() if plan.attach else []
+            lost = [*gone, *(process.name for process in processes if process.handle.returncode is not None)]
             lost += [called(broker) for broker, bus in buses.items() if not bus.connected]
         await _clear(buses, watch.standing)
     except BusError as error:
@@ -282,15 +287,32 @@ async def _start(plan: Plan, started: _Command, url: str) -> _Process:
     return _Process(started.name, handle, log_path)
 
 
-async def _all_ready(watch: Watch, processes: list[_Process], stopping: asyncio.Event) -> None:
-    deadline = time.monotonic() + _READY_WITHIN_S
-    while watch.missing() and not stopping.is_set():
+async def _all_ready(watch: Watch, processes: list[_Process], stopping: asyncio.Event, tell: Callable[[str], None]) -> None:
+    """Wait until every party is ready; who is still missing after some seconds is named, and again whenever that changes."""
+    begun_s, named = time.monotonic(), list[str]()
+    while (missing := watch.missing()) and not stopping.is_set():
         for process in processes:
             if process.handle.returncode is not None:
                 raise ExerciseFailed(f"{process.name} ended before it was ready: {process.last_words()}")
-        if time.monotonic() > deadline:
-            raise ExerciseFailed(f"not ready within {_READY_WITHIN_S:g} s: {', '.join(watch.missing())}")
+        waited_s = time.monotonic() - begun_s
+        if waited_s > _READY_WITHIN_S:
+            raise ExerciseFailed(f"not ready within {_READY_WITHIN_S:g} s: {', '.join(missing)}")
+        if waited_s > _NAMED_AFTER_S and missing != named:
+            named = missing
+            tell(f"still waiting for {', '.join(missing)}")
         await asyncio.sleep(0.05)
+
+
+def _tell_changes(watch: Watch, gone: list[str], tell: Callable[[str], None]) -> list[str]:
+    """Say which parties have gone since, and which are back; who is gone now."""
+    missing = watch.missing()
+    for party in missing:
+        if party not in gone:
+            tell(f"{party} is gone; the exercise goes on without it")
+    for party in gone:
+        if party not in missing:
+            tell(f"{party} is back")
+    return missing
 
 
 async def _run(
@@ -337,13 +359,15 @@ async def _run(
     for broker, bus in buses.items():
         bus.on_link(partial(note, broker))
         say(broker)
-    said_s = time.monotonic()
+    said_s, gone = time.monotonic(), list[str]()
     end_wall_ns = start_wall_ns + int((truth.end_ns - truth.start_ns) / plan.speed)
     while (left_s := (end_wall_ns - time.time_ns()) / 1e9) > 0.0 and not stopping.is_set():
         for process in processes:
             if process.handle.returncode is not None and not process.told:
                 process.told = True
                 tell(f"{process.name} ended with code {process.handle.returncode}; the exercise goes on without it")
+        if plan.attach:
+            gone = _tell_changes(watch, gone, tell)
         watch.moved()
         kept(watch.audit, AuditLog.flush)
         if seals is not None and time.monotonic() - said_s > seals.repeat_s:  # who comes later believes no older one

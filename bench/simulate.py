@@ -34,8 +34,8 @@ _TICK_NS = 500_000_000
 class Outcome:
     """What an exercise left behind: what each recipient received and when, what each process counted, and when it ended.
 
-    `summaries` is None where the processes are others'. `lost` names the processes that ended before their time. `conductor` is
-    where the conductor's audit log ended.
+    `summaries` is None where the processes are others'. `lost` names the processes that ended before their time, or that,
+    others', were not there at the end. `conductor` is where the conductor's audit log ended.
     """
 
     received: dict[Nation, list[Entry]]
