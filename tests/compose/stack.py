@@ -178,6 +178,11 @@ class Stack:
         there = ("run", "--rm", "--network", f"container:{self.container(service)}", "--entrypoint", "python", IMAGE)
         return {targets[answered] for answered in docker(*there, "-c", _KNOCK, *targets).split()}
 
+    def exported(self, service: str) -> str:
+        """The metrics of a service, asked of its process itself: counted since its last start, with no scrape between."""
+        ask = f"import urllib.request as to; print(to.urlopen('http://127.0.0.1:{_METRICS}/metrics', timeout=10).read().decode())"
+        return docker("exec", self.container(service), "python", "-c", ask)
+
     def volume(self, name: str) -> str:
         return f"{self.project}_{name}"
 
@@ -238,6 +243,13 @@ class Exercise:
             raise Said(f"the exercise ended with code {self.process.returncode}: {self.said[-5:]}")
         found: dict[str, Any] = json.loads(out[out.index("{") :])
         return found
+
+
+def sure_alerts(exported: str) -> float:
+    """How many alerts of exercises a receiver's metrics count that were confirmed, or updated, as it took them."""
+    counted = re.findall(r"^triwarn_alerts_received_total\{(.*)\} (\S+)$", exported, re.MULTILINE)
+    sure = re.compile(r'state="(confirmed|updated)"')
+    return sum(float(value) for labels, value in counted if 'purpose="exercise"' in labels and sure.search(labels))
 
 
 def unreported(result: dict[str, Any]) -> list[str]:
