@@ -98,9 +98,9 @@ class ReceiverService:
                 counted.labels(recipient, purpose)
             for state in get_args(AlertState):
                 metrics.alerts_received.labels(recipient, state, purpose)
+        self.party.on_exercise(self._begin)  # heard before the alerts that stand in it: it begins with none
         self.party.listen(self.party.bulk, picture_tracks(recipient), self._take_picture)
         self.party.listen(self.party.urgent, picture_alerts(recipient), self._take_alert, qos=1)
-        self.party.on_exercise(self._begin)
 
     @property
     def holdings(self) -> Holdings:

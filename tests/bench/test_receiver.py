@@ -16,7 +16,7 @@ from bus.memory import MemoryBus
 from bus.messages import AlertState, ExerciseClock, Place, encode
 from bus.metrics import Budgets, Metrics
 from bus.topics import EXERCISE_CLOCK, picture_alert
-from tests.security.parties import WARNING
+from tests.security.parties import CLOCK, WARNING
 
 SECOND = 10**9
 FLIGHT = Flight(1 * SECOND, 5 * SECOND)
@@ -66,3 +66,17 @@ def test_the_end_of_an_alert_that_was_never_held_counts_for_no_lead_time(state: 
     fusion.publish(picture_alert("jpn", alert.id), encode(alert), qos=1)
     assert [each.state for each in service.holdings.alerts.values()] == [state]
     assert registry.get_sample_value("triwarn_lead_time_seconds_count", {"recipient": "jpn", "purpose": "exercise"}) == told
+
+
+async def test_a_receiver_that_comes_late_holds_the_alerts_that_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It took them before the exercise that is retained too, and forgot them as that began."""
+    monkeypatch.setattr(receiver, "_flights", lambda exercise: [FLIGHT])
+    bus = MemoryBus()
+    others = bus.transport("others")
+    others.connect_nowait()
+    others.publish(picture_alert("jpn", WARNING.id), encode(WARNING), qos=1, retain=True)
+    others.publish(EXERCISE_CLOCK, encode(CLOCK), qos=1, retain=True)
+    service = ReceiverService(bus.transport, Metrics(CollectorRegistry(), Budgets()), "jpn")
+    await service.party.start()
+    assert service.holdings.standing() == [WARNING]
+    await service.party.stop()
