@@ -25,15 +25,27 @@ def _mounts(service: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", _STACKS)
-def test_each_party_keeps_its_audit_log_in_a_volume_that_nobody_else_has(name: str) -> None:
+def test_each_party_keeps_its_audit_log_in_a_volume_that_nobody_else_writes(name: str) -> None:
     stack, folder = _yaml(name), _yaml("common.yaml")["services"]["triwarn"]["environment"]["TRIWARN_AUDIT__FOLDER"]
     parties = {each: service for each, service in stack["services"].items() if service["extends"]["service"] in _OURS}
     assert len(parties) == 9
     kept = {each: _mounts(service)[folder] for each, service in parties.items()}
-    held = Counter(volume for service in stack["services"].values() for volume in _mounts(service).values())
+    every = [each for service in stack["services"].values() for each in service.get("volumes", [])]
+    held = Counter(each.split(":")[0] for each in every if not each.endswith(":ro"))
     assert {held[volume] for volume in kept.values()} == {1}
     assert set(kept.values()) <= set(stack["volumes"])
     assert not [each for service in parties.values() for each in service["volumes"] if each.endswith(f":{folder}:ro")]
+
+
+@pytest.mark.parametrize("name", _STACKS)
+def test_each_volume_goes_with_down_as_a_service_without_a_profile_uses_it(name: str) -> None:
+    """Compose 2 removes no volume that only a service of a profile uses."""
+    stack, common = _yaml(name), _yaml("common.yaml")["services"]
+    always = [each for each in stack["services"].values() if "profiles" not in each]
+    used = {
+        volume for each in always for whole in (each, common[each["extends"]["service"]]) for volume in _mounts(whole).values()
+    }
+    assert set(stack["volumes"]) <= used
 
 
 def test_the_image_has_the_folder_of_the_audit_log_as_its_users_own() -> None:
