@@ -194,10 +194,11 @@ _MISSING: Final = Row(
         Panel(
             title="Certificates",
             kind="bars",
-            about="Time until the first certificate of each process (its own, or its authority's) expires. Nothing without TLS.",
+            about="Time until the first certificate of each process (its own, or its authority's) expires. Nothing without "
+            "TLS. An alarm fires with less than 14 days left, and a critical one with less than one.",
             unit="s",
             lowest=0.0,
-            limits=Limits("red", ((7.0 * _DAY_S, "yellow"), (30.0 * _DAY_S, "green"))),
+            limits=Limits("red", ((1.0 * _DAY_S, "yellow"), (14.0 * _DAY_S, "green"))),
             queries=(
                 Query(f"min by (service) (triwarn_certificate_expiry_timestamp_seconds{{{THOSE}}}) - time()", "{{service}}"),
             ),
@@ -320,10 +321,11 @@ _PROCESSES: Final = Row(
         Panel(
             title="Memory",
             kind="lines",
-            about="Resident memory of each process. It grows while kernels load, and is flat from then on.",
+            about="Resident memory of each process. It grows while kernels load, and is flat from then on. Red is what a "
+            "container may have (docker/common.yaml).",
             unit="bytes",
             lowest=0.0,
-            limits=Limits("green", ((512.0 * _MIB, "yellow"), (1024.0 * _MIB, "red"))),
+            limits=Limits("green", ((640.0 * _MIB, "yellow"), (768.0 * _MIB, "red"))),
             queries=(Query(f"max by (service) (process_resident_memory_bytes{{{THOSE}}})", "{{service}}"),),
         ),
         Panel(
