@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bus.messages import TrackFrame, reports_of
 from bus.release import NATIONS, Nation
+from fusion.assess import impact_of, launch_of
 from fusion.associate import Associator
 from fusion.clusters import Clusters
 from fusion.engine import FusionEngine, Inbound
@@ -408,6 +409,31 @@ def test_what_is_told_of_displaced_feeds_holds_the_truth(sigmas: float) -> None:
         bare.append(np.mean([each[1] for each in run]))
     assert 0.4 < np.mean(told) < 1.9
     assert np.mean(bare) > 4.0 * np.mean(told)
+
+
+def test_points_on_the_ground_are_told_with_what_registration_leaves_open() -> None:
+    engine, rules = FusionEngine(recipients=("kor",)), _SETTINGS.assessment
+    for at_ns, inbound in displaced(Scene(18, eyes=(JPN, KOR), seed=1), 10.0, 1):
+        if at_ns > START_NS + 130 * S:
+            break
+        engine.step([inbound], at_ns)
+        engine.catch_up(at_ns)
+    book, clusters = engine._groups[0].picture.book, engine._groups[0].picture.clusters
+    table, held = clusters.systems, clusters.reports
+    (system, *_) = np.flatnonzero(table.predicted & (table.mask == (1 << _JPN | 1 << _KOR))).tolist()
+    row = clusters.members(system)[0]
+    book.predict(system)
+    book._launch(system, row)
+    case, valid_ns = book.cases[system], int(table.valid_ns[system])
+    bare = (
+        impact_of(valid_ns, table.state[system], table.cov[system], rules),
+        launch_of(int(held.valid_ns[row]), held.state[row], held.cov[row], held.phase[row], rules),
+    )
+    for told, without in zip((case.impact, case.launch), bare, strict=True):
+        assert told is not None
+        assert without is not None
+        assert told.semi_major_m > 1.01 * without.semi_major_m
+        assert told.semi_minor_m > 1.01 * without.semi_minor_m
 
 
 def test_the_engine_tells_each_recipient_what_was_taken_off() -> None:

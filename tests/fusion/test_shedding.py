@@ -30,6 +30,7 @@ from fusion.engine import FusionEngine, Inbound
 from fusion.service import FusionWorker
 from fusion.settings import FusionSettings, Shedding, WorkerSettings
 from tests.fusion.scenes import JPN, KOR, START_NS, S, Scene, frame_of, one
+from tests.standing import StandingClock
 
 COST_MS: Final = 8
 MS: Final = 1_000_000
@@ -126,22 +127,6 @@ SAME: Final = ("valid_ns", "state", "cov", "phase", "quality", "phenomenology", 
 
 
 @dataclass
-class Machine:
-    """A clock for all: scenario time is when the world is, wall time when the machine gets to it."""
-
-    at_ns: int = START_NS
-
-    def now_ns(self) -> int:
-        return self.at_ns
-
-    def wall_ns(self) -> int:
-        return self.at_ns
-
-    def wall_at(self, scenario_ns: int) -> int:
-        return scenario_ns
-
-
-@dataclass
 class Run:
     """What came of a scene: alerts in order with the wall time of their leaving, the picture, and what was counted."""
 
@@ -163,7 +148,7 @@ def started(bus: MemoryBus, clock: Clock, metrics: Metrics, settings: WorkerSett
 
 def run(scene: Scene, budgets: Budgets, *, stalls: bool) -> Run:
     """A worker takes the messages of a scene, a tick every half second, and a while after the last."""
-    bus, machine, told, registry = MemoryBus(), Machine(), Run(), CollectorRegistry()
+    bus, machine, told, registry = MemoryBus(), StandingClock(START_NS), Run(), CollectorRegistry()
     worker = started(bus, machine, Metrics(registry, budgets), WorkerSettings(picture_ms=0.0))
 
     def take_alert(delivery: Delivery) -> None:
@@ -234,7 +219,7 @@ def test_a_burst_sheds_pictures_and_delays_no_alert_and_loses_nothing(caplog: py
 
 
 async def test_gathered_pictures_wait_while_work_is_shed_and_leave_when_it_is_over() -> None:
-    bus, machine, registry, frames = MemoryBus(), Machine(), CollectorRegistry(), list[Delivery]()
+    bus, machine, registry, frames = MemoryBus(), StandingClock(START_NS), CollectorRegistry(), list[Delivery]()
     settings = WorkerSettings(picture_ms=1.0, shedding=Shedding(late_in_a_row=1, calm_s=2.0, picture_ms=5000.0))
     worker = started(bus, machine, Metrics(registry, Budgets()), settings)
     world = bus.transport("world")

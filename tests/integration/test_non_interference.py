@@ -38,6 +38,7 @@ from sensors.tracker import EndReason
 from tests.fusion.scenes import START_NS, S, Scene
 from tests.security.parties import seals
 from tests.sensors.policies import random_facts, random_policy
+from tests.standing import StandingClock
 
 EVERYBODY: Final = "everybody"
 _FROM_S, _UNTIL_S = 40.0, 110.0
@@ -141,29 +142,13 @@ def altered(rng: random.Random, said: Said, policies: dict[Nation, Policy], nati
     return changed
 
 
-@dataclass
-class Stopped:
-    """A clock that stands where it was put, wall time with scenario time: no machine has a part in what is said."""
-
-    at_ns: int
-
-    def now_ns(self) -> int:
-        return self.at_ns
-
-    def wall_ns(self) -> int:
-        return self.at_ns
-
-    def wall_at(self, scenario_ns: int) -> int:
-        return scenario_ns
-
-
 async def connections(said: dict[Nation, Said], policies: dict[Nation, Policy]) -> dict[str, list[Delivery]]:
     """All that comes to each nation over its receiver's connection, byte by byte; and to somebody who hears everything.
 
     The feeds and the fusion worker speak as they do in an exercise, numbered and sealed, over a bus that hands out what the
     access list grants. Their keys, their sessions and the runs of their seals are always the same.
     """
-    broker, clock, got = MemoryBus(), Stopped(START_NS), dict[str, list[Delivery]]()
+    broker, clock, got = MemoryBus(), StandingClock(START_NS), dict[str, list[Delivery]]()
     for who, filters in [(nation, access_of(f"receiver.{nation}").reads) for nation in NATIONS] + [(EVERYBODY, (EVERYTHING,))]:
         got[who] = []
         connection = broker.transport(who)
@@ -196,7 +181,7 @@ def _metrics() -> Metrics:
     return Metrics(CollectorRegistry(), Budgets())
 
 
-def _tick(worker: FusionWorker, clock: Stopped, until_ns: int) -> None:
+def _tick(worker: FusionWorker, clock: StandingClock, until_ns: int) -> None:
     """Let the worker's clock tick at every whole second from now until then."""
     for at_ns in range(clock.at_ns - clock.at_ns % S + S, until_ns + 1, S):
         clock.at_ns = at_ns
