@@ -1,9 +1,10 @@
 """`triwarn bench throughput`: how many track reports a second the fusion core takes, and where its time goes.
 
 A cycle is one second of a sky (`bench.sky`): every feed reports all of its tracks, in frames of at most 256, and the engine takes
-each decoded frame to system tracks and alerts, catches up after each, and draws the pictures once a feed. One process, one core.
-The first cycle, in which every track is new, is told apart; the others count. Then come cycles with a new launch in their last
-frame, and the clock runs from that frame to its alerts. Each size runs in a process of its own, so that memory is its own.
+each decoded frame to system tracks and alerts, catches up after each, and draws the pictures once a feed. One process, one core,
+the garbage collector as in a service. The first cycle, in which every track is new, is told apart; the others count. Then come
+cycles with a new launch in their last frame, and the clock runs from that frame to its alerts. Each size runs in a process of its
+own, so that memory is its own.
 
 Shares of the steps come from cycles of their own with a clock around each step, which costs some time; they are of that time.
 """
@@ -25,6 +26,7 @@ from msgspec import Struct
 import fusion.engine
 from bench.busload import machine
 from bench.sky import Sky, launches
+from bus.loop import collect_seldom, settle
 from bus.messages import PictureFrame, system_tracks_of
 from bus.release import NATIONS
 from fusion.associate import Associator
@@ -110,6 +112,8 @@ def throughput_rows(result: Throughput) -> tuple[tuple[str, ...], list[list[str]
 def measure_size(size: int, seconds: float) -> ThroughputRow:
     """One size, in this process."""
     warm_up()
+    collect_seldom()
+    settle()
     sky, engine = Sky(size), FusionEngine()
     first_s = _cycle(sky, engine)
     spent: list[float] = []

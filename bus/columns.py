@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NamedTuple, Self
 
 import numpy as np
@@ -65,7 +65,7 @@ class Block:
         )
 
     def __len__(self) -> int:
-        first: NDArray[Any] = getattr(self, fields(self)[0].name)
+        first: NDArray[Any] = getattr(self, self.LAYOUT[0].name)
         return len(first)
 
     def to_wire(self) -> dict[str, memoryview]:
@@ -91,13 +91,12 @@ class Block:
 
     def take(self, rows: NDArray[Any]) -> Self:
         """The chosen rows (indices or a mask), copied."""
-        return type(self)(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        return type(self)(*[getattr(self, column.name)[rows] for column in self.LAYOUT])
 
     @classmethod
     def join(cls, blocks: list[Self]) -> Self:
         """Blocks one after the other."""
-        names = [field.name for field in fields(cls)]
-        return cls(**{name: np.concatenate([getattr(block, name) for block in blocks]) for name in names})
+        return cls(*[np.concatenate([getattr(block, column.name) for block in blocks]) for column in cls.LAYOUT])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

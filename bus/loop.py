@@ -24,9 +24,14 @@ _THRESHOLDS: Final = (20_000, 20, 100)
 
 def run_service(main: Coroutine[None, None, None]) -> None:
     """Run a service to its end."""
-    gc.set_threshold(*_THRESHOLDS)
+    collect_seldom()
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         runner.run(main)
+
+
+def collect_seldom() -> None:
+    """From now on the collector looks at this process as seldom as at a service."""
+    gc.set_threshold(*_THRESHOLDS)
 
 
 def settle() -> None:

@@ -49,6 +49,7 @@ class Clusters:
         self._next = 1
         self._offsets = np.zeros((len(NATIONS), WIDTH))
         self.left_open = np.zeros((1 << len(NATIONS), WIDTH, WIDTH))
+        self._leaves_open = [False] * len(self.left_open)
         self._foreign, self._prior = foreign_bits(sensors), prior_of(rules)
 
     def __len__(self) -> int:
@@ -186,17 +187,19 @@ class Clusters:
         for column in np.flatnonzero((offsets != self._offsets).any(axis=1)).tolist():
             shift_into(self.reports.state, self.reports.shift, self.rows_of(column), offsets[column])
         self._offsets, self.left_open = offsets.copy(), left_open
+        self._leaves_open = [bool(cov.any()) for cov in left_open]
 
     def told_cov(self, system: int) -> Float:
         """The covariance (6, 6) of a system track, with what registration leaves open."""
         table = self.systems
-        left_open = self.left_open[table.mask[system] or table.seen[system]]
-        return with_open(table.state[system], table.cov[system], left_open) if left_open.any() else table.cov[system]
+        cov, nations = table.cov[system], int(table.mask[system] or table.seen[system])
+        return with_open(table.state[system], cov, self.left_open[nations]) if self._leaves_open[nations] else cov
 
     def reported_cov(self, row: int) -> Float:
         """The covariance (6, 6) of a report, with what registration leaves open of its nation's."""
-        held, left_open = self.reports, self.left_open[self.reports.mask[row]]
-        return with_open(held.state[row], held.cov[row], left_open) if left_open.any() else held.cov[row]
+        held = self.reports
+        cov, nation = held.cov[row], int(held.mask[row])
+        return with_open(held.state[row], cov, self.left_open[nation]) if self._leaves_open[nation] else cov
 
     def found(self, row: int) -> int:
         """A new system track with this report as its only member."""
