@@ -24,7 +24,7 @@ from bus.messages import AnyMessage, Decorrelation, ExerciseClock, Status, decod
 from bus.release import NATIONS
 from bus.topics import EXERCISE_CLOCK, parse_topic, status
 from bus.transport import Will
-from tests.bus.test_audit import room_for
+from tests.bus.audits import room_for
 from tests.sensors.test_scenario import HEAD, LAUNCH
 
 WORD = "mw/v1/feed/jpn/decorrelations/jpn-kor-usa/jpn-4-usa-7"
