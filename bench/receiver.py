@@ -5,7 +5,8 @@ metrics and writes what it saw to a recording. It never writes to the bus but it
 
 What the canary brings is held and counted apart, by its own mark: it is never among what an exercise, or nobody, has alerted of.
 
-A receiver that comes in mid-exercise measures what is launched from then on: of earlier launches it cannot know who was warned.
+A receiver that comes in mid-exercise is not the first: no exercise begins without one. It counts the launches that no earlier
+life has counted, which the audit logs of those tell, where they kept any (`bench.lives`).
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import get_args
 
-from bench.warning import Flight, WarningMeter, flights_of
+from bench.lives import held_before
+from bench.warning import Flight, Held, WarningMeter, flights_of
 from bus.audit import AuditLog
+from bus.clock import ScaledClock
 from bus.columns import SystemTracks
 from bus.errors import Rejected
 from bus.messages import PURPOSES, Alert, AlertState, AnyMessage, ExerciseClock, PictureFrame, Purpose, system_tracks_of
@@ -72,6 +76,23 @@ def _flights(exercise: ExerciseClock) -> list[Flight]:
     from sensors.truth import build_truth
 
     return flights_of(build_truth(parse_scenario(exercise.scenario, "the exercise's scenario")), exercise.purpose)
+
+
+def _meter(exercise: ExerciseClock, since_wall_ns: int, log_path: Path | None) -> WarningMeter:
+    """What measures the exercise, for a process that is there since then. Its own audit log is at `log_path`, if it keeps one."""
+    flights = _flights(exercise)
+    if since_wall_ns <= exercise.start_wall_ns:
+        return WarningMeter(flights)
+    held: list[Held] | None = None
+    if log_path is not None:
+        try:
+            held = held_before(log_path, exercise)
+        except OSError as error:
+            log.warning("what was held before in exercise %s cannot be known: %s", exercise.exercise, error)
+    if held is not None:
+        return WarningMeter(flights, held)
+    clock = ScaledClock(exercise.start_ns, exercise.start_wall_ns, exercise.speed)
+    return WarningMeter(flights, since_ns=clock.scenario_at(since_wall_ns))
 
 
 class ReceiverService:
@@ -128,13 +149,14 @@ class ReceiverService:
             self.held[exercise.purpose] = Holdings()
             self._meter = None
             self._unmeasured.clear()
-            computed = asyncio.get_running_loop().run_in_executor(None, _flights, exercise)
+            path = None if self.party.audit is None else self.party.audit.path
+            computed = asyncio.get_running_loop().run_in_executor(None, _meter, exercise, self._since_wall_ns, path)
             computed.add_done_callback(lambda done: self._know_flights(exercise, done))
         elif self._meter is not None:
             missed = self._meter.missed(self.party.clock.now_ns())
             self._metrics.missed_launches.labels(self.recipient, exercise.purpose).inc(missed)
 
-    def _know_flights(self, exercise: ExerciseClock, done: asyncio.Future[list[Flight]]) -> None:
+    def _know_flights(self, exercise: ExerciseClock, done: asyncio.Future[WarningMeter]) -> None:
         """The exercise's launches have been computed, while alerts may have come already."""
         if done.cancelled() or self.party.exercise is None or self.party.exercise.exercise != exercise.exercise:
             return
@@ -142,8 +164,7 @@ class ReceiverService:
             self.party.reject("scenario")
             log.error("receiver %s cannot compute the launches of exercise %s: %s", self.recipient, exercise.exercise, error)
             return
-        since_ns = exercise.start_ns + int((self._since_wall_ns - exercise.start_wall_ns) * exercise.speed)
-        self._meter = WarningMeter(done.result(), since_ns)
+        self._meter = done.result()
         self._measure()
 
     def _measure(self) -> None:

@@ -134,6 +134,7 @@ class AuditLog:
             system=alert.system,
             members=[f"{member.nation}/{member.track}" for member in alert.members],
             released_ns=alert.times.released_ns,
+            launch_ns=None if alert.launch is None else alert.launch.time_ns,
             reason=alert.reason,
         )
 

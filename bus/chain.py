@@ -14,6 +14,7 @@ It writes nothing: that is `bus.audit`.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -113,6 +114,15 @@ def read(path: Path) -> Log:
         head, n, last, begin = chained(head, line[65:-1]), n + 1, entry.kind, begin if n else entry.facts
         lost += _lost(entry)
     return Log(path, n, head.hex(), last != "end", "" if n else "is empty", begin, lost)
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """The entries of one log, to its end or its first fault. OSError where it cannot be read."""
+    head = START
+    with contextlib.suppress(_Fault):
+        for n, line in enumerate(_lines(path)):
+            yield _entry(line, head, n)
+            head = chained(head, line[65:-1])
 
 
 def opened(path: Path) -> int:

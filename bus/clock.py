@@ -44,7 +44,11 @@ class ScaledClock:
     speed: float
 
     def now_ns(self) -> int:
-        return self.start_ns + int((time.time_ns() - self.start_wall_ns) * self.speed)
+        return self.scenario_at(time.time_ns())
+
+    def scenario_at(self, wall_ns: int) -> int:
+        """The scenario instant at a wall time."""
+        return self.start_ns + int((wall_ns - self.start_wall_ns) * self.speed)
 
     def wall_ns(self) -> int:
         return time.time_ns()

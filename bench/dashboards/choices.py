@@ -18,7 +18,6 @@ PURPOSE: Final = Variable(
 )
 
 SCRAPED_EVERY: Final = "5s"  # as docker/prometheus has it: Grafana makes the shortest window of a rate of it
-OBJECTIVE_S: Final = 60.0  # within which a recipient is to hold its first alert; a bucket boundary of the histogram
 OBJECTIVE_SHARE: Final = 0.95  # of the launches
 
 CANARY: Final = "(max(triwarn_canary) or vector(0))"  # 1 while what runs is the canary

@@ -7,7 +7,6 @@ from typing import Final
 from bench.dashboards.choices import (
     ANY_IS_BAD,
     FLOWS,
-    OBJECTIVE_S,
     OBJECTIVE_SHARE,
     ONE_IS_BAD,
     OURS,
@@ -16,6 +15,7 @@ from bench.dashboards.choices import (
     RECIPIENT,
 )
 from bench.dashboards.panels import Dashboard, Limits, Panel, Query, Row
+from bench.warning import OBJECTIVE_S
 
 _STANDING: Final = 'state=~"quick|confirmed|updated"'
 _LATE: Final = Limits("green", ((0.75 * OBJECTIVE_S, "yellow"), (OBJECTIVE_S, "red")))

@@ -15,10 +15,11 @@ from grafana_foundation_sdk.models import units
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from bench.dashboards.ask import Question, questions, values
-from bench.dashboards.choices import OBJECTIVE_S, OBJECTIVE_SHARE, SCRAPED_EVERY
+from bench.dashboards.choices import OBJECTIVE_SHARE, SCRAPED_EVERY
 from bench.dashboards.grafana import DASHBOARDS, FOLDER, SOURCE, made
 from bench.dashboards.panels import COLUMNS, Dashboard, Panel, placed
 from bench.reference import metric_table
+from bench.warning import OBJECTIVE_S
 from bus.metrics import Budgets, Metrics
 
 EACH = pytest.mark.parametrize("board", DASHBOARDS, ids=lambda board: board.uid)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -12,8 +15,9 @@ from prometheus_client import CollectorRegistry
 from bench import receiver
 from bench.receiver import ReceiverService
 from bench.warning import Flight
+from bus.audit import AuditLog
 from bus.memory import MemoryBus
-from bus.messages import AlertState, ExerciseClock, Place, encode
+from bus.messages import AlertState, AlertTimes, ExerciseClock, Place, encode
 from bus.metrics import Budgets, Metrics
 from bus.topics import EXERCISE_CLOCK, picture_alert
 from tests.security.parties import CLOCK, WARNING
@@ -53,6 +57,54 @@ async def test_a_receiver_misses_no_launch_of_before_it_was_there(
     told = registry.get_sample_value("triwarn_missed_launches_total", {"recipient": "jpn", "purpose": "exercise"})
     await service.party.stop()
     assert told == missed
+
+
+async def test_a_receiver_that_is_killed_in_a_salvo_counts_each_launch_once_over_both_its_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One was warned of before, one as nobody was there, and that counts as late; one never, and is missed."""
+    flights = [Flight(at_s * SECOND, (at_s + 3) * SECOND) for at_s in (1, 2, 100)]
+    monkeypatch.setattr(receiver, "_flights", lambda exercise: flights)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    bus, speed = MemoryBus(), 1000.0
+    others = bus.transport("others")
+    others.connect_nowait()
+    clock = ExerciseClock(
+        session=1, seq=1, exercise="one", scenario="", seed=1, speed=speed, start_ns=0, start_wall_ns=time.time_ns() - SECOND // 4
+    )
+    others.publish(EXERCISE_CLOCK, encode(clock), qos=1, retain=True)
+
+    def raised(id: str, launch_s: int, held_s: int) -> None:
+        times = AlertTimes(valid_ns=0, detected_ns=0, tracked_ns=0, released_ns=held_s * SECOND)
+        alert = replace(WARNING, id=id, state="confirmed", times=times, launch=replace(IMPACT, time_ns=launch_s * SECOND))
+        others.publish(picture_alert("jpn", id), encode(alert), qos=1, retain=True)
+
+    async def life() -> tuple[ReceiverService, CollectorRegistry]:
+        registry = CollectorRegistry()
+        service = ReceiverService(bus.transport, Metrics(registry, Budgets()), "jpn")
+        service.party.audit = AuditLog(tmp_path, service.party.principal)
+        await service.party.start()
+        await asyncio.to_thread(int)  # behind what computes the flights
+        return service, registry
+
+    def counted(registry: CollectorRegistry) -> list[float | None]:
+        labels = {"recipient": "jpn", "purpose": "exercise"}
+        within = registry.get_sample_value("triwarn_warning_time_seconds_bucket", {**labels, "le": "60.0"})
+        names = ("triwarn_warning_time_seconds_count", "triwarn_missed_launches_total")
+        return [within, *(registry.get_sample_value(name, labels) for name in names)]
+
+    first, registry = await life()
+    raised("a", 1, 31)
+    assert counted(registry) == [1.0, 1.0, 0.0]
+    assert first.party.audit is not None
+    os.close(first.party.audit._file)  # killed
+    first.party.audit = None
+    await first.party.stop()
+    raised("b", 2, 95)
+    second, registry = await life()
+    others.publish(EXERCISE_CLOCK, encode(replace(clock, seq=2, state="stopped")), qos=1, retain=True)
+    assert counted(registry) == [0.0, 1.0, 1.0]
+    await second.party.stop()
 
 
 @pytest.mark.parametrize(("state", "told"), [("updated", 1.0), ("closed", 0.0)])

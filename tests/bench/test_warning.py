@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from bench.score import held_alerts
 from bench.simulate import simulate
-from bench.warning import Flight, WarningMeter
+from bench.warning import Flight, Held, WarningMeter
 from bench.world import play_out
 from bus.messages import Alert, AlertState, Place
 from fusion.settings import FusionSettings
@@ -73,9 +73,31 @@ def test_an_alert_before_a_launch_is_not_of_it() -> None:
     assert meter.missed(400 * SECOND) == 1
 
 
-def test_of_what_was_launched_before_nothing_is_told_and_no_later_launch_takes_its_alert() -> None:
-    meter = WarningMeter(FLIGHTS, since_ns=11 * SECOND)
-    assert meter.take(alert(1, "confirmed", 12), 95.0) is None
-    assert meter.missed(400 * SECOND) == 1
-    assert meter.take(alert(2, "confirmed", 88), 95.0) == 5.0
+def test_what_an_earlier_life_was_sure_of_is_counted_and_no_later_launch_takes_its_alert() -> None:
+    """The other launch of the same second is late, though its alert is held as soon as this life begins."""
+    meter = WarningMeter(FLIGHTS, [Held("a1", "confirmed", 40.0, 12 * SECOND)])
+    assert meter.take(alert(1, "updated", 12), 95.0) is None
+    assert meter.missed(400 * SECOND) == 2
+    assert meter.take(alert(2, "confirmed", 9), 95.0) == 85.0
+    assert meter.take(alert(3, "confirmed", 88), 95.0) == 5.0
     assert meter.missed(400 * SECOND) == 0
+
+
+def test_an_alert_that_an_earlier_life_held_and_was_not_sure_of_counts_since_then() -> None:
+    meter = WarningMeter(FLIGHTS, [Held("a1", "quick", 40.0, 12 * SECOND)])
+    assert meter.take(alert(1, "confirmed", 12), 95.0) == 30.0
+
+
+def test_an_alert_that_an_earlier_life_saw_closed_is_no_missed_launch_and_one_that_was_taken_back_is() -> None:
+    held = [Held("a1", state, 40.0, 12 * SECOND) for state in ("confirmed", "closed")]
+    assert WarningMeter(FLIGHTS[:1], held).missed(400 * SECOND) == 0
+    assert WarningMeter(FLIGHTS[:1], [*held, Held("a1", "retracted", 50.0, None)]).missed(400 * SECOND) == 1
+
+
+def test_where_nothing_tells_of_an_earlier_life_a_launch_is_its_own_once_the_objective_has_passed() -> None:
+    """But for one that nobody is warned of at all: that is missed, if it flew in this life."""
+    before, after = (WarningMeter(FLIGHTS, since_ns=at_s * SECOND) for at_s in (70, 69))
+    assert before.take(alert(1, "confirmed", 12), 75.0) is None
+    assert after.take(alert(1, "confirmed", 12), 75.0) == 65.0
+    assert before.missed(400 * SECOND) == after.missed(400 * SECOND) == 2
+    assert WarningMeter(FLIGHTS, since_ns=305 * SECOND).missed(400 * SECOND) == 2
