@@ -148,7 +148,7 @@ class Party:
                 return
             self.received[address.kind] += 1
             if again or (not delivery.retained and not self._in_sequence(address, message)):
-                if again and not delivery.retained:
+                if again:
                     self.metrics.duplicates.labels(stream_of(address)).inc()
                 return
             take(address, message, opened)

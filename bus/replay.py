@@ -5,6 +5,9 @@ the numbers that came on each stream:
 
 - A number that came before is told so; what to do is the caller's business. One that is further back than the window is refused:
   nobody can tell any more whether it came.
+- What brokers retain they say again: when somebody subscribes, and when a bridge is made again, not marked as retained then. So
+  of each topic that is retained it keeps which word is the newest that came: that one stands, and said again it is no news. An
+  older one said again would be a step back.
 - A session is newer than another if it was first heard with a later sent time. What an older one sent is taken for `GRACE_NS`
   after the newer was first heard, since it may have been on its way; then it is refused.
 - Of an operator's consoles each has a session of its own, and none ends another: these stand apart.
@@ -18,7 +21,7 @@ the numbers that came on each stream:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from bus.errors import Rejected
 from bus.session import SessionState
@@ -27,6 +30,7 @@ GRACE_NS: Final = 10_000_000_000
 WINDOW: Final = 4096  # numbers of a stream
 APART: Final = 1024  # sessions of a speaker that stand apart: four times as many words as a picture keeps of a nation
 _SESSIONS: Final = 16  # of a speaker, else
+_TOPICS: Final = 4096  # of a speaker whose newest word is kept, those that it spoke on last: of others nothing stands
 
 
 @dataclass(slots=True)
@@ -59,12 +63,29 @@ class _Session:
         return news
 
 
+class _Word(NamedTuple):
+    session: int
+    seq: int
+    sent_ns: int
+
+
 @dataclass(slots=True)
 class _Speaker:
     apart: bool
     sessions: dict[int, _Session] = field(default_factory=dict)
     newest: _Session | None = None
     floor_ns: int = -1  # the last word of what was forgotten
+    stands: dict[str, _Word] = field(default_factory=dict)  # by topic, the one spoken on longest ago first
+
+    def keep(self, topic: str, word: _Word) -> None:
+        """Note a new word on a topic. A last will is of when its link was made, and is the newest all the same."""
+        held = self.stands.get(topic)
+        if held is not None and word.seq and word.sent_ns < held.sent_ns:
+            return
+        self.stands.pop(topic, None)
+        self.stands[topic] = word if held is None else word._replace(sent_ns=max(word.sent_ns, held.sent_ns))
+        if len(self.stands) > _TOPICS:
+            del self.stands[next(iter(self.stands))]
 
     def session(self, number: int, sent_ns: int, now_ns: int, *, will: bool) -> _Session:
         """The session, begun if it is new. Rejected where a newer one has ended it."""
@@ -111,13 +132,23 @@ class ReplayGuard:
         *,
         will: bool = False,
         apart: bool = False,
+        topic: str = "",
     ) -> bool:
         """Whether this is new; False for what came before. Rejected("replayed") for what cannot be taken in any case.
 
-        `apart`: it is of a session that ends no other, nor is ended by one.
+        `apart`: it is of a session that ends no other, nor is ended by one. `topic`: it is one whose newest word brokers retain.
         """
         spoken = self._speakers.get((speaker, apart))
         if spoken is None:
             spoken = self._speakers[speaker, apart] = _Speaker(apart)
         found = spoken.session(session, sent_ns, now_ns, will=will)
-        return found.end() if will else found.take(stream, seq, sent_ns)
+        new = found.end() if will else found.take(stream, seq, sent_ns)
+        if new and topic:
+            spoken.keep(topic, _Word(session, seq, sent_ns))
+        return new
+
+    def stands(self, speaker: str, topic: str, session: int, seq: int, *, apart: bool = False) -> bool:
+        """Whether this came before, and is the newest word on its topic."""
+        spoken = self._speakers.get((speaker, apart))
+        word = None if spoken is None else spoken.stands.get(topic)
+        return word is not None and (word.session, word.seq) == (session, seq)

@@ -7,10 +7,13 @@ event. The order is such that nothing forged moves anything: not the window of r
 - No retained flag is believed: a broker could put it on anything. What stands (a status, an alert, the clock) is said again every
   third of the window by who said it, so that nothing in force is ever older than that. A broker can keep something back; that it
   is silent is all that can be told of it.
+- Nothing is taken twice. What stands brokers and bridges say again as they come back, and do not mark it for who was there: the
+  newest word that came on such a topic is a duplicate whoever says it again, and of whatever age, since it says what is held. An
+  older one is `replayed`, retained or not: who says it again would have a status, or an alert, step back.
 - An operator's word stands for as long as a broker keeps it, and consoles come and go: it is held to that age alone. Of words on
   the same two tracks the newest counts, so that an old one said again changes nothing.
-- QoS 1 may bring a message twice. What came before is dropped; where the broker calls it repeated or retained, it is a duplicate
-  like any, and else `replayed`. (After a lost link a publisher's own repetition looks the same.)
+- QoS 1 may bring a message twice: what the broker calls repeated is a duplicate too, and all else that came before is `replayed`.
+  (After a lost link a publisher's own repetition looks the same.)
 - What a broker kept for too long is dropped as `expired`, and is no event: it is what an earlier exercise has left.
 - trust.toml and sign.key are read again when they change, by every process that seals or opens: it looks once a second, as it
   speaks and hears, and at once where a seal does not hold by the keys that it has. So keys are renewed and revoked while all
@@ -57,6 +60,7 @@ from bus.transport import Delivery
 log = logging.getLogger(__name__)
 
 _TAGGED_KINDS: Final[tuple[Kind, ...]] = ("tracks", "picture")
+_RETAINED_KINDS: Final[tuple[Kind, ...]] = ("status", "alert", "clock", "decorrelation")
 _FRAME_WINDOW_NS: Final = 30_000_000_000  # thrice what a broker keeps a frame for: the rest is for clocks that differ
 _WORD_WINDOW_NS: Final = DECORRELATION_EXPIRY_S * 1_000_000_000  # as long as the broker keeps it
 _REPEATS_A_WINDOW: Final = 3
@@ -206,9 +210,11 @@ class Seals:
             key, begin = self._opened(address, delivery, now_ns)
             speaker = key.principal
             message = decode(address, memoryview(delivery.payload)[begin:])
-            again = not self._admit(key, address, message, now_ns)
-            if again and not (delivery.duplicate or delivery.retained):
-                raise Rejected("replayed", f"session {message.session}, number {message.seq}")
+            again = self._stands(key, address, message, delivery.topic)
+            if not again and not self._admit(key, address, message, delivery.topic, now_ns):
+                again = delivery.duplicate
+                if not again:
+                    raise Rejected("replayed", f"session {message.session}, number {message.seq}")
         except Rejected as rejected:
             if rejected.reason in SECURITY_REASONS and not (rejected.reason == "expired" and delivery.retained):
                 self._report(SecurityEvent(now_ns, rejected.reason, delivery.topic, speaker, rejected.detail))
@@ -261,7 +267,12 @@ class Seals:
             key = self._keys[own.id, head] = session_key(self._secret(own, speaker), head)
         return key
 
-    def _admit(self, key: PublicKey, address: Address, message: AnyMessage, now_ns: int) -> bool:
+    def _stands(self, key: PublicKey, address: Address, message: AnyMessage, topic: str) -> bool:
+        """Whether it is what came last on its topic, of those that brokers retain."""
+        apart = address.kind == "decorrelation"
+        return self._guard.stands(key.principal, topic, message.session, message.seq, apart=apart)
+
+    def _admit(self, key: PublicKey, address: Address, message: AnyMessage, topic: str, now_ns: int) -> bool:
         """Whether a message whose seal held is new; Rejected where it is not the speaker's to say, or not now.
 
         A key is held to its time by when the message was sent, so that what is on its way when it ends is not lost; a last will,
@@ -275,8 +286,9 @@ class Seals:
         if not key.holds_at(now_ns if will else sent_ns):
             raise Rejected("unknown_key", f"key {key.id.hex()} was not believed then")
         apart = address.kind == "decorrelation"  # each console has a session of its own
-        stream = stream_of(address)
-        return self._guard.admit(speaker, stream, message.session, message.seq, sent_ns, now_ns, will=will, apart=apart)
+        kept = topic if address.kind in _RETAINED_KINDS else ""
+        stream, session = stream_of(address), message.session
+        return self._guard.admit(speaker, stream, session, message.seq, sent_ns, now_ns, will=will, apart=apart, topic=kept)
 
     def _report(self, event: SecurityEvent) -> None:
         """Log the first of a reason, then at most one a minute; tell the handlers of each."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -23,8 +24,10 @@ from bus.mqtt import MqttTransport
 from bus.release import NATIONS
 from bus.security import HUB
 from bus.topics import feed_events, picture_alert, picture_alerts
+from bus.transport import Delivery
 from tests.bus.gate import Gate
 from tests.bus.rigs import QUICK, Inbox, until
+from tests.security.parties import ALERT, BORN, STATUS, WARNING, numbered, sealed, seals
 from tests.security.raw import RawClient, context_of
 
 PLACES: Final = {name: Remote(name, "127.0.0.1", port) for port, name in enumerate((HUB, *NATIONS), 1)}
@@ -198,6 +201,35 @@ async def test_a_nation_hears_the_end_of_what_ended_in_an_outage_and_its_broker_
 
             await heard.until(lambda: b"is over" in heard.payloads)
             await until(lambda: alerts_held_by(at.spoke, keys) == [b"goes on"])
+
+
+@pytest.mark.mosquitto
+@pytest.mark.skipif(MOSQUITTO is None, reason=NO_MOSQUITTO)
+async def test_what_a_bridge_that_is_made_again_says_again_is_no_security_event(keys: Path) -> None:
+    """At each try it says all that is retained, and the other broker hands it on as if it were new."""
+    now_ns = time.time_ns()
+    said = {
+        ALERT: sealed(seals("fusion.fusion-1"), ALERT, numbered(WARNING, 1, now_ns)),
+        STATUS: sealed(seals("feed.jpn"), STATUS, numbered(BORN, 1, now_ns)),
+    }
+    readers = {ALERT: seals("receiver.jpn"), STATUS: seals("conductor")}
+    heard: dict[str, list[Delivery]] = {topic: [] for topic in said}
+    async with hub_and_spoke(keys) as at:
+        receiver, feed = link(at.spoke, keys, "receiver.jpn"), link(at.spoke, keys, "feed.jpn")
+        fusion, conductor = link(at.hub, keys, "fusion.fusion-1"), link(at.hub, keys, "conductor")
+        for reader, topic in ((receiver, ALERT), (conductor, STATUS)):
+            reader.subscribe(topic, heard[topic].append, 1)
+        async with linked(receiver, feed, fusion, conductor):
+            for speaker, topic in ((fusion, ALERT), (feed, STATUS)):
+                speaker.publish(topic, said[topic], qos=1, retain=True)
+            await until(lambda: all(heard.values()))
+            await at.shut()
+            await at.open()
+            await until(lambda: all(len(each) > 1 for each in heard.values()))
+    for topic, deliveries in heard.items():
+        assert not any(delivery.retained or delivery.duplicate for delivery in deliveries)
+        assert [readers[topic].read(each, now_ns).again for each in deliveries] == [at > 0 for at in range(len(deliveries))]
+        assert readers[topic].events == {}
 
 
 def link(broker: SecuredMosquitto, keys: Path, who: str) -> MqttTransport:

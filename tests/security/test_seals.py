@@ -259,7 +259,7 @@ def test_words_of_several_consoles_are_taken_in_any_order_and_each_once() -> Non
         said = numbered(WORD, 1, NOW_NS - session * 3600 * SECOND, session)
         payload = sealed(seals("operator.jpn"), WORDS, said)
         assert hear(listening, WORDS, payload, retained=True).message == said
-        assert reason(listening, WORDS, payload) == "replayed"
+    assert reason(listening, WORDS, payload) == "replayed"  # of the three it is the oldest
 
 
 def test_a_retained_flag_makes_nothing_younger() -> None:
@@ -272,12 +272,58 @@ def test_a_retained_flag_makes_nothing_younger() -> None:
     assert [event.reason for event in events] == ["expired"]
 
 
-def test_a_second_arrival_is_replayed_unless_the_broker_says_that_it_repeats() -> None:
-    listening, payload = seals("receiver.jpn"), sealed(seals("fusion.fusion-1"), ALERT, WARNING)
-    assert not hear(listening, ALERT, payload).again
-    assert hear(listening, ALERT, payload, duplicate=True).again
-    assert hear(listening, ALERT, payload, retained=True).again
-    assert reason(listening, ALERT, payload) == "replayed"
+@pytest.mark.parametrize(
+    ("speaker", "topic", "message", "reader"), [each for each in SAID if each[1] in (TRACKS, EVENTS, PICTURE)]
+)
+def test_a_second_arrival_is_replayed_unless_the_broker_says_that_it_repeats(
+    speaker: str, topic: str, message: AnyMessage, reader: str
+) -> None:
+    """Of what no broker retains; that it says so changes nothing."""
+    listening, payload = seals(reader), sealed(seals(speaker), topic, message)
+    assert not hear(listening, topic, payload).again
+    assert hear(listening, topic, payload, duplicate=True).again
+    assert reason(listening, topic, payload, retained=True) == "replayed"
+    assert reason(listening, topic, payload) == "replayed"
+
+
+@pytest.mark.parametrize("retained", [True, False])
+@pytest.mark.parametrize(
+    ("speaker", "topic", "message", "reader"), [each for each in SAID if each[1] not in (TRACKS, EVENTS, PICTURE)]
+)
+def test_what_stands_is_a_duplicate_as_often_as_brokers_say_it_and_an_older_word_on_its_topic_is_replayed(
+    speaker: str, topic: str, message: AnyMessage, reader: str, retained: bool
+) -> None:
+    """A bridge that is made again says what is retained, not marked as such. The older word would be a step back."""
+    listening, speaking = seals(reader), seals(speaker)
+    first, second = (sealed(speaking, topic, numbered(message, seq, NOW_NS + seq)) for seq in (1, 2))
+    assert not hear(listening, topic, first).again
+    assert hear(listening, topic, first, retained=retained).again
+    assert not hear(listening, topic, second).again
+    for later_s in (0, 2 * DECORRELATION_EXPIRY_S):  # said again it makes nothing younger: it is held
+        assert hear(listening, topic, second, NOW_NS + later_s * SECOND, retained=retained).again
+    assert listening.events == {}
+    assert reason(listening, topic, first, retained=retained) == "replayed"
+    assert hear(listening, topic, first, duplicate=True).again
+    assert listening.events == {"replayed": 1}
+
+
+def test_an_alert_stands_whatever_others_of_its_stream_came_since() -> None:
+    listening, speaking, other = seals("receiver.jpn"), seals("fusion.fusion-1"), picture_alert("jpn", "a2")
+    first = sealed(speaking, ALERT, WARNING)
+    hear(listening, ALERT, first)
+    hear(listening, other, sealed(speaking, other, replace(WARNING, id="a2", seq=2)))
+    assert hear(listening, ALERT, first).again
+
+
+def test_a_death_that_stands_is_a_duplicate_too_and_no_more_once_there_is_a_new_birth() -> None:
+    listening, speaking = seals("receiver.kor"), seals("feed.jpn")
+    death = sealed(speaking, STATUS, replace(BORN, seq=0, state="offline"))
+    for said in (sealed(speaking, STATUS, BORN), death):
+        assert not hear(listening, STATUS, said).again
+    assert hear(listening, STATUS, death).again
+    again = sealed(speaking, STATUS, numbered(BORN, 2, NOW_NS + 1, 8))
+    assert not hear(listening, STATUS, again).again
+    assert reason(listening, STATUS, death) == "replayed"
 
 
 @settings(deadline=None)
@@ -363,8 +409,9 @@ def test_a_frame_of_the_largest_size_is_sealed_and_opened() -> None:
 def test_events_are_told_with_whose_key_they_name_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     listening, events = seals("receiver.jpn"), list[SecurityEvent]()
     listening.on_event(events.append)
-    payload = sealed(seals("fusion.fusion-1"), ALERT, WARNING)
+    payload, newer = (sealed(seals("fusion.fusion-1"), ALERT, numbered(WARNING, seq)) for seq in (1, 2))
     hear(listening, ALERT, payload)
+    hear(listening, ALERT, newer)
     for _ in range(3):
         reason(listening, ALERT, payload)
     reason(listening, ALERT, payload[:-1])

@@ -152,6 +152,20 @@ async def test_what_stands_is_said_again_with_a_new_number_and_time() -> None:
     await feed.stop()
 
 
+async def test_what_stands_and_is_said_again_is_counted_as_a_duplicate_and_as_nothing_else() -> None:
+    bus, taken = MemoryBus(), list[AnyMessage]()
+    receiver, broker = party(bus, "receiver", "kor"), await connected(bus, "broker")
+    receiver.listen(receiver.urgent, STATUS, keep(taken), qos=1)
+    await receiver.start()
+    said = sealed(seals("feed.jpn"), STATUS, numbered(BORN, 1, time.time_ns()))
+    for _ in range(3):
+        broker.publish(STATUS, said, qos=1)
+    assert len(taken) == 1
+    assert receiver.metrics.registry.get_sample_value("triwarn_duplicates_total", {"stream": "feed jpn status"}) == 2
+    assert counted(receiver, "security_events", "replayed") == counted(receiver, "rejected", "replayed") == 0
+    await receiver.stop()
+
+
 @pytest.fixture(params=["embedded", pytest.param("mosquitto", marks=pytest.mark.mosquitto)])
 def broker(request: pytest.FixtureRequest) -> Iterator[EmbeddedBroker | MosquittoBroker]:
     if request.param == "mosquitto" and MOSQUITTO is None:
@@ -213,11 +227,13 @@ def test_the_conductor_counts_nothing_that_is_forged_and_clears_what_cannot_be_b
 def test_the_conductor_logs_what_it_refuses(tmp_path: Path) -> None:
     with audited(str(tmp_path), "conductor") as audit:
         watch, now_ns = Watch({("feed", "jpn")}, seals=seals("conductor"), audit=audit), time.time_ns()
-        genuine = sealed(seals("feed.jpn"), STATUS, numbered(BORN, 1, now_ns))
+        genuine, newer = (sealed(seals("feed.jpn"), STATUS, numbered(BORN, seq, now_ns)) for seq in (1, 2))
         for delivery in (
             Delivery(STATUS, encode(numbered(BORN, 1, now_ns)), 1),
             Delivery(ALERT, encode(numbered(WARNING, 1, now_ns)), 1, retained=True),
             Delivery(STATUS, genuine, 1),
+            Delivery(STATUS, newer, 1),
+            Delivery(STATUS, newer, 1),
             Delivery(STATUS, genuine, 1),
             Delivery(STATUS, genuine, 1),
             Delivery("mw/v1/nothing", b"x", 1),
@@ -237,8 +253,10 @@ def test_the_conductor_logs_what_it_refuses(tmp_path: Path) -> None:
 
 
 def test_tap_shows_sealed_messages_and_says_what_is_not_authentic() -> None:
-    conductor, payload = seals("conductor"), sealed(seals("feed.jpn"), STATUS, numbered(BORN, 1, time.time_ns()))
-    assert as_line(Delivery(STATUS, payload), conductor).endswith("feed jpn is ready")
+    conductor, now_ns = seals("conductor"), time.time_ns()
+    payload, newer = (sealed(seals("feed.jpn"), STATUS, numbered(BORN, seq, now_ns)) for seq in (1, 2))
+    for each in (payload, newer):
+        assert as_line(Delivery(STATUS, each), conductor).endswith("feed jpn is ready")
     assert "REJECTED replayed" in as_line(Delivery(STATUS, payload), conductor)
     assert "REJECTED unsealed" in as_line(Delivery(STATUS, encode(BORN)), conductor)
 

@@ -209,7 +209,23 @@ def test_words_whose_consoles_are_forgotten_are_refused_by_who_reads_them(monkey
     operator, worker = seals("operator.jpn"), seals("fusion.fusion-1")
     said = [sealed(operator, WORDS, numbered(WORD, 1, NOW_NS - 40 + session, session)) for session in range(1, 40)]
     assert not any(hear(worker, WORDS, payload).again for payload in said)
+    assert hear(worker, WORDS, said.pop()).again  # it stands
     for payload in said:
         with pytest.raises(Rejected, match="replayed"):
             hear(worker, WORDS, payload)
     assert worker.events == {"replayed": len(said)}
+
+
+def test_of_topics_that_were_spoken_on_longest_ago_nothing_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "_TOPICS", 3)
+    guard = ReplayGuard()
+    for seq, topic in enumerate("abcad", 1):
+        assert guard.admit("fusion", "s", 1, seq, T + seq, T, topic=topic)
+    assert [guard.stands("fusion", topic, 1, seq) for seq, topic in enumerate("abcad", 1)] == [False, False, True, True, True]
+
+
+def test_a_word_that_was_overtaken_on_its_way_does_not_stand() -> None:
+    guard = ReplayGuard()
+    for seq in (2, 1):
+        assert guard.admit("feed.jpn", "s", 1, seq, T + seq, T, topic="t")
+    assert [guard.stands("feed.jpn", "t", 1, seq) for seq in (1, 2)] == [False, True]
