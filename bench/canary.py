@@ -117,7 +117,7 @@ class CanaryService:
         truth = await asyncio.to_thread(build_truth, self._scenario)
         await self.party.start()
         for link in self._beyond.values():
-            await link.start()
+            await self.party.begin(link)
         self.party.announce("ready")
         patient_until_s = time.monotonic() + _PATIENCE_S
         try:

@@ -12,6 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast
 
@@ -19,11 +20,11 @@ import click
 import msgspec
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from bench.links import credentials_for, link_maker, link_url, seals_for
+from bench.links import credentials_for, link_maker, seals_for
 from bench.settings import Settings, load
 from bus.audit import AuditLog
 from bus.credentials import check_scheme
-from bus.errors import Unreachable
+from bus.errors import Refused, Unreachable
 from bus.link import parse_url, shown
 from bus.loop import run_service
 from bus.metrics import Endpoint, Metrics
@@ -32,6 +33,7 @@ from bus.recording import Entry, Recorder
 from bus.release import NATIONS, Nation
 from bus.seals import Seals
 from bus.security import CANARY, principal
+from bus.transport import Transport
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +70,10 @@ def serve(
     with_parent: bool,
     broker: str | None,
     settings_file: Path | None,
-    also: Sequence[str] = (),
 ) -> None:
     """Build a service and run it until a signal; the endpoint is up from the start, ready when the service is.
 
-    `who` names its principal. `also`: URLs of other brokers that it is on.
+    `who` names its principal.
     """
     settings = load(settings_file, broker__url=broker, endpoint__port=endpoint_port)
     credentials, seals = credentials_for(settings, who(settings)), seals_for(settings, who(settings))
@@ -92,11 +93,13 @@ def serve(
         service = build(Parts(link_maker(settings, credentials), metrics, settings, recorder.write if recorder else None, seals))
         if settings.audit.folder:
             service.party.audit = AuditLog(Path(settings.audit.folder), service.party.principal)
+        service.party.begin = partial(_begun, stopping=stopping, wait_s=settings.broker.wait_s)
         endpoint = Endpoint(registry, lambda: service.party.ready, settings.endpoint.host, settings.endpoint.port)
         click.echo(f"{name}: metrics on http://{settings.endpoint.host}:{endpoint.port}/metrics", err=True)
         try:
-            if all([await _broker_answers(url, stopping, settings.broker.wait_s) for url in (link_url(settings), *also)]):
-                await service.run(stopping)
+            await service.run(stopping)
+        except _Stopped:
+            pass
         finally:
             endpoint.close()
             if recorder:
@@ -108,27 +111,36 @@ def serve(
     run_service(main())
 
 
-async def _broker_answers(url: str, stopping: asyncio.Event, wait_s: float) -> bool:
-    """Wait until something listens at the broker's address: processes may be started in any order. False where stopped.
+class _Stopped(Exception):
+    """Told to stop while there was no broker yet."""
 
-    Raises Unreachable after `wait_s`; 0 is for ever.
+
+async def _begun(link: Transport, stopping: asyncio.Event, wait_s: float) -> None:
+    """Connect a link once there is a broker: processes may be started in any order, and a broker may go as it is greeted.
+
+    Raises Unreachable after `wait_s`, 0 is for ever; Refused where it is refused twice running, for a broker that dies says
+    nothing either; and _Stopped.
     """
-    broker, told, deadline_s = parse_url(url), False, time.monotonic() + (wait_s or math.inf)
+    deadline_s, told, refused = time.monotonic() + (wait_s or math.inf), False, False
     while not stopping.is_set():
         try:
-            _, writer = await asyncio.open_connection(broker.host, broker.port)
-        except OSError as error:
+            await link.start()
+        except Unreachable as error:
+            what, colon, why = str(error).partition(": ")
             if time.monotonic() > deadline_s:
-                raise Unreachable(f"no broker at {broker} in {wait_s:g} s: {error.strerror or error}") from None
+                raise Unreachable(f"{what} in {wait_s:g} s{colon}{why}") from None
             if not told:
-                log.warning("no broker at %s yet: %s; trying again", broker, error.strerror or error)
-                told = True
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), _TRY_AGAIN_S)
+                log.warning("%s yet%s%s; trying again", what, colon, why)
+            told, refused = True, False
+        except Refused:
+            if refused:
+                raise
+            refused = True
         else:
-            writer.close()
-            return True
-    return False
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), _TRY_AGAIN_S)
+    raise _Stopped
 
 
 def run_feed(
@@ -217,7 +229,7 @@ def run_canary(
             also=beyond,
         )
 
-    serve(CANARY, lambda _: CANARY, build, record, endpoint_port, with_parent, broker, settings_file, also)
+    serve(CANARY, lambda _: CANARY, build, record, endpoint_port, with_parent, broker, settings_file)
 
 
 def run_receiver(

@@ -114,7 +114,11 @@ class AiomqttTransport:
         await asyncio.wait({first, self._runner}, return_when=asyncio.FIRST_COMPLETED)
         if not first.done():
             await self._runner  # it has failed for a reason of its own: let that be seen
-        await first
+        try:
+            await first
+        except BusError:
+            self._runner = None
+            raise
 
     def together(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()

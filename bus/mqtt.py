@@ -395,9 +395,10 @@ class MqttTransport:
                     await self._next_change()
         except TimeoutError:
             raise Unreachable(f"the broker at {self._broker} does not answer a subscription") from None
-        if refused := self._routes.waiting():
-            why = self._refusal or f"lost while subscribing to {refused[0].topic_filter}"
-            raise Refused(f"the broker at {self._broker}: {why}")
+        if waiting := self._routes.waiting():
+            if self._refusal:
+                raise Refused(f"the broker at {self._broker}: {self._refusal}")
+            raise Unreachable(f"the broker at {self._broker} is gone: lost while subscribing to {waiting[0].topic_filter}")
 
     async def _next_change(self) -> None:
         self._changed.clear()

@@ -22,7 +22,7 @@ import secrets
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -51,6 +51,11 @@ _EXPIRY_S = dict.fromkeys(_STEADY, 10) | {"decorrelation": DECORRELATION_EXPIRY_
 MakeTransport = Callable[[str, Will | None], Transport]
 Take = Callable[[Address, AnyMessage, Delivery], None]
 OnExercise = Callable[[ExerciseClock], None]
+
+
+async def begun(link: Transport) -> None:
+    """Connect a link for the first time, or not at all."""
+    await link.start()
 
 
 def new_session() -> int:
@@ -123,6 +128,7 @@ class Party:
         self.bulk = make(f"{unique}-bulk", None)
         self.urgent = make(f"{unique}-urgent", will)
         self.urgent.on_link(self._announce_again)
+        self.begin: Callable[[Transport], Awaitable[None]] = begun  # a link's first connection: who waits for a broker sets it
         self.links: dict[str, Transport] = {"bulk": self.bulk, "urgent": self.urgent}  # whose counters are exported
         metrics.watch(self.links, {"in": self.received, "out": self.published}, lambda: self._skew.ahead_s(time.time_ns()))
 
@@ -243,8 +249,8 @@ class Party:
 
     async def start(self) -> None:
         """Connect both links and announce `starting`. Raises Unreachable or Refused."""
-        await self.bulk.start()
-        await self.urgent.start()
+        await self.begin(self.bulk)
+        await self.begin(self.urgent)
         self.announce("starting")
         self._repeat_later()
 

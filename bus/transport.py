@@ -89,7 +89,10 @@ class Transport(Protocol):
         """Call `handler` at each change of the link: connected (a new session), resumed, lost, closed."""
 
     async def start(self) -> None:
-        """Connect, and return once every subscription made so far is granted. Raises Unreachable or Refused."""
+        """Connect, and return once every subscription made so far is granted.
+
+        Raises Unreachable or Refused, and may then be tried again.
+        """
 
     def publish(self, topic: str, payload: bytes, *, qos: QoS = 0, retain: bool = False, expiry_s: int | None = None) -> bool:
         """Send, or queue by the rules above. False where the message was refused or dropped at once."""

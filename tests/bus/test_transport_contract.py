@@ -291,6 +291,21 @@ async def test_a_transport_starts_once(rig: Rig) -> None:
         await node.start()
 
 
+async def test_a_start_that_found_no_broker_may_be_tried_again(rig: Rig) -> None:
+    if why := rig.limit("unreachable"):
+        pytest.skip(why)
+    assert isinstance(rig, BrokerRig)
+    await rig.gate.shut()
+    inbox, node = Inbox(), rig.make("node", gated=True)
+    node.subscribe(rig.topic("a"), inbox, 1)
+    with pytest.raises(Unreachable):
+        await node.start()
+    await rig.gate.open()
+    await node.start()
+    node.publish(rig.topic("a"), b"x", qos=1)
+    assert (await inbox.count(1))[0].payload == b"x"
+
+
 async def test_qos1_outlives_a_killed_broker(own_rig: BrokerRig) -> None:
     """SIGKILL in mid-stream: whatever the broker had not acknowledged arrives once it is back, in order."""
     rig = own_rig
