@@ -48,6 +48,25 @@ def test_each_volume_goes_with_down_as_a_service_without_a_profile_uses_it(name:
     assert set(stack["volumes"]) <= used
 
 
+@pytest.mark.parametrize("name", _STACKS)
+def test_each_service_is_held_to_so_much_memory_without_swap_so_many_processes_and_no_shared_memory_to_speak_of(
+    name: str,
+) -> None:
+    common = _yaml("common.yaml")["services"]
+    for service, told in _yaml(name)["services"].items():
+        whole = _whole(told, common)
+        assert re.fullmatch(r"\d+m", whole["mem_limit"]), service
+        assert whole["memswap_limit"] == whole["mem_limit"], service
+        assert 0 < whole["pids_limit"] <= 256, service
+        assert whole["shm_size"] == "1m", service
+
+
+def _whole(service: dict[str, Any], common: dict[str, Any]) -> dict[str, Any]:
+    """A service with what it extends, and what that extends: as compose lays single values over one another."""
+    extended = service.get("extends")
+    return {**_whole(common[extended["service"]], common), **service} if extended else service
+
+
 def test_the_image_has_the_folder_of_the_audit_log_as_its_users_own() -> None:
     """A new volume takes over whose the folder is that it is mounted on."""
     folder = _yaml("common.yaml")["services"]["triwarn"]["environment"]["TRIWARN_AUDIT__FOLDER"]

@@ -185,6 +185,9 @@ def test_no_container_can_gain_anything_or_write_anywhere(stack: Stack) -> None:
         assert not host["Privileged"], where
         assert "no-new-privileges:true" in host["SecurityOpt"], where
         assert host["Memory"] > 0, where
+        assert host["MemorySwap"] in (host["Memory"], -1), where  # -1: an engine that cannot limit swap
+        assert 0 < host["PidsLimit"] <= 256, where
+        assert host["ShmSize"] <= 2**20, where
         assert host["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 5}, where
         assert found["Config"]["User"] not in ("", "0", "root"), where
         bound = [each["HostIp"] for ports in (host["PortBindings"] or {}).values() for each in ports]
