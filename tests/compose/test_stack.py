@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import time
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -15,7 +16,7 @@ import pytest
 from bus.certificates import make_keys
 from bus.release import NATIONS
 from tests.compose.conftest import Exercised, tell
-from tests.compose.stack import DOCKER, IMAGE, Stack, docker, eventually, run, slowed, unreported
+from tests.compose.stack import DOCKER, IMAGE, ROOT, Stack, compose_command, docker, eventually, run, slowed, unreported
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
@@ -147,6 +148,24 @@ def test_a_stock_client_with_the_right_certificate_reads_the_bus(stack: Stack) -
     done = _stock_client(stack, "keys-receive-jpn", *_shown("receiver.jpn"), "-t", topic, "-C", "1", "-W", "20", "-F", "%t %l")
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(rf"{topic} \d+", done.stdout.strip())
+
+
+def test_a_stock_client_on_the_host_reads_the_bus_by_the_commands_of_the_readme(stack: Stack, tmp_path: Path) -> None:
+    """One message; with the keys elsewhere, and on the port of this stack."""
+    if shutil.which("mosquitto_sub") is None:
+        pytest.skip("mosquitto_sub is not installed (Debian: apt-get install mosquitto-clients)")
+    (written,) = re.findall(r"```\n(mkdir -m 700 jpn-keys\n.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    told = {
+        "docker compose": " ".join(compose_command()),
+        "-p 8883": f"-p {stack.mqtt_port} -C 1 -W 20",
+        "jpn-keys": f"{tmp_path}/jpn",
+    }
+    for words, ours in told.items():
+        assert words in written
+        written = written.replace(words, ours)
+    done = run("bash", "-euo", "pipefail", "-c", written, env={**stack.environment, "COMPOSE_FILE": str(stack.file)})
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"mw/v1/(receiver|picture)/jpn/\S+ \d+", done.stdout.strip())
 
 
 def test_a_stock_client_reads_nothing_that_the_access_list_does_not_grant(stack: Stack) -> None:
