@@ -130,6 +130,8 @@ class Party:
         self.urgent.on_link(self._announce_again)
         self.begin: Callable[[Transport], Awaitable[None]] = begun  # a link's first connection: who waits for a broker sets it
         self.links: dict[str, Transport] = {"bulk": self.bulk, "urgent": self.urgent}  # whose counters are exported
+        metrics.exercise_running.set_function(lambda: self.runs is not None)  # at each scrape: it may be over and nobody says so
+        metrics.canary.set_function(lambda: self.runs is not None and self.runs.purpose == "canary")
         metrics.watch(self.links, {"in": self.received, "out": self.published}, lambda: self._skew.ahead_s(time.time_ns()))
 
     def on_exercise(self, handler: OnExercise) -> None:
@@ -321,8 +323,6 @@ class Party:
             self._heard.clear()
         self.exercise = message
         self.clock = ScaledClock(message.start_ns, message.start_wall_ns, message.speed)
-        self.metrics.exercise_running.set(message.state == "running")
-        self.metrics.canary.set((message.state, message.purpose) == ("running", "canary"))
         log.info("%s %s %s at speed %g", message.purpose, message.exercise, message.state, message.speed)
         for handler in self._on_exercise:
             handler(message)

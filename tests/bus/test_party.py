@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final, Literal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
@@ -123,6 +124,21 @@ async def test_an_exercise_whose_conductor_was_killed_is_over_some_time_after_it
         assert party.exercise is not None
         assert party.exercise.purpose == purpose
         await party.stop()
+
+
+@pytest.mark.parametrize(("end_s", "runs"), [(29, 0.0), (31, 1.0)])
+def test_an_exercise_that_is_over_and_whose_stop_was_not_heard_is_told_as_over(end_s: int, runs: float) -> None:
+    """As behind a bridge that went down in it: every rule took it for one that runs, for good."""
+    bus, registry = MemoryBus(), CollectorRegistry()
+    party = Party("feed", "jpn", bus.transport, Metrics(registry, Budgets()))
+    party.on_exercise(lambda _: None)
+    party.urgent.connect_nowait()  # type: ignore[attr-defined]
+    link = bus.transport("others", None)
+    link.connect_nowait()
+    for purpose in ("canary", "exercise"):
+        link.publish(*told(purpose, "running", 1, end_ns=_START_NS + end_s * 10**9), qos=1)
+        assert registry.get_sample_value("triwarn_exercise_running") == runs
+        assert registry.get_sample_value("triwarn_canary") == (runs if purpose == "canary" else 0.0)
 
 
 def test_who_has_not_spoken_in_an_exercise_is_not_silent_in_it() -> None:
