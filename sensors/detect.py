@@ -38,6 +38,7 @@ _CLUTTER_LON_DEG: Final = (123.0, 138.0)
 _CLUTTER_HEIGHT_M: Final = (5e3, 150e3)
 _FALSE: Final = -1
 REFERENCE_HEIGHT_M: Final = 25e3  # where an infrared detection is put on its line of sight: mid-boost of most
+ANY_HEIGHT: Final = (REFERENCE_HEIGHT_M, 15e3)  # and how far from there, one sigma
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +52,7 @@ class Scan:
     the noise's covariance (infrared: only across the line of sight). bias: (n, 3, 6) m, its columns what one sigma of each of the
     sensor's three biases (range and two angles) adds to the position, and what the place of an object among those that are
     detected as one may add. sight: (n, 3) unit vectors. merged: whether it is of several. verify: a radar's short look at what it
-    has just found, and at nothing else.
+    has just found, and at nothing else. first_seen: height m, and one sigma, of a plume that this satellite had not seen before.
     """
 
     at_ns: int
@@ -65,6 +66,7 @@ class Scan:
     merged: NDArray[np.bool_]
     visible: NDArray[np.int64]
     verify: bool
+    first_seen: tuple[float, float] = ANY_HEIGHT
 
 
 class Scanner:
@@ -77,6 +79,7 @@ class Scanner:
         self._false_alarms = sensor.false_alarms * plan.false_alarms
         self._random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(sensor.bit,))))
         self._eye = RadarEye(sensor, len(truth.launches)) if isinstance(sensor, Radar) else InfraredEye(sensor)
+        self._first_seen = ANY_HEIGHT if isinstance(sensor, Radar) else sensor.first_seen
         self._bias_sigma = self._eye.bias_sigma * plan.bias
         self._bias = self._random.standard_normal(3)
 
@@ -129,6 +132,7 @@ class Scanner:
             np.concatenate([spread.any(axis=(1, 2)), np.zeros(len(false), np.bool_)]),
             np.flatnonzero(visible),
             verify,
+            self._first_seen,
         )
 
     def _down(self, at_ns: int) -> bool:

@@ -27,6 +27,8 @@ INFRARED: Final = 2
 _FILE: Final = "sensors.toml"
 _GEO_RADIUS_M: Final = 42_164_000.0
 _KNOT_M_S: Final = 1852.0 / 3600.0
+_RISES_M_S: Final = 630.0  # how fast what comes through the clouds climbs: of published flights 360 to 1,020
+_BREAK_SIGMA_M: Final = 2e3  # of the cloud break, and of what is missed at first
 
 Reach = Annotated[float, Meta(gt=0.0, le=10_000.0, description="kilometres, above 0, at most 10000")]
 Interval = Annotated[float, Meta(ge=0.05, le=600.0, description="seconds, 0.05 to 600")]
@@ -124,6 +126,12 @@ class Infrared(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
     def interval_s(self) -> float:
         """Seconds between its scans."""
         return self.scan_s
+
+    @property
+    def first_seen(self) -> tuple[float, float]:
+        """Height m, and one sigma, of a plume that it sees for the first time: come through the clouds since its last scan."""
+        half_m = 0.5 * self.scan_s * _RISES_M_S
+        return self.cloud_break_km * 1e3 + half_m, _BREAK_SIGMA_M + half_m
 
     @property
     def position(self) -> Float:

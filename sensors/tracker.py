@@ -25,9 +25,10 @@ from physics.fall import LIFTS_BELOW_M, apogee_m
 from physics.frames import altitude_m
 from sensors.associate import choose
 from sensors.detect import Scan
-from sensors.filter import combined, entered, gate_all, predict, predict_all, update
+from sensors.filter import combined, gate_all, predict, predict_all, update
+from sensors.initiate import begun
 from sensors.instruments import INFRARED, RADAR
-from sensors.motion import BOOST, GLIDE, MODELS, REENTRY, STAGING, air_share
+from sensors.motion import BOOST, GLIDE, REENTRY, STAGING
 from sensors.places import GroundPoint, felt_beta, impact_point, launch_point
 
 Float = NDArray[np.float64]
@@ -155,8 +156,8 @@ class NationalTracker:
         if len(scan.position) or scan.at_ns - self._moved_ns >= _IDLE_NS:
             moved = self._predict(scan.at_ns)
             self._moved_ns = scan.at_ns
-        taken = self._associate(scan, moved)
-        self._initiate(scan, taken)
+        taken, known = self._associate(scan, moved)
+        self._initiate(scan, taken, known)
         ended = self._end(scan)
         confirmed = [track for track in self.tracks if self._confirms(track)]
         for track in confirmed:
@@ -179,13 +180,13 @@ class NationalTracker:
                 track.boosted_ns = track.at_ns
         return x, cov, cross, mu
 
-    def _associate(self, scan: Scan, moved: Stacked | None) -> set[int]:
-        """Give detections to tracks, which were moved to the scan; the detections that were taken."""
+    def _associate(self, scan: Scan, moved: Stacked | None) -> tuple[set[int], NDArray[np.bool_]]:
+        """Give detections to tracks, which were moved to the scan: those that were taken, and whether each may be of a track."""
         n, slot = len(scan.position), self._slots[scan.bit]
         if not n or moved is None:
             for track in self.tracks:
                 self._miss(track, scan)
-            return set()
+            return set(), np.zeros(n, np.bool_)
         cost = gate_all(
             *moved,
             scan.position,
@@ -224,16 +225,17 @@ class NationalTracker:
                 track.take(scan, k)
             else:
                 self._miss(track, scan)
-        return set(choice.taken.tolist())
+        return set(choice.taken.tolist()), np.isfinite(cost).any(axis=0)
 
     def _miss(self, track: Track, scan: Scan) -> None:
         if track.pedigree >> scan.bit & 1 and not scan.verify:
             track.misses += 1
 
-    def _initiate(self, scan: Scan, taken: set[int]) -> None:
+    def _initiate(self, scan: Scan, taken: set[int], known: NDArray[np.bool_]) -> None:
+        rising = ~(known | scan.merged)
         for k in range(len(scan.position)):
             if k not in taken:
-                self.tracks.append(_begin(scan, k, self._slots[scan.bit], len(self._slots)))
+                self.tracks.append(_begin(scan, k, self._slots[scan.bit], len(self._slots), rising=bool(rising[k])))
 
     def _confirms(self, track: Track) -> bool:
         if track.number:
@@ -286,40 +288,9 @@ def _stacked(tracks: list[Track]) -> Stacked:
     )
 
 
-def _begin(scan: Scan, k: int, slot: int, slots: int) -> Track:
-    """A tentative track from one detection: position as measured, velocity and thrust with what any missile may have.
-
-    From a line of sight alone, the height is taken to be 25 km give or take 15: above the cloud break and still burning.
-    """
-    position = scan.position[k]
-    up = position / np.linalg.norm(position)
-    x = np.zeros(9)
-    x[:3] = position
-    cov = np.zeros((9, 9))
-    if scan.phenomenology == INFRARED:
-        sight = scan.sight[k]
-        down = max(0.2, float(-up @ sight))
-        along = np.outer(sight, sight)
-        cov[:3, :3] = np.linalg.inv(scan.information[k] + along / (15e3 / down) ** 2)
-        x[3:6] = 700.0 * up
-        cov[3:6, 3:6] = 500.0**2 * np.eye(3)
-        x[6:] = 25.0 * up
-        cov[6:, 6:] = 45.0**2 * np.eye(3)
-    else:
-        cov[:3, :3] = np.linalg.inv(scan.information[k])
-        x[3:6] = 400.0 * up
-        cov[3:6, 3:6] = min(600.0 + 0.007 * max(altitude_m(position), 0.0), 3000.0) ** 2 * np.eye(3)  # the higher, the faster
-        cov[6:, 6:] = 50.0**2 * np.eye(3)
-    cov[:3, :3] += scan.bias[k] @ scan.bias[k].T
-    cross = np.zeros((9, 3 * slots + 3))
-    cross[:3, 3 * slot : 3 * slot + 3], cross[:3, -3:] = scan.bias[k, :, :3], scan.bias[k, :, 3:]
-    boost = 0.9 if scan.phenomenology == INFRARED or altitude_m(position) < 60e3 else 0.4
-    air = air_share(x[:6])
-    mu = np.array([boost, 0.0, (1.0 - boost) * (1.0 - air), (1.0 - boost) * air, 0.0])
-    states, covs, crosses = np.empty((MODELS, 9)), np.empty((MODELS, 9, 9)), np.empty((MODELS, *cross.shape))
-    for model in range(MODELS):
-        states[model], covs[model], crosses[model] = entered(x, cov, cross, BOOST, model)
-    track = Track(states, covs, crosses, mu, scan.at_ns, scan.at_ns, scan.at_ns)
+def _begin(scan: Scan, k: int, slot: int, slots: int, *, rising: bool) -> Track:
+    """A tentative track from one detection."""
+    track = Track(*begun(scan, k, slot, slots, rising=rising), scan.at_ns, scan.at_ns, scan.at_ns)
     track.take(scan, k)
     return track
 

@@ -177,7 +177,7 @@ def test_thrust_that_has_turned_may_turn_on() -> None:
     assert along == pytest.approx(turned_along, rel=0.01)
     assert across[0] < 0.5 * along
     turn_m_s3 = 30.0 * math.sin(1.0) * 30.0 / 1500.0
-    assert turned[0] - across[0] == pytest.approx(2.0 * turn_m_s3**2, rel=0.05)
+    assert turned[0] - across[0] == pytest.approx(0.4 * turn_m_s3**2, rel=0.05)
 
 
 @pytest.mark.parametrize("model", [BOOST, STAGING])
