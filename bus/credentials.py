@@ -101,8 +101,8 @@ def check_scheme(broker: BrokerUrl, *, keys: bool) -> None:
 
 
 def tls_failure(error: BaseException | None, broker: BrokerUrl, credentials: Credentials | None) -> BusError | None:
-    """What a failure of TLS means, as the error to raise; None where it is none that TLS speaks of."""
-    if credentials is None or not isinstance(error, ssl.SSLError):
+    """What a failure of TLS means, as the error to raise; None where it is none that TLS speaks of, as where a link just ends."""
+    if credentials is None or not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError):
         return None
     names = {"host": broker.host, "authority": credentials.files.authority, "certificate": credentials.files.certificate}
     if isinstance(error, ssl.SSLCertVerificationError):

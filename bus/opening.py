@@ -46,7 +46,7 @@ async def open_connection(
         connection.abort()
         if (failure := tls_failure(error, broker, credentials)) is not None:
             raise failure from None
-        raise Unreachable(f"no broker at {broker}: {error.strerror or error}") from None
+        raise Unreachable(f"no broker at {broker}: {error.strerror or str(error) or 'it closed the connection'}") from None
     except BaseException:
         connection.abort()
         raise

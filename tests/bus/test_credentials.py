@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import re
 import shutil
@@ -15,7 +16,7 @@ import pytest
 from bus.broker import EmbeddedBroker
 from bus.certificates import make_keys, renew
 from bus.credentials import load_credentials
-from bus.errors import BadInput, BusError, Refused, Untrusted
+from bus.errors import BadInput, BusError, Refused, Unreachable, Untrusted
 from bus.link import LinkSettings
 from bus.mosquitto import MOSQUITTO, NO_MOSQUITTO, SecuredMosquitto
 from bus.security import authority_certificate, key_files
@@ -160,6 +161,21 @@ async def test_a_broker_that_does_not_take_our_certificate_says_why(folder: Path
     assert re.search(
         r"refused .*(does it know the authority of )?\S*keys/feed\.jpn/tls\.crt(?(1),| is not by its authority)", words
     )
+
+
+@pytest.mark.parametrize("adapter", ["mqtt", "aiomqtt"])
+async def test_a_broker_that_goes_as_it_is_greeted_is_none_and_not_mistrusted(adapter: str, folder: Path) -> None:
+    """As a proxy does before a broker that is down. It may come yet; what is mistrusted is not asked again."""
+
+    async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        writer.close()
+
+    async with await asyncio.start_server(close, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        kind, words = await failure(with_files(folder, OWN)(adapter, f"mqtts://127.0.0.1:{port}"))
+    assert kind is Unreachable
+    assert re.fullmatch(rf"no broker at 127\.0\.0\.1:{port}: .+", words)
 
 
 @pytest.mark.parametrize("adapter", ["mqtt", "aiomqtt"])

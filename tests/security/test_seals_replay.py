@@ -146,7 +146,7 @@ def test_tens_of_thousands_of_consoles_keep_memory_flat_and_none_is_heard_twice(
                 held.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    assert max(held) - min(held) < 0.02 * held[0], held
+    assert max(held) < 1.1 * held[0], held  # all of them kept would be three times as much
     assert not any(word(guard, session, T + session) for session in range(1, 12 * APART + 1))
 
 
