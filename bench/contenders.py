@@ -21,7 +21,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from bench.sky import FEEDS, Feed, Sky
-from bus.columns import unpack_cov
+from bus.columns import pack_cov, unpack_cov
 from fusion.assign import assign
 from fusion.combine import fuse_many
 from fusion.gate import pairs_within
@@ -88,7 +88,7 @@ def triwarn(job: Job) -> Prepared:
     """The kernels of the fusion core and its assignment, on one table of both feeds, as the engine calls them."""
     (state_a, cov_a, _), (state_b, cov_b, _), _ = job
     n, m = len(state_a), len(state_b)
-    rows, state, cov = np.arange(n + m), np.vstack([state_a, state_b]), np.vstack([cov_a, cov_b])
+    rows, state, cov = np.arange(n + m), np.vstack([state_a, state_b]), pack_cov(np.vstack([cov_a, cov_b]))
     mask, valid_ns, phase = np.repeat([1, 2], [n, m]), np.zeros(n + m, np.int64), np.tile([0.0, 1.0, 0.0], (n + m, 1))
     whole = np.ones(n + m, np.bool_)
     table, none = (valid_ns, state, cov, phase, mask, whole), np.zeros(3)
@@ -106,7 +106,7 @@ def triwarn(job: Job) -> Prepared:
         )
         return members, x, p
 
-    return Prepared(run, lambda done: Answer(done[0][:, :2] - [0, n], done[1], done[2]))
+    return Prepared(run, lambda done: Answer(done[0][:, :2] - [0, n], done[1], unpack_cov(done[2])))
 
 
 def numpy_scipy(job: Job) -> Prepared:

@@ -25,6 +25,7 @@ from fusion.lineage import describe, phenomenologies
 from fusion.partial import TOLD
 from fusion.settings import FusionSettings
 from fusion.tables import CONFIRMED, NO_ALERT, QUICK, TIMES, Rows
+from fusion.triangle import square
 from physics.ground import heading_deg
 
 _KEEP_ANCHORS = 10_000
@@ -210,7 +211,7 @@ class Casebook:
 
     def _tells_velocity(self, system: int) -> bool:
         table = self._clusters.systems
-        return bool(table.whole[system] or np.linalg.eigvalsh(table.cov[system, 3:, 3:])[-1] < TOLD * self._prior_m2_s2)
+        return bool(table.whole[system] or np.linalg.eigvalsh(square(table.cov[system])[3:, 3:])[-1] < TOLD * self._prior_m2_s2)
 
     @staticmethod
     def _nations(mask: int) -> list[Nation]:

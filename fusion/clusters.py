@@ -25,6 +25,7 @@ from fusion.offsets import WIDTH, with_open
 from fusion.partial import prior_of
 from fusion.settings import Association, Sensors, Timing
 from fusion.tables import NONE, Float, ReportTable, Rows, SystemTable, hold_into, shift_into
+from fusion.triangle import square
 from fusion.upkeep import next_of_each
 
 MAX_NUMBER: Final = 2**32 - 1
@@ -192,13 +193,13 @@ class Clusters:
     def told_cov(self, system: int) -> Float:
         """The covariance (6, 6) of a system track, with what registration leaves open."""
         table = self.systems
-        cov, nations = table.cov[system], int(table.mask[system] or table.seen[system])
+        cov, nations = square(table.cov[system]), int(table.mask[system] or table.seen[system])
         return with_open(table.state[system], cov, self.left_open[nations]) if self._leaves_open[nations] else cov
 
     def reported_cov(self, row: int) -> Float:
         """The covariance (6, 6) of a report, with what registration leaves open of its nation's."""
         held = self.reports
-        cov, nation = held.cov[row], int(held.mask[row])
+        cov, nation = square(held.cov[row]), int(held.mask[row])
         return with_open(held.state[row], cov, self.left_open[nation]) if self._leaves_open[nation] else cov
 
     def found(self, row: int) -> int:

@@ -22,6 +22,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from bus.columns import TRIANGLE
 from fusion.align import MOST_DRAG_M_S2, SHORT_S, accelerations, align_one, usual_drag_m_s2
 from fusion.gate import compare
 from fusion.lanes import (
@@ -38,7 +39,8 @@ from fusion.lanes import (
     unload_into,
 )
 from fusion.partial import WHOLE
-from physics.compile import inlined, jit
+from fusion.triangle import square, traces, triangle_of
+from physics.compile import jit
 
 Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -243,12 +245,6 @@ def correlation_of(phase: Float, drag_m_s2: float, correlations: Float) -> float
     return float((phase[0] * correlations[0] + phase[1] * correlations[1] + falls * correlations[2]) / total)
 
 
-@inlined
-def _trace(cov: Float) -> float:
-    total: float = cov[0, 0] + cov[1, 1] + cov[2, 2] + cov[3, 3] + cov[4, 4] + cov[5, 5]
-    return total
-
-
 @jit
 def fuse_many(
     members: Rows,
@@ -278,7 +274,7 @@ def fuse_many(
     """
     m = members.shape[0]
     valid, newest = np.zeros(m, np.int64), np.zeros(m, np.int64)
-    out_state, out_cov, out_phase, off = np.empty((m, 6)), np.empty((m, 6, 6)), np.zeros((m, 3)), np.full(m, np.nan)
+    out_state, out_cov, out_phase, off = np.empty((m, 6)), np.empty((m, TRIANGLE)), np.zeros((m, 3)), np.full(m, np.nan)
     used, age_s, push = np.zeros((m, 3), np.bool_), np.zeros((m, 3)), np.zeros((m, 3, 4))
     driven = np.zeros(m, np.bool_)  # not all members fly free
     bound = np.empty(m)  # of the correlation between members
@@ -321,10 +317,11 @@ def fuse_many(
         some = rows[start : start + LANES]
         _fuse_lanes_into(out_state, out_cov, off, some, members, used, age_s, push, driven, state, cov, bound, bias_var, column)
     for i in range(m):
-        if not (alike[i] and np.isfinite(_trace(out_cov[i]))):
-            out_state[i], out_cov[i], off[i] = _fuse_one(
+        if not (alike[i] and np.isfinite(sum(traces(out_cov[i])))):
+            out_state[i], fused, off[i] = _fuse_one(
                 members[i], used[i], age_s[i], push[i], state, cov, pedigree, bound[i], bias_var, prior_var, splits, column
             )
+            out_cov[i] = triangle_of(fused)
     return valid, newest, out_state, out_cov, out_phase, off
 
 
@@ -348,7 +345,7 @@ def _fuse_one(
     for c in range(3):
         if used[c]:
             by = push[c, 0], push[c, 1], push[c, 2], push[c, 3]
-            xs[k], ps[k] = align_one(state[members[c]], cov[members[c]], age_s[c], by)
+            xs[k], ps[k] = align_one(state[members[c]], square(cov[members[c]]), age_s[c], by)
             bits[k] = pedigree[members[c]]
             own = k if c == column else own
             k += 1

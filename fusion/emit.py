@@ -20,6 +20,7 @@ from fusion.clusters import Clusters
 from fusion.offsets import with_open
 from fusion.soundness import surely_sound
 from fusion.tables import Float, Rows
+from fusion.triangle import square, triangle_of
 from physics.compile import jit
 
 _QUALITY_STEP_MS: Final = 2000
@@ -64,16 +65,12 @@ def told(
     phases, best, kinds = np.empty((m, 3), np.uint8), np.empty(m, np.uint8), np.zeros(m, np.uint8)
     sensors, tracks, age_ms = np.zeros(m, np.uint32), np.zeros((m, 3), np.uint32), np.empty(m, np.uint32)
     for i in range(m):
-        system, at = systems[i], 0
+        system = systems[i]
         numbers[i], valid[i] = number[system], valid_ns[system]
-        p, left = cov[system], left_open[mask[system] or seen[system]]
+        left = left_open[mask[system] or seen[system]]
+        states[i], triangles[i] = state[system], cov[system]
         if left[0, 0] > 0.0:
-            p = with_open(state[system], p, left)
-        for r in range(6):
-            states[i, r] = state[system, r]
-            for c in range(r, 6):
-                triangles[i, at] = p[r, c]
-                at += 1
+            triangles[i] = triangle_of(with_open(state[system], square(cov[system]), left))
         for share in range(3):
             phases[i, share] = np.uint8(np.rint(min(max(phase[system, share], 0.0), 1.0) * 255.0))
         age, highest = (valid_ns[system] - newest_ns[system]) // _NS_A_MS, 0

@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bus.columns import TRIANGLE
 from fusion.combine import fuse_many
-from fusion.partial import prior_of, quantiles, whole
+from fusion.partial import prior_of, quantiles, tells_whole
 from fusion.settings import FusionSettings
 from fusion.tables import NONE, ReportTable, SystemTable
 from physics.compile import jit
@@ -82,10 +83,10 @@ def estimate_into(
     for i in range(m):
         row = systems[i]
         valid_ns[row], newest_ns[row], touched[row] = valid[i], newest[i], True
-        for a in range(6):
-            state[row, a] = x[i, a]
-            for b in range(6):
-                cov[row, a, b] = p[i, a, b]
+        for k in range(6):
+            state[row, k] = x[i, k]
+        for k in range(TRIANGLE):
+            cov[row, k] = p[i, k]
         for a in range(3):
             phase[row, a] = shares[i, a]
         oldest, tells_all[row] = newest[i], False
@@ -95,7 +96,7 @@ def estimate_into(
                 if newest[i] - held_valid_ns[of[i, c]] <= stale_ns:
                     tells_all[row] |= held_whole[of[i, c]]
         if not tells_all[row]:
-            tells_all[row] = whole(cov[row], prior_var)
+            tells_all[row] = tells_whole(cov[row], prior_var)
         due_ns[row] = oldest + silent_ns
         if shares[i, 0] > boost_most or shares[i, 0] + shares[i, 1] + shares[i, 2] <= 0.0:
             coast_ns[row] = valid[i]

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.align import MOST_DRAG_M_S2, accelerations, align_one
-from fusion.blocks import factor
+from fusion.blocks import factor, plus, raised, weighed
 from fusion.partial import TOLD, WHOLE, apart, room
-from physics.compile import inlined, jit
+from fusion.triangle import place_of, square, traces, velocity_of
+from physics.compile import jit
 
 Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -82,7 +83,8 @@ def compare(x1: Float, p1: Float, x2: Float, p2: Float, bias_var: Float, prior_v
 
 @jit
 def _reach_m(cov: Float, bias_var: Float) -> float:
-    return _BOUND_SIGMAS * math.sqrt(cov[0, 0] + cov[1, 1] + cov[2, 2] + 3.0 * bias_var[0])
+    place, _ = traces(cov)
+    return _BOUND_SIGMAS * math.sqrt(place + 3.0 * bias_var[0])
 
 
 @jit
@@ -95,20 +97,11 @@ def _beside(state_a: Float, cov_a: Float, state_b: Float, cov_b: Float, dt_s: fl
     x = state_b[0] - state_a[0] - mean * (state_a[3] + state_b[3])
     y = state_b[1] - state_a[1] - mean * (state_a[4] + state_b[4])
     z = state_b[2] - state_a[2] - mean * (state_a[5] + state_b[5])
-    xx = _both_ways(cov_a, cov_b, 0, 0, way2) + var_m2
-    yy = _both_ways(cov_a, cov_b, 1, 1, way2) + var_m2
-    zz = _both_ways(cov_a, cov_b, 2, 2, way2) + var_m2
-    xy, xz = _both_ways(cov_a, cov_b, 0, 1, way2), _both_ways(cov_a, cov_b, 0, 2, way2)
-    f = factor((xx, xy, xz, yy, _both_ways(cov_a, cov_b, 1, 2, way2), zz))
+    spread = weighed(plus(place_of(cov_a), place_of(cov_b)), way2, plus(velocity_of(cov_a), velocity_of(cov_b)))
+    f = factor(raised(plus(spread, spread), var_m2))
     y -= f[0] * x
     z -= f[1] * x + f[2] * y
     return float(x * x * f[3] + y * y * f[4] + z * z * f[5])
-
-
-@inlined
-def _both_ways(cov_a: Float, cov_b: Float, i: int, j: int, way2: float) -> float:
-    total: float = 2.0 * (cov_a[i, j] + cov_b[i, j] + way2 * (cov_a[3 + i, 3 + j] + cov_b[3 + i, 3 + j]))
-    return total
 
 
 @jit
@@ -213,9 +206,7 @@ def pairs_within(
                     d = state_b[b, axis] - state_a[a, axis] - mean * (state_a[a, 3 + axis] + state_b[b, 3 + axis])
                     off2 += d * d
                 reach = reach_a + _reach_m(cov_b[b], bias_var)
-                spread = math.sqrt(
-                    cov_a[a, 3, 3] + cov_a[a, 4, 4] + cov_a[a, 5, 5] + cov_b[b, 3, 3] + cov_b[b, 4, 4] + cov_b[b, 5, 5]
-                )
+                spread = math.sqrt(traces(cov_a[a])[1] + traces(cov_b[b])[1])
                 reach += (_BOUND_SIGMAS * spread + (3.0 * most + 10.0) * abs(dt_s)) * abs(dt_s)
                 if off2 > reach * reach:
                     continue
@@ -227,12 +218,12 @@ def pairs_within(
                 d2, log_det, freedom = _compare(
                     valid_a[a],
                     state_a[a],
-                    cov_a[a],
+                    square(cov_a[a]),
                     phase_a[a],
                     whole_a[a],
                     valid_b[b],
                     state_b[b],
-                    cov_b[b],
+                    square(cov_b[b]),
                     phase_b[b],
                     whole_b[b],
                     motion,

@@ -15,6 +15,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from bus.columns import TRIANGLE
 from fusion.align import SLOW_M_S
 from fusion.blocks import (
     Full,
@@ -86,24 +87,20 @@ def keep_into(a: Float, i: int, place: Symmetric, both: Full, velocity: Symmetri
 
 @inlined
 def load_into(a: Float, i: int, state: Float, cov: Float) -> None:
-    """Write a state (6,) and the upper triangle of a covariance (6, 6) into a lane."""
-    at = _P + i
-    for r in range(6):
-        a[r * ROW + i] = state[r]
-        for c in range(r, 6):
-            a[at] = cov[r, c]
-            at += ROW
+    """Write a state (6,) and a covariance (21,) into a lane."""
+    for k in range(6):
+        a[k * ROW + i] = state[k]
+    for k in range(TRIANGLE):
+        a[_P + k * ROW + i] = cov[k]
 
 
 @inlined
 def unload_into(state: Float, cov: Float, a: Float, i: int) -> None:
-    """Write what a lane holds into a state (6,) and a covariance (6, 6)."""
-    at = _P + i
-    for r in range(6):
-        state[r] = a[r * ROW + i]
-        for c in range(r, 6):
-            cov[r, c] = cov[c, r] = a[at]
-            at += ROW
+    """Write what a lane holds into a state (6,) and a covariance (21,)."""
+    for k in range(6):
+        state[k] = a[k * ROW + i]
+    for k in range(TRIANGLE):
+        cov[k] = a[_P + k * ROW + i]
 
 
 @inlined

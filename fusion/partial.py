@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc, chdtri
 
 from fusion.settings import Association
+from fusion.triangle import square, traces
 from physics.compile import inlined, jit
 
 Float = NDArray[np.float64]
@@ -48,6 +49,13 @@ def room(cov: Float, prior_var: Float) -> float:
     """How much of the prior's room a covariance (6, 6) takes, as a trace; below TOLD it surely tells of a whole state."""
     taken: float = (cov[0, 0] + cov[1, 1] + cov[2, 2]) / prior_var[0] + (cov[3, 3] + cov[4, 4] + cov[5, 5]) / prior_var[1]
     return taken
+
+
+@inlined
+def tells_whole(triangle: Float, prior_var: Float) -> bool:
+    """`whole` of a covariance as tables hold it (21,)."""
+    place, velocity = traces(triangle)
+    return place / prior_var[0] + velocity / prior_var[1] < TOLD or told(square(triangle), prior_var) == WHOLE
 
 
 @jit

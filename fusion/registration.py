@@ -30,10 +30,11 @@ from fusion.align import accelerations, align_one
 from fusion.blocks import factor, inverse_of, plus
 from fusion.clusters import Clusters
 from fusion.offsets import NO_OFFSETS, WIDTH, Told, likeliest, open_of
-from fusion.partial import prior_of, whole
+from fusion.partial import prior_of, tells_whole
 from fusion.pattern import find_pattern
 from fusion.settings import FusionSettings
 from fusion.tables import NONE
+from fusion.triangle import VARIANCES, square, traces
 from physics.compile import jit
 from physics.motion import ballistic_acceleration
 
@@ -154,7 +155,7 @@ class Registration:
         rows = telling(clusters.rows_of(column), held.cov, self._whole)
         if not len(rows):
             return self._settings.association.bias_m**2
-        own = float(np.median(np.trace(held.cov[rows, :3, :3], axis1=1, axis2=2))) / 3.0
+        own = float(np.median(held.cov[rows][:, VARIANCES[:3]].sum(axis=1))) / 3.0
         return self._settings.registration.sigmas**2 * min(max(own, 1.0), _WIDEST[0] ** 2)
 
     def _joined(self, clusters: Clusters, one: int, other: int) -> Rows:
@@ -203,8 +204,8 @@ class Registration:
 @jit
 def tells(cov: Float, prior_var: Float) -> bool:
     """Whether a report of this covariance is sure enough to tell of an offset, and of all its directions."""
-    place, speed = cov[0, 0] + cov[1, 1] + cov[2, 2], cov[3, 3] + cov[4, 4] + cov[5, 5]
-    sure: bool = place < _WIDEST[0] ** 2 and speed < _WIDEST[1] ** 2 and whole(cov, prior_var)
+    place, speed = traces(cov)
+    sure: bool = place < _WIDEST[0] ** 2 and speed < _WIDEST[1] ** 2 and tells_whole(cov, prior_var)
     return sure
 
 
@@ -270,7 +271,7 @@ def brought(
         row = rows[k]
         dt_s = (at_ns - valid_ns[row]) * 1e-9
         push = accelerations(state[row], phase[row, 0], phase[row, 1], phase[row, 2], dt_s, motion)
-        x, p = align_one(state[row] + shift[row], cov[row], dt_s, push)
+        x, p = align_one(state[row] + shift[row], square(cov[row]), dt_s, push)
         states[k] = x
         covs[k] = p
     return states, covs

@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.partial import whole
+from bus.columns import TRIANGLE
+from fusion.partial import tells_whole
 from physics.compile import jit
 from physics.motion import ballistic_acceleration
 
@@ -66,7 +67,7 @@ class ReportTable(Table):
         "valid_ns": (np.int64, ()),
         "state": (np.float64, (6,)),
         "shift": (np.float64, (6,)),
-        "cov": (np.float64, (6, 6)),
+        "cov": (np.float64, (TRIANGLE,)),
         "phase": (np.float64, (3,)),
         "quality": (np.int64, ()),
         "phenomenology": (np.int64, ()),
@@ -118,7 +119,7 @@ class SystemTable(Table):
         "valid_ns": (np.int64, ()),
         "newest_ns": (np.int64, ()),
         "state": (np.float64, (6,)),
-        "cov": (np.float64, (6, 6)),
+        "cov": (np.float64, (TRIANGLE,)),
         "phase": (np.float64, (3,)),
         "whole": (np.bool_, ()),
         "first_ns": (np.int64, ()),
@@ -188,16 +189,14 @@ def hold_into(
     prior_var: Float,
 ) -> None:
     """Write the rows `indices` of a frame's columns into the rows `rows` of the table of reports."""
-    for k in range(len(rows)):
-        row, i = rows[k], indices[k]
+    for n in range(len(rows)):
+        row, i = rows[n], indices[n]
         valid_ns[row] = new_valid_ns[i]
-        at = 0
-        for r in range(6):
-            state[row, r] = new_state[i, r]
-            for c in range(r, 6):
-                cov[row, r, c] = cov[row, c, r] = new_cov[i, at]
-                at += 1
-        tells_all[row] = whole(cov[row], prior_var)
+        for k in range(6):
+            state[row, k] = new_state[i, k]
+        for k in range(TRIANGLE):
+            cov[row, k] = new_cov[i, k]
+        tells_all[row] = tells_whole(cov[row], prior_var)
         for p in range(3):
             phase[row, p] = new_phase[i, p]
         quality[row] = min(new_quality[i], 15)

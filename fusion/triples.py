@@ -25,6 +25,7 @@ from fusion.align import accelerations, align_one
 from fusion.combine import combine, inverse
 from fusion.gate import compare
 from fusion.partial import WHOLE, whole
+from fusion.triangle import square
 from physics.compile import jit
 
 Float = NDArray[np.float64]
@@ -57,10 +58,11 @@ def joint_cost(
     xs, ps, none = np.empty((3, 6)), np.empty((3, 6, 6)), np.zeros(2)
     for k in range(3):
         r = rows[k]
-        all_told = whole(cov[r], prior_var)
+        p = square(cov[r])
+        all_told = whole(p, prior_var)
         dt_s = (at_ns - valid_ns[r]) * 1e-9
         push = accelerations(state[r], phase[r, 0], phase[r, 1], phase[r, 2], dt_s, motion, all_told)
-        x, p = align_one(state[r], cov[r], dt_s, push)
+        x, p = align_one(state[r], p, dt_s, push)
         for i in range(6):
             p[i, i] += 0.5 * bias_var[i // 3]
         xs[k], ps[k] = x, p

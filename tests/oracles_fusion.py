@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp, minimize
 
+from bus.columns import unpack_cov
 from fusion.align import SLOW_M_S
 from physics.motion import ballistic_acceleration
 
@@ -275,7 +276,8 @@ def told(system: Row, reports: dict[int, Row], left_open: Float) -> Row:
     """A row of the table of system tracks as a picture tells it, from the rows of its members' reports (`fusion.emit.told`)."""
     held = {column: reports[row] for column, row in enumerate(system["members"]) if row >= 0}
     age_ms = (system["valid_ns"] - system["newest_ns"]) // 1_000_000
-    cov = with_open(np.array(system["state"]), np.array(system["cov"]), left_open[system["mask"] or system["seen"]])
+    cov = unpack_cov(np.array(system["cov"]))
+    cov = with_open(np.array(system["state"]), cov, left_open[system["mask"] or system["seen"]])
     return {
         "system": system["number"],
         "valid_ns": system["valid_ns"],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bus.columns import pack_cov, unpack_cov
 from bus.release import NATIONS
 from fusion.assign import assign
 from fusion.associate import Associator, without
@@ -38,7 +39,7 @@ class Sky:
             row = table.take()
             table.number[row], table.mask[row], table.valid_ns[row] = row + 1, 1 << nation, START_NS
             table.state[row] = home + np.append((index - 0.5) * apart_m[nation], np.zeros(3))
-            table.cov[row] = np.diag(np.repeat([sigma_m[nation] ** 2, 100.0], 3))
+            table.cov[row] = pack_cov(np.diag(np.repeat([sigma_m[nation] ** 2, 100.0], 3)))
             table.phase[row] = 0.0, 1.0, 0.0
 
     def look(self) -> list[tuple[int, ...]]:
@@ -53,8 +54,9 @@ class Sky:
     def won_by_two(self, one: int, other: int) -> dict[tuple[int, int], float]:
         """Pairs of rows that win among two nations alone, and their regrets."""
         table, rows = self.clusters.systems, list(itertools.product(range(2), range(2)))
+        covs = unpack_cov(table.cov)
         costs = [
-            sum(oracle.distance(table.state[a], table.cov[a], table.state[b], table.cov[b], self.associator.bias_var))
+            sum(oracle.distance(table.state[a], covs[a], table.state[b], covs[b], self.associator.bias_var))
             for a, b in ((2 * one + i, 2 * other + j) for i, j in rows)
         ]
         first, second = np.array(rows).T

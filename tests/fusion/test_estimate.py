@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bus.columns import TRIANGLE
 from fusion.combine import fuse_many
 from fusion.estimate import estimate_into
 from tests.fusion.test_kernels import BIAS, GATES, MOTION, PRIOR
@@ -25,7 +26,7 @@ def test_estimates_are_written_into_their_rows_and_nowhere_else(seed: int, colum
     systems = rng.permutation(n)[: rng.integers(1, n + 1)]
     times = np.zeros((4, n), np.int64)
     valid, newest, due, coast = times
-    state, cov, phase, touched = np.zeros((n, 6)), np.zeros((n, 6, 6)), np.zeros((n, 3)), np.zeros(n, np.bool_)
+    state, cov, phase, touched = np.zeros((n, 6)), np.zeros((n, TRIANGLE)), np.zeros((n, 3)), np.zeros(n, np.bool_)
     tells_all = np.zeros(n, np.bool_)
     whole = np.ones(3 * n, np.bool_)
     held = reported.valid_ns, reported.state, reported.cov, reported.phase, reported.pedigree, whole

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from bus.columns import pack_cov
 from fusion.align import SHORT_S, accelerations, align_one
 from fusion.assign import assign
 from fusion.combine import intersect, inverse
@@ -202,8 +203,8 @@ def test_a_pair_in_air_costs_the_same_whichever_side_is_older() -> None:
     later, _ = align_one(low, cov, 1.0, accelerations(low, 0.0, 0.0, 1.0, 1.0, MOTION))
     falls, rows = np.array([[0.0, 0.0, 1.0]]), np.zeros(1, np.int64)
     whole = np.ones(1, np.bool_)
-    older = rows, np.zeros(1, np.int64), low[None], cov[None], falls, np.array([1]), whole
-    newer = rows, np.full(1, 1_000_000_000), later[None], cov[None], falls, np.array([2]), whole
+    older = rows, np.zeros(1, np.int64), low[None], pack_cov(cov)[None], falls, np.array([1]), whole
+    newer = rows, np.full(1, 1_000_000_000), later[None], pack_cov(cov)[None], falls, np.array([2]), whole
     _, _, cost = pairs_within(*older, *newer, MOTION, np.zeros(2), PRIOR, GATES, 30_000_000_000)
     _, _, swapped = pairs_within(*newer, *older, MOTION, np.zeros(2), PRIOR, GATES, 30_000_000_000)
     assert len(cost) == 1
@@ -221,20 +222,20 @@ def test_pairs_of_the_sweep_are_all_pairs_of_the_gate(n: int) -> None:
     a = np.array([propagate_one(x, t * 1e-9) for x, t in zip(home, valid_a, strict=True)]) + rng.normal(size=(n, 6)) * 10.0
     b = np.array([propagate_one(x, t * 1e-9) for x, t in zip(home, valid_b, strict=True)]) + rng.normal(size=(n, 6)) * 10.0
     phase = np.tile([0.0, 1.0, 0.0], (n, 1))
-    rows = np.arange(n)
+    rows, held = np.arange(n), pack_cov(cov)
     one, two, whole = np.ones(n, np.int64), np.full(n, 2, np.int64), np.ones(n, np.bool_)
     found = pairs_within(
         rows,
         valid_a,
         a,
-        cov,
+        held,
         phase,
         one,
         whole,
         rows,
         valid_b,
         b,
-        cov,
+        held,
         phase,
         two,
         whole,
@@ -258,14 +259,14 @@ def test_pairs_of_the_sweep_are_all_pairs_of_the_gate(n: int) -> None:
         rows,
         valid_a,
         a,
-        cov,
+        held,
         phase,
         one,
         whole,
         rows,
         valid_b,
         b,
-        cov,
+        held,
         phase,
         one,
         whole,

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from bus.columns import TRIANGLE, pack_cov, unpack_cov
 from fusion.align import MOST_DRAG_M_S2, Push, accelerations, align_one, pushed, usual_drag_m_s2
 from fusion.combine import _fuse_one, correlation_of, fuse_many, inverse
 from fusion.gate import distance
@@ -41,15 +42,15 @@ def lanes(states: Float, covs: Float) -> Float:
     """Both in lanes."""
     a = np.full(NUMBERS * ROW, np.nan)
     for lane, (state, cov) in enumerate(zip(states, covs, strict=True)):
-        load_into(a, lane, state, cov)
+        load_into(a, lane, state, pack_cov(cov))
     return a
 
 
 def of_lane(a: Float, lane: int) -> tuple[Float, Float]:
     """A state (6,) and a covariance (6, 6)."""
-    state, cov = np.empty(6), np.empty((6, 6))
+    state, cov = np.empty(6), np.empty(TRIANGLE)
     unload_into(state, cov, a, lane)
-    return state, cov
+    return state, unpack_cov(cov)
 
 
 @pytest.mark.parametrize("n", [1, 3, 8, 64])
@@ -130,7 +131,7 @@ class Reported:
         self.at_ns = np.where(rng.random(m) < 0.1, NOW_NS + 10**9, 0)
         self.valid_ns = NOW_NS - rng.choice([0, 3 * 10**8, 2 * 10**9, 5 * 10**9], n, p=[0.4, 0.4, 0.15, 0.05])
         self.state = STATE + rng.normal(size=(n, 6)) * np.repeat([300.0, 10.0], 3)
-        self.cov = np.array([random_cov(rng, scale) for scale in rng.uniform(0.2, 2.0, n)])
+        self.cov = pack_cov(np.array([random_cov(rng, scale) for scale in rng.uniform(0.2, 2.0, n)]))
         self.cov[rng.random(n) < 0.02] *= -1.0  # without an inverse
         self.phase = rng.choice([0.0, 255.0], (n, 3))
         self.pedigree = rng.choice([0, 1, 2, 4, 8, 3], n)
@@ -193,5 +194,5 @@ def test_an_estimate_in_lanes_is_the_estimate_of_one(seed: int, column: int) -> 
         )
         scale = np.sqrt(np.abs(np.diag(p)))
         np.testing.assert_allclose((state[i] - x) / scale, 0.0, atol=1e-6)
-        np.testing.assert_allclose(cov[i] / np.outer(scale, scale), p / np.outer(scale, scale), atol=1e-6)
+        np.testing.assert_allclose(unpack_cov(cov[i]) / np.outer(scale, scale), p / np.outer(scale, scale), atol=1e-6)
         assert off[i] == pytest.approx(d2, rel=1e-6, nan_ok=True)

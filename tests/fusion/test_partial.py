@@ -194,8 +194,8 @@ def test_a_pair_between_the_gates_of_three_and_of_six_is_refused() -> None:
     for sigmas, count in ((within, 1), (between, 0)):
         seen = STATE.copy()
         seen[:3] += sigmas * np.sqrt(100.0**2 + 300.0**2) * np.array([0.6, 0.0, 0.8])
-        one_table = rows, now, STATE[None], whole_cov(100.0, 10.0)[None], coast, np.array([1]), np.array([True])
-        other_table = rows, now, seen[None], place_cov(300.0)[None], coast, np.array([2]), np.array([False])
+        one_table = rows, now, STATE[None], pack_cov(whole_cov(100.0, 10.0))[None], coast, np.array([1]), np.array([True])
+        other_table = rows, now, seen[None], pack_cov(place_cov(300.0))[None], coast, np.array([2]), np.array([False])
         found = pairs_within(*one_table, *other_table, MOTION, NONE_BIAS, PRIOR, GATES, S)
         assert len(found[0]) == count
 
@@ -215,7 +215,8 @@ def test_pairs_of_the_sweep_are_all_pairs_of_the_gates_with_partial_states_among
         flown = np.array([align_one(x, np.eye(6), t * 1e-9, FREE)[0] for x, t in zip(home, valid, strict=True)])
         state = flown + np.array([rng.multivariate_normal(np.zeros(6), each, method="cholesky") for each in cov])
         sides.append((rows, valid, state, cov, phase, np.full(n, bit), np.array([told(each, PRIOR) == WHOLE for each in cov])))
-    first, second, costs = pairs_within(*sides[0], *sides[1], MOTION, BIAS, PRIOR, GATES, 30 * S)
+    one, other = ((*side[:3], pack_cov(side[3]), *side[4:]) for side in sides)
+    first, second, costs = pairs_within(*one, *other, MOTION, BIAS, PRIOR, GATES, 30 * S)
     slow = {}
     for i, j in itertools.product(range(n), range(n)):
         pair: list[Float] = []
@@ -329,7 +330,7 @@ def fused(states: Float, covs: Float, column: int = -1, pedigree: tuple[int, ...
         np.zeros(1, np.int64),
         np.full(n, 10**15),
         states,
-        covs,
+        pack_cov(covs),
         np.tile([0.0, 255.0, 0.0], (n, 1)),
         np.array(pedigree[:n]),
         np.array([told(cov, PRIOR) == WHOLE for cov in covs]),
@@ -342,7 +343,7 @@ def fused(states: Float, covs: Float, column: int = -1, pedigree: tuple[int, ...
         quantiles(RULES.split_chi2),
         column,
     )
-    return [x[0], p[0], off[0]]
+    return [x[0], unpack_cov(p[0]), off[0]]
 
 
 def test_a_position_makes_the_position_better_and_leaves_the_velocity() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from bus.columns import pack_cov
 from fusion.associate import Associator
 from fusion.clusters import Clusters
 from fusion.matching import match
@@ -223,7 +224,7 @@ def dense(rng: np.random.Generator, objects: int, spread_m: float) -> tuple[Rows
         for i in rng.permutation(objects):
             row = table.take()
             table.number[row], table.mask[row], table.phase[row] = row + 1, 1 << nation, (0.0, 1.0, 0.0)
-            table.state[row], table.cov[row] = true[i] + rng.normal(size=6) * sigma, np.diag(sigma**2)
+            table.state[row], table.cov[row] = true[i] + rng.normal(size=6) * sigma, pack_cov(np.diag(sigma**2))
     waiting = np.flatnonzero(table.mask)
     members, gain, pairs = associator.groups(table, waiting)
     return members, gain, pairs, len(waiting)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from bus.columns import pack_cov, unpack_cov
 from bus.messages import TrackFrame, reports_of
 from bus.release import NATIONS, Nation
 from fusion.assess import impact_of, launch_of
@@ -239,7 +240,7 @@ def test_reports_that_tell_a_part_of_a_state_tell_of_no_offset(joined: bool, off
         for row in clusters.rows_of(_KOR)[8:].tolist():
             if partial:
                 table.state[row] += np.repeat([20e3, 3e3], 3)
-                table.cov[row] = np.diag([30.0**2] * 3 + [4e3**2] * 3)
+                table.cov[row] = pack_cov(np.diag([30.0**2] * 3 + [4e3**2] * 3))
             else:
                 system = clusters.drop(_KOR, int(table.track[row]))
                 assert system is not None
@@ -302,7 +303,7 @@ def test_differences_agree_with_small_steps() -> None:
     shift, phase = rng.normal(size=(n, 6)) * 10.0, np.tile([0.0, 1.0, 0.0], (n, 1))
     valid = START_NS + rng.integers(-2 * S, 2 * S, n)
     ones, others, motion = np.arange(3), np.arange(3, 6), np.array([0.4, 0.3, 0.5, 1.0, 0.05])
-    apart, spread, velocity, pull = differences(ones, others, valid, state, shift, cov, phase, motion)
+    apart, spread, velocity, pull = differences(ones, others, valid, state, shift, pack_cov(cov), phase, motion)
     for k in range(3):
         at_ns = max(valid[k], valid[3 + k])
         (x, p), (y, q) = (oracle.align(state[i] + shift[i], cov[i], (at_ns - valid[i]) / S, COASTING) for i in (k, 3 + k))
@@ -318,7 +319,7 @@ def test_reports_tell_of_an_offset_where_they_know_place_and_velocity() -> None:
     cov = np.tile(np.diag(_SIGMA**2), (5, 1, 1))
     cov[2, 4, 4] = prior[1]  # a velocity that is not known
     cov[3, 0, 0] = 1e12  # a line of sight
-    assert telling(rows, cov, prior).tolist() == [0, 4]
+    assert telling(rows, pack_cov(cov), prior).tolist() == [0, 4]
 
 
 @both_ways(shift_into)
@@ -402,7 +403,7 @@ def test_what_is_told_of_displaced_feeds_holds_the_truth(sigmas: float) -> None:
                 if others or int(table.valid_ns[system]) % S:
                     continue
                 off = table.state[system] - scene.true(missile, int(table.valid_ns[system]))
-                covs = clusters.told_cov(system), table.cov[system]
+                covs = clusters.told_cov(system), unpack_cov(table.cov[system])
                 run.append((off @ np.linalg.solve(covs[0], off) / 6.0, off @ np.linalg.solve(covs[1], off) / 6.0))
         assert len(run) > 200
         told.append(np.mean([each[0] for each in run]))
@@ -426,8 +427,8 @@ def test_points_on_the_ground_are_told_with_what_registration_leaves_open() -> N
     book._launch(system, row)
     case, valid_ns = book.cases[system], int(table.valid_ns[system])
     bare = (
-        impact_of(valid_ns, table.state[system], table.cov[system], rules),
-        launch_of(int(held.valid_ns[row]), held.state[row], held.cov[row], held.phase[row], rules),
+        impact_of(valid_ns, table.state[system], unpack_cov(table.cov[system]), rules),
+        launch_of(int(held.valid_ns[row]), held.state[row], unpack_cov(held.cov[row]), held.phase[row], rules),
     )
     for told, without in zip((case.impact, case.launch), bare, strict=True):
         assert told is not None
@@ -506,4 +507,4 @@ def test_objects_in_common_are_taken_evenly_from_all_and_only_where_they_tell(se
         for a, b in members[both[:: 1 + len(both) // 48]][:, [0, 2]].tolist()
         if abs(valid_ns[a] - valid_ns[b]) <= 5 * S and max(cov[a].max(), cov[b].max()) < 1e12
     ]
-    assert joined(number, mask, members, 0, 2, valid_ns, cov, prior_of(Association())).tolist() == told
+    assert joined(number, mask, members, 0, 2, valid_ns, pack_cov(cov), prior_of(Association())).tolist() == told

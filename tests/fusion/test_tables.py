@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.columns import Reports, unpack_cov
+from bus.columns import Reports
 from bus.messages import TrackFrame, decode, encode, reports_of
 from bus.release import EVERYONE
 from bus.topics import feed_tracks, parse_topic
@@ -36,7 +36,7 @@ def test_held_reports_are_the_frames_rows(as_received: bool) -> None:
         assert held.track[row] == block.track[i]
         assert held.valid_ns[row] == block.valid_ns[i]
         np.testing.assert_array_equal(held.state[row], block.state[i])
-        np.testing.assert_array_equal(held.cov[row], unpack_cov(block.cov[i]))
+        np.testing.assert_array_equal(held.cov[row], block.cov[i])
         np.testing.assert_array_equal(held.phase[row], block.phase[i])
         assert held.quality[row] == min(block.quality[i], 15)
         assert held.phenomenology[row] == block.phenomenology[i] & 3
@@ -95,7 +95,7 @@ def test_rows_are_written_where_they_belong_and_nowhere_else() -> None:
     for row, i in zip(rows.tolist(), indices.tolist(), strict=True):
         assert (table.track[row], table.valid_ns[row]) == (fields["track"][i], fields["valid_ns"][i])
         np.testing.assert_array_equal(table.state[row], fields["state"][i])
-        np.testing.assert_array_equal(table.cov[row], unpack_cov(fields["cov"][i]))
+        np.testing.assert_array_equal(table.cov[row], fields["cov"][i])
         np.testing.assert_array_equal(table.phase[row], fields["phase"][i])
         assert (table.quality[row], table.phenomenology[row]) == (min(fields["quality"][i], 15), fields["phenomenology"][i] & 3)
         assert table.pedigree[row] == fields["pedigree"][i]

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from bus.columns import TRIANGLE, pack_cov
 from fusion.gate import distance
 from fusion.triples import candidates, joint_cost, triples_within
 from tests import oracles_fusion as oracle
@@ -37,7 +38,7 @@ def three(seed: int) -> tuple[Float, Float]:
 @both_ways(joint_cost)
 def test_cost_of_three_is_their_joint_likelihood_in_any_order(seed: int, order: list[int]) -> None:
     (first, second, third), (states, covs) = order, three(seed)
-    told = joint_cost(first, second, third, NOW, states, covs, COAST, MOTION, BIAS, PRIOR, ANY)
+    told = joint_cost(first, second, third, NOW, states, pack_cov(covs), COAST, MOTION, BIAS, PRIOR, ANY)
     assert told == pytest.approx(oracle.joint_cost(states, covs, BIAS), rel=1e-7)
 
 
@@ -46,16 +47,16 @@ def test_cost_of_three_is_that_of_two_where_the_third_tells_nothing() -> None:
     states, covs = three(1)
     covs[2] = 1e12 * np.eye(6)
     pair = sum(distance(states[0], covs[0], states[1], covs[1], BIAS))
-    told = joint_cost(0, 1, 2, NOW, states, covs, COAST, MOTION, BIAS, PRIOR, ANY)
+    told = joint_cost(0, 1, 2, NOW, states, pack_cov(covs), COAST, MOTION, BIAS, PRIOR, ANY)
     assert told - pair == pytest.approx(3.0 * np.log(PRIOR).sum())
 
 
 def test_three_that_are_too_far_apart_are_no_triple() -> None:
     states, covs = three(2)
     far = states + np.array([[0.0], [0.0], [1.0]]) * 1e5
-    assert joint_cost(0, 1, 2, NOW, far, covs, COAST, MOTION, BIAS, PRIOR, GATES) == np.inf
-    assert joint_cost(2, 1, 0, NOW, far, covs, COAST, MOTION, BIAS, PRIOR, GATES) == np.inf
-    assert joint_cost(0, 1, 2, NOW, states, np.full((3, 6, 6), np.nan), COAST, MOTION, BIAS, PRIOR, GATES) == np.inf
+    assert joint_cost(0, 1, 2, NOW, far, pack_cov(covs), COAST, MOTION, BIAS, PRIOR, GATES) == np.inf
+    assert joint_cost(2, 1, 0, NOW, far, pack_cov(covs), COAST, MOTION, BIAS, PRIOR, GATES) == np.inf
+    assert joint_cost(0, 1, 2, NOW, states, np.full((3, TRIANGLE), np.nan), COAST, MOTION, BIAS, PRIOR, GATES) == np.inf
 
 
 def some_pairs(rng: np.random.Generator, sides: tuple[int, int, int], filled: float) -> tuple[Rows, Float, NDArray[np.bool_]]:
@@ -103,7 +104,7 @@ def test_a_triple_no_better_than_one_of_its_pairs_is_left_out() -> None:
     """The third is of somewhere else, as far as the gate lets it."""
     states, covs = np.tile(STATE, (3, 1)), np.tile(np.diag([1e4] * 3 + [100.0] * 3), (3, 1, 1))
     pairs, gains = np.array([[0, 1, NONE], [NONE, 1, 2]]), np.array([60.0, 1.0])
-    table = np.array([1, 2, 4]), NOW, states, covs, COAST, MOTION, BIAS, PRIOR, GATES
+    table = np.array([1, 2, 4]), NOW, states, pack_cov(covs), COAST, MOTION, BIAS, PRIOR, GATES
     rows, miss = np.arange(3), 123.0
     triples, joint = triples_within(pairs, gains, rows, *table, miss)
     assert triples.tolist() == [[0, 1, 2]]
