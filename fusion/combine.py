@@ -246,6 +246,22 @@ def correlation_of(phase: Float, drag_m_s2: float, correlations: Float) -> float
 
 
 @jit
+def read_ahead(members: Rows, state: Float, cov: Float, phase: Float) -> float:
+    """A sum of numbers one in each 64 bytes that `fuse_many` reads: it is the reading that counts.
+
+    Of many tracks the tables do not fit into the cache, and the arithmetic would wait for its numbers row after row. Reads that
+    nothing waits for are under way a dozen at a time.
+    """
+    total = 0.0
+    for i in range(len(members)):
+        for c in range(3):
+            r = members[i, c]
+            if r >= 0:
+                total += state[r, 0] + phase[r, 0] + cov[r, 0] + cov[r, 8] + cov[r, 16]
+    return total
+
+
+@jit
 def fuse_many(
     members: Rows,
     at_ns: Rows,
@@ -279,6 +295,8 @@ def fuse_many(
     driven = np.zeros(m, np.bool_)  # not all members fly free
     bound = np.empty(m)  # of the correlation between members
     alike = np.zeros(m, np.bool_)  # computed in lanes: short flights, two or three whole members, no sensor in common
+    if m:
+        out_state[0, 0] = read_ahead(members, state, cov, phase)  # overwritten: what nobody takes would not be computed
     for i in range(m):
         for c in range(3):
             if members[i, c] >= 0:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bus.columns import TRIANGLE, pack_cov, unpack_cov
 from fusion.align import MOST_DRAG_M_S2, Push, accelerations, align_one, pushed, usual_drag_m_s2
-from fusion.combine import _fuse_one, correlation_of, fuse_many, inverse
+from fusion.combine import _fuse_one, correlation_of, fuse_many, inverse, read_ahead
 from fusion.gate import distance
 from fusion.lanes import (
     NUMBERS,
@@ -156,6 +156,15 @@ class Reported:
             GATES,
             column,
         )
+
+
+@both_ways(read_ahead)
+def test_what_is_read_ahead_is_a_number_in_each_64_bytes_of_what_members_told() -> None:
+    reported = Reported(3, 8)
+    state, cov, phase = reported.state, reported.cov, reported.phase
+    rows = reported.members[reported.members >= 0]
+    wanted = state[rows, 0].sum() + phase[rows, 0].sum() + cov[rows, ::8].sum()
+    assert read_ahead(reported.members, state, cov, phase) == pytest.approx(wanted)
 
 
 @settings(max_examples=40, deadline=None)
