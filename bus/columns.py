@@ -51,6 +51,11 @@ class Layout(NamedTuple):
     row_bytes: int
 
 
+def _bytes_of(array: NDArray[Any]) -> memoryview:
+    """The bytes of an array, not copied, to be read only."""
+    return array.data.cast("B").toreadonly() if array.size else memoryview(b"")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
     """Rows of equal length, one array a field. Subclasses name the fields; COLUMNS describes them on the wire."""
@@ -70,10 +75,7 @@ class Block:
 
     def to_wire(self) -> dict[str, memoryview]:
         """One bytes-like object a column, in the table's little-endian type: the arrays themselves where they have it."""
-        return {
-            name: np.ascontiguousarray(getattr(self, name), dtype=column.dtype).reshape(-1).view(np.uint8).data.toreadonly()
-            for name, column in self.COLUMNS.items()
-        }
+        return {name: _bytes_of(np.ascontiguousarray(getattr(self, name), dtype)) for name, dtype, _, _ in self.LAYOUT}
 
     @classmethod
     def from_wire(cls, n: int, wire: Mapping[str, memoryview]) -> Self:

@@ -45,6 +45,23 @@ def without(nation: int, number: Rows, mask: Rows) -> Rows:
     return rows[:n].copy()
 
 
+@jit
+def waiting_for(nations: int, mask: Rows, most: int) -> Rows:
+    """Rows of the system tracks that some of these nations (bits) report and others do not; of more than `most`, so many and one.
+
+    It is asked with every frame, most often of a sky where too many wait for a look.
+    """
+    rows = np.empty(min(len(mask), most + 1), np.int64)
+    n = 0
+    for row in range(len(mask)):
+        if mask[row] != 0 and mask[row] != nations:
+            rows[n] = row
+            n += 1
+            if n > most:
+                break
+    return rows[:n].copy()
+
+
 @dataclass(slots=True)
 class Associator:
     """The rules of association, and the evidence gathered so far for pairs of system tracks (by their numbers).
@@ -106,7 +123,7 @@ class Associator:
         if not self.due(at_ns):
             return []
         systems = clusters.systems
-        waiting = np.flatnonzero((systems.mask != 0) & (systems.mask != (1 << len(NATIONS)) - 1))
+        waiting = waiting_for((1 << len(NATIONS)) - 1, systems.mask, most_waiting)
         if len(waiting) > most_waiting:
             return []
         self.looked_ns = at_ns

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bus.columns import pack_cov, unpack_cov
 from bus.release import NATIONS
 from fusion.assign import assign
-from fusion.associate import Associator, without
+from fusion.associate import Associator, waiting_for, without
 from fusion.clusters import Clusters
 from fusion.settings import FusionSettings
 from tests import oracles_fusion as oracle
@@ -122,3 +122,11 @@ def test_a_nation_looks_at_system_tracks_that_it_has_no_part_in() -> None:
     number, mask = rng.integers(0, 3, 40), rng.integers(0, 8, 40)
     for bit in (1, 2, 4):
         assert without(bit, number, mask).tolist() == [row for row in range(40) if number[row] and not mask[row] & bit]
+
+
+@both_ways(waiting_for)
+def test_those_wait_that_some_nations_report_and_others_do_not_and_too_many_are_not_counted() -> None:
+    mask = np.random.default_rng(2).integers(0, 8, 40)
+    every = [row for row in range(40) if 0 < mask[row] < 7]
+    for most in (0, 1, len(every) - 1, len(every), 1000):
+        assert waiting_for(7, mask, most).tolist() == every[: most + 1]
