@@ -119,7 +119,7 @@ class Combination(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     That of re-entry is for thick air: as much of it counts as drag is of itself and 30 m/s2.
     """
 
-    boost: Correlation = 0.1
+    boost: Correlation = 0.3
     coast: Correlation = 0.0
     reentry: Correlation = 0.5
 
