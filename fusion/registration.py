@@ -6,7 +6,8 @@ together (`fusion.pattern`).
 
 Rules:
 - Within what they claim, feeds are taken as they are. An offset counts where the mean difference is beyond the reports' own
-  covariance, their errors taken to be wholly the same; it stops counting where no offset explains it better than the one found.
+  covariance, their errors taken to be wholly the same, whichever one object is left out: one that is tracked wrong is no offset.
+  It stops counting where no offset explains it better than the one found.
 - An offset beyond what offsets may be is of different objects: of a ripple of launches, each seen as the one before or after.
 - Differences do not tell whose the offset is. A feed's prior is in proportion to its own errors: the less sure one is moved more.
   What this leaves open (`fusion.offsets`) is told in the covariance of what is fused.
@@ -115,8 +116,8 @@ class Registration:
 
     def _told(self, clusters: Clusters, one: int, other: int) -> Told | None:
         """What two feeds say of the offset of the first against the second; None where it does not count: they see too few
-        objects in common, or the mean difference of positions is within what reports claim, had all objects the same error,
-        or it is further than offsets are.
+        objects in common, or the mean difference of positions is within what reports claim, had all objects the same error
+        or any one of them a wrong track, or it is further than offsets are.
         """
         rules = self._settings.registration
         rows = self._joined(clusters, one, other)
@@ -131,10 +132,11 @@ class Registration:
         spread += np.diag(_SHARPEST)
         moves = np.zeros((len(rows), 6, WIDTH))
         moves[:, :3, :3], moves[:, :3, 3], moves[:, 3:, 3] = np.eye(3), velocity, pull
-        enough = rules.counts_chi2
         if (one, other) in self._counts:
-            enough = mean_chi2(apart - moves @ (self.offsets[one] - self.offsets[other]), spread)
-        if not mean_chi2(apart, spread) > enough:
+            counts = mean_chi2(apart, spread) > mean_chi2(apart - moves @ (self.offsets[one] - self.offsets[other]), spread)
+        else:
+            counts = min(mean_chi2(apart, spread), least_chi2(apart, spread)) > rules.counts_chi2
+        if not counts:
             return None
         weighed = np.linalg.solve(spread, moves)
         told = Told(np.einsum("kia,kib->ab", moves, weighed), np.einsum("kia,ki->a", weighed, apart))
@@ -244,9 +246,28 @@ def mean_chi2(apart: Float, spread: Float) -> float:
     of the mean information. Errors that are one and the same, each in proportion to its own sigma, leave it surer than that, for
     (sum 1/sigma)^2 <= k sum 1/sigma^2: so it errs on the side of none. NaN where it cannot be told.
     """
-    k = len(apart)
+    return _mean_chi2_but(apart, spread, NONE)
+
+
+@jit
+def least_chi2(apart: Float, spread: Float) -> float:
+    """The least `mean_chi2` of all but one: what it is though any one object may be wrong. Of one object nothing."""
+    if len(apart) < 2:
+        return 0.0
+    least = np.inf
+    for left_out in range(len(apart)):
+        least = min(least, _mean_chi2_but(apart, spread, left_out))
+    return least
+
+
+@jit
+def _mean_chi2_but(apart: Float, spread: Float, left_out: int) -> float:
+    """`mean_chi2` of all but one of the objects, NONE for all."""
+    k = len(apart) - (left_out != NONE)
     total, sum_ = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), np.zeros(3)
-    for i in range(k):
+    for i in range(len(apart)):
+        if i == left_out:
+            continue
         p = spread[i]
         xx, yy, zz = p[0, 0] + _LEAST_VAR_M2, p[1, 1] + _LEAST_VAR_M2, p[2, 2] + _LEAST_VAR_M2
         w = inverse_of(factor((xx, p[0, 1], p[0, 2], yy, p[1, 2], zz)))

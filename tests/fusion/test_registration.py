@@ -13,7 +13,7 @@ from bus.release import NATIONS
 from fusion.associate import Associator
 from fusion.clusters import Clusters
 from fusion.partial import prior_of
-from fusion.registration import Registration, differences, joined, mean_chi2, telling
+from fusion.registration import Registration, differences, joined, least_chi2, mean_chi2, telling
 from fusion.settings import Association, FusionSettings
 from fusion.tables import shift_into
 from physics.motion import ballistic_acceleration
@@ -331,7 +331,7 @@ def test_a_shift_replaces_the_one_before() -> None:
 
 @settings(deadline=None)  # the first example compiles
 @given(st.integers(0, 2**32 - 1))
-@both_ways(mean_chi2)
+@both_ways(mean_chi2, least_chi2)
 def test_the_distance_of_a_mean_is_that_of_numpy(seed: int) -> None:
     rng, k = np.random.default_rng(seed), 5
     apart, root = rng.normal(size=(k, 6)) * 100.0, rng.normal(size=(k, 6, 6)) * 100.0
@@ -339,6 +339,19 @@ def test_the_distance_of_a_mean_is_that_of_numpy(seed: int) -> None:
     weights = np.linalg.inv(spread[:, :3, :3] + np.eye(3))
     mean = np.linalg.solve(weights.sum(axis=0), np.einsum("kab,kb->a", weights, apart[:, :3]))
     assert mean_chi2(apart, spread) == pytest.approx(mean @ weights.mean(axis=0) @ mean, rel=1e-6)
+    all_but_one = [mean_chi2(np.delete(apart, i, 0), np.delete(spread, i, 0)) for i in range(k)]
+    assert least_chi2(apart, spread) == pytest.approx(min(all_but_one), rel=1e-9)
+    assert least_chi2(apart[:1], spread[:1]) == 0.0
+
+
+def test_one_object_that_is_tracked_wrong_is_no_offset() -> None:
+    """A feed that has just found four: one of them is off by ten sigma, and says that it is the surest."""
+    clusters = held(scattered(4, 5), 3.0, offset_m=np.zeros(3), late_s=0.0, seed=6, joined=True)
+    row = clusters.rows_of(_JPN)[0]
+    clusters.reports.state[row, :3] += 1000.0
+    clusters.reports.cov[row] /= 4.0
+    assert not registration().review(clusters, START_NS)
+    assert registration().review(displaced_by(1000.0), START_NS)
 
 
 @settings(deadline=None)  # the first example compiles
