@@ -14,7 +14,7 @@ tilt and lift, on each axis what is left. That is deliberately not white noise: 
 Of a partial state (`fusion.partial`) neither height nor speed counts as known: it flies free, and any axis may have the most
 thrust there is where it boosts, the most drag where it re-enters.
 
-Spans up to SHORT_S use a series in time; longer ones are integrated (`physics.propagate`).
+Spans up to SHORT_S use a series in time; longer ones are integrated (`physics.propagate`), and through air go in steps of that.
 Does not choose the time.
 """
 
@@ -44,13 +44,22 @@ NOISE = 5.0 / 255.0  # a probability up to this is a tracker's floor, not a hint
 _THRUST, _LOW_M = 5.0, 1e3  # of speed over the root of height, m^(1/2)/s; lower it is as if at this height
 _LEAST_THRUST_M_S2, _MOST_THRUST_M_S2 = 15.0, 100.0
 _SCALE_HEIGHT_M = 7e3
+_GRAVITY_M_S2 = 9.8
 _AIR_RADIUS_M = EARTH_A_M + AIR_BELOW_M
 
 
 @inlined
-def above_air(state: Float) -> bool:
-    """Whether a state is above AIR_BELOW_M, by the equator's radius."""
+def above_air(state: Float | tuple[float, float, float]) -> bool:
+    """Whether a state, or a place, is above AIR_BELOW_M, by the equator's radius."""
     return bool(state[0] * state[0] + state[1] * state[1] + state[2] * state[2] > _AIR_RADIUS_M * _AIR_RADIUS_M)
+
+
+@inlined
+def place_after(state: Float, dt_s: float) -> tuple[float, float, float]:
+    """Where a state is `dt_s` later if nothing but gravity bends its way, at its most: no higher than it is."""
+    low = 1.0 - 0.5 * _GRAVITY_M_S2 * dt_s * dt_s / EARTH_A_M
+    x, y, z = state[0] + dt_s * state[3], state[1] + dt_s * state[4], state[2] + dt_s * state[5]
+    return low * x, low * y, low * z
 
 
 @jit
@@ -117,14 +126,51 @@ def align_one(state: Float, cov: Float, dt_s: float, push: Push) -> tuple[Float,
         x, p = short_flight(x, p, dt_s)
     else:
         x, p = propagate_cov_one(x, p, dt_s, 0.0)
-    along = sigma_m_s2 * dt_s * dt_s * 0.5
-    gained = sigma_m_s2 * dt_s
+    return x, _blurred(p, dt_s, sigma_m_s2)
+
+
+@jit
+def _blurred(p: Float, dt_s: float, sigma_m_s2: float) -> Float:
+    """A covariance of a state's own, changed in place: with an acceleration of one sigma on each axis, the same for `dt_s`."""
+    along, gained = sigma_m_s2 * dt_s * dt_s * 0.5, sigma_m_s2 * dt_s
     for i in range(3):
         p[i, i] += along * along
         p[3 + i, 3 + i] += gained * gained
         p[i, 3 + i] += along * gained
         p[3 + i, i] += along * gained
-    return x, p
+    return p
+
+
+@jit
+def flown(
+    state: Float,
+    cov: Float,
+    boost: float,
+    coast: float,
+    reentry: float,
+    dt_s: float,
+    motion: Float,
+    whole: bool,
+    extra_m_s2: float,
+) -> tuple[Float, Float]:
+    """State (6,) and covariance (6, 6) of a report of these phases `dt_s` later: `align_one`, by its `accelerations`.
+
+    `extra_m_s2`: an acceleration not known beside those, one sigma on each axis. What falls through air for longer than SHORT_S
+    goes in steps of that, for there drag is no constant; but what is not known on any axis is the same all the way.
+    """
+    total = boost + coast + reentry
+    falls = whole and total > 0.0 and boost <= NOISE * total
+    steps = 1
+    if falls and abs(dt_s) > SHORT_S and not (above_air(state) and above_air(place_after(state, dt_s))):
+        steps = math.ceil(abs(dt_s) / SHORT_S)
+    if steps == 1:
+        mean, along, across, sigma = accelerations(state, boost, coast, reentry, dt_s, motion, whole)
+        return align_one(state, cov, dt_s, (mean, along, across, math.hypot(sigma, extra_m_s2) if extra_m_s2 > 0.0 else sigma))
+    x, p, step_s = state, cov, dt_s / steps
+    for _ in range(steps):
+        mean, along, across, _ = accelerations(x, boost, coast, reentry, step_s, motion)
+        x, p = align_one(x, p, step_s, (mean, along, across, 0.0))
+    return x, _blurred(p, dt_s, math.hypot(motion[4], extra_m_s2))
 
 
 @jit

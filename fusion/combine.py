@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bus.columns import TRIANGLE
-from fusion.align import MOST_DRAG_M_S2, SHORT_S, accelerations, align_one, usual_drag_m_s2
+from fusion.align import MOST_DRAG_M_S2, SHORT_S, accelerations, flown, usual_drag_m_s2
 from fusion.gate import compare
 from fusion.lanes import (
     LANES,
@@ -336,8 +336,23 @@ def fuse_many(
         _fuse_lanes_into(out_state, out_cov, off, some, members, used, age_s, push, driven, state, cov, bound, bias_var, column)
     for i in range(m):
         if not (alike[i] and np.isfinite(sum(traces(out_cov[i])))):
+            extra = lost_m_s2 if valid[i] > newest[i] else 0.0
             out_state[i], fused, off[i] = _fuse_one(
-                members[i], used[i], age_s[i], push[i], state, cov, pedigree, bound[i], bias_var, prior_var, splits, column
+                members[i],
+                used[i],
+                age_s[i],
+                extra,
+                state,
+                cov,
+                phase,
+                pedigree,
+                told,
+                motion,
+                bound[i],
+                bias_var,
+                prior_var,
+                splits,
+                column,
             )
             out_cov[i] = triangle_of(fused)
     return valid, newest, out_state, out_cov, out_phase, off
@@ -348,10 +363,13 @@ def _fuse_one(
     members: Rows,
     used: NDArray[np.bool_],
     age_s: Float,
-    push: Float,
+    extra_m_s2: float,
     state: Float,
     cov: Float,
+    phase: Float,
     pedigree: Rows,
+    told: NDArray[np.bool_],
+    motion: Float,
     correlation: float,
     bias_var: Float,
     prior_var: Float,
@@ -362,9 +380,10 @@ def _fuse_one(
     xs, ps, bits, own, k = np.empty((3, 6)), np.empty((3, 6, 6)), np.zeros(3, np.int64), -1, 0
     for c in range(3):
         if used[c]:
-            by = push[c, 0], push[c, 1], push[c, 2], push[c, 3]
-            xs[k], ps[k] = align_one(state[members[c]], square(cov[members[c]]), age_s[c], by)
-            bits[k] = pedigree[members[c]]
+            r = members[c]
+            boost, coast, reentry = phase[r, 0], phase[r, 1], phase[r, 2]
+            xs[k], ps[k] = flown(state[r], square(cov[r]), boost, coast, reentry, age_s[c], motion, told[r], extra_m_s2)
+            bits[k] = pedigree[r]
             own = k if c == column else own
             k += 1
     off = np.nan

@@ -18,7 +18,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.align import MOST_DRAG_M_S2, accelerations, align_one
+from fusion.align import MOST_DRAG_M_S2, flown
 from fusion.blocks import factor, plus, raised, weighed
 from fusion.partial import TOLD, WHOLE, apart, room
 from fusion.triangle import place_of, square, traces, velocity_of
@@ -122,10 +122,10 @@ def _compare(
 ) -> tuple[float, float, int]:
     dt_s = (valid_b - valid_a) * 1e-9
     if dt_s > 0.0:
-        x, p = align_one(x_a, p_a, dt_s, accelerations(x_a, phase_a[0], phase_a[1], phase_a[2], dt_s, motion, whole_a))
+        x, p = flown(x_a, p_a, phase_a[0], phase_a[1], phase_a[2], dt_s, motion, whole_a, 0.0)
         return compare(x, p, x_b, p_b, bias_var, prior_var)
     if dt_s < 0.0:
-        x, p = align_one(x_b, p_b, -dt_s, accelerations(x_b, phase_b[0], phase_b[1], phase_b[2], -dt_s, motion, whole_b))
+        x, p = flown(x_b, p_b, phase_b[0], phase_b[1], phase_b[2], -dt_s, motion, whole_b, 0.0)
         return compare(x_a, p_a, x, p, bias_var, prior_var)
     return compare(x_a, p_a, x_b, p_b, bias_var, prior_var)
 

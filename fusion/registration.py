@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bus.release import NATIONS
-from fusion.align import accelerations, align_one
+from fusion.align import flown
 from fusion.blocks import factor, inverse_of, plus
 from fusion.clusters import Clusters
 from fusion.offsets import NO_OFFSETS, WIDTH, Told, likeliest, open_of
@@ -291,8 +291,8 @@ def brought(
     for k in range(len(rows)):
         row = rows[k]
         dt_s = (at_ns - valid_ns[row]) * 1e-9
-        push = accelerations(state[row], phase[row, 0], phase[row, 1], phase[row, 2], dt_s, motion)
-        x, p = align_one(state[row] + shift[row], square(cov[row]), dt_s, push)
+        x, p = state[row] + shift[row], square(cov[row])
+        x, p = flown(x, p, phase[row, 0], phase[row, 1], phase[row, 2], dt_s, motion, True, 0.0)
         states[k] = x
         covs[k] = p
     return states, covs

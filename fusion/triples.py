@@ -21,7 +21,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fusion.align import accelerations, align_one
+from fusion.align import flown
 from fusion.combine import combine, inverse
 from fusion.gate import compare
 from fusion.partial import WHOLE, whole
@@ -61,8 +61,7 @@ def joint_cost(
         p = square(cov[r])
         all_told = whole(p, prior_var)
         dt_s = (at_ns - valid_ns[r]) * 1e-9
-        push = accelerations(state[r], phase[r, 0], phase[r, 1], phase[r, 2], dt_s, motion, all_told)
-        x, p = align_one(state[r], p, dt_s, push)
+        x, p = flown(state[r], p, phase[r, 0], phase[r, 1], phase[r, 2], dt_s, motion, all_told, 0.0)
         for i in range(6):
             p[i, i] += 0.5 * bias_var[i // 3]
         xs[k], ps[k] = x, p

@@ -20,6 +20,7 @@ PARTS: Final = {
     "physics.motion.ballistic_gradient": "motion.gradient",
     "sensors.filter.predict": "filter.entered motion.air_share motion.usual_drag",
     "fusion.align.accelerations": "align.usual_thrust_m_s2 align.usual_drag_m_s2 align.above_air",
+    "fusion.align.flown": "align.place_after",
     "fusion.align.align_one": "align.short_flight align.pushed propagate.short_transition",
     "fusion.lanes.fly_lanes_into": "lanes.across blocks.full blocks.turned blocks.upper",
     "fusion.lanes.inform_lanes_into": "lanes.inverted lanes.keep_into blocks.inverse_of blocks.backward blocks.outer blocks.by",

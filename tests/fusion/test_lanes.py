@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bus.columns import TRIANGLE, pack_cov, unpack_cov
-from fusion.align import MOST_DRAG_M_S2, Push, accelerations, align_one, pushed, usual_drag_m_s2
+from fusion.align import MOST_DRAG_M_S2, align_one, pushed, usual_drag_m_s2
 from fusion.combine import _fuse_one, correlation_of, fuse_many, inverse, read_ahead
 from fusion.gate import distance
 from fusion.lanes import (
@@ -178,11 +178,6 @@ def test_an_estimate_does_not_depend_on_what_else_is_estimated(seed: int, column
         np.testing.assert_array_equal(whole[some], part)
 
 
-def _push(reported: Reported, row: int, age_s: float) -> Push:
-    boost, coast, reentry = reported.phase[row].tolist()
-    return accelerations(reported.state[row], boost, coast, reentry, age_s, MOTION, bool(reported.told[row]))
-
-
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(-1, 2))
 @both_ways(fuse_many, few=1)
@@ -193,14 +188,12 @@ def test_an_estimate_in_lanes_is_the_estimate_of_one(seed: int, column: int) -> 
         held = members >= 0
         ages = np.where(held, (valid[i] - reported.valid_ns[members]) * 1e-9, 0.0)
         used = held & (newest[i] - reported.valid_ns[members] <= 4 * 10**9)
-        push = np.array([_push(reported, row, age) for row, age in zip(members, ages, strict=True)])
-        push[:, 3] = np.hypot(push[:, 3], 0.05 if valid[i] > newest[i] else 0.0)
+        extra = 0.05 if valid[i] > newest[i] else 0.0
         whole = np.where(used & reported.told[members], reported.valid_ns[members], 0)
         drag_m_s2 = usual_drag_m_s2(reported.state[members[np.argmax(whole)]]) if whole.any() else MOST_DRAG_M_S2
         bound = correlation_of(phase[i], drag_m_s2, CORRELATIONS)
-        x, p, d2 = _fuse_one(
-            members, used, ages, push, reported.state, reported.cov, reported.pedigree, bound, BIAS, PRIOR, GATES, column
-        )
+        tables = reported.state, reported.cov, reported.phase, reported.pedigree, reported.told
+        x, p, d2 = _fuse_one(members, used, ages, extra, *tables, MOTION, bound, BIAS, PRIOR, GATES, column)
         scale = np.sqrt(np.abs(np.diag(p)))
         np.testing.assert_allclose((state[i] - x) / scale, 0.0, atol=1e-6)
         np.testing.assert_allclose(unpack_cov(cov[i]) / np.outer(scale, scale), p / np.outer(scale, scale), atol=1e-6)
