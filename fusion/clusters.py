@@ -190,6 +190,13 @@ class Clusters:
         self._offsets, self.left_open = offsets.copy(), left_open
         self._leaves_open = [bool(cov.any()) for cov in left_open]
 
+    def put_right(self, column: int, states: Float) -> Float:
+        """States (n, 6) that a nation reports, less what its feed is displaced by."""
+        corrected = states.copy()
+        if self._offsets[column].any():
+            shift_into(corrected, np.zeros_like(corrected), np.arange(len(states)), self._offsets[column])
+        return corrected
+
     def told_cov(self, system: int) -> Float:
         """The covariance (6, 6) of a system track, with what registration leaves open."""
         table = self.systems

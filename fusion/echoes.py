@@ -1,7 +1,9 @@
 """Echoes: reports that are made of what others report, our own picture coming back among them.
 
-- Known by its pedigree, where that tells a sensor of another nation. While each such nation is heard itself, nothing in it is
-  new: it is left out before it is held. Where one is not heard, its sensors have no other way here, and the echo is taken.
+- Known by its pedigree, where that tells a sensor of another nation. While each such nation is heard itself, what tells no other
+  sensors has nothing new in it: it is left out before it is held. What tells its own nation's too is left out where it stands on
+  a system track that one of its sensors has a part in already; elsewhere its own sensors see what else nobody tells of, and it is
+  taken. So it is where a nation is not heard: its sensors have no other way here.
 - Unknown, where no sensor is told. It may be anything, so it is taken: it founds, and adds what intersection gives
   (`fusion.combine`), but it confirms nothing. It is found out by where it stands: so near to what those say whose sensors are
   told as independent errors are once in a hundred times. A new one that does, and a held one that does look after look, is set
@@ -25,12 +27,13 @@ from fusion.clusters import Clusters
 from fusion.combine import fuse_many
 from fusion.gate import pairs_within
 from fusion.lineage import foreign_bits, own_bits
-from fusion.partial import prior_of, quantiles
+from fusion.partial import prior_of, quantiles, tells_whole
 from fusion.settings import FusionSettings
 from fusion.tables import NONE, Float, Rows
 
 _NO_BIAS: Final = np.zeros(2)
 _LONG_AGO: Final = -(2**62)
+_NEAR: Final = 4.0  # of the gate: what is held to be there already may have turned meanwhile
 
 
 class Echoes:
@@ -42,13 +45,14 @@ class Echoes:
         self._prior, self._splits = prior_of(self._rules), quantiles(self._rules.split_chi2)
         self._echo, self._gates = quantiles(self._rules.echo_chi2), quantiles(self._rules.gate_chi2)
         self._correlations = np.array([shared.boost, shared.coast, shared.reentry])
+        self._near_gates = quantiles(_NEAR * self._rules.gate_chi2)
         self._own: Final = own_bits(settings.sensors)
         self._foreign: Final[list[int]] = foreign_bits(settings.sensors).tolist()
         self._heard_ns = [_LONG_AGO] * len(NATIONS)
         self._near: dict[int, tuple[int, int]] = {}  # a report's row: the system track that it stands on, and for how many looks
         self._any = False
 
-    def sift(self, column: int, block: Reports, now_ns: int) -> tuple[Reports, int]:
+    def sift(self, clusters: Clusters, column: int, block: Reports, now_ns: int) -> tuple[Reports, int]:
         """A frame of a nation without its known echoes, and how many those were."""
         told, foreign = set(block.pedigree.tolist()), self._foreign[column]
         if 0 not in told and not any(pedigree & foreign for pedigree in told):  # almost every frame: a few values, no arrays
@@ -61,8 +65,45 @@ class Echoes:
         silent_ns = now_ns - int(self._timing.silent_s * 1e9)
         heard = np.bitwise_or.reduce(self._own[[at_ns >= silent_ns for at_ns in self._heard_ns]])
         old = echo & (others & ~heard == 0)
+        mixed = np.flatnonzero(old & (block.pedigree & self._own[column] != 0))
+        if len(mixed):
+            old[mixed] = self._has_part(clusters, column, block, mixed)
         self._any = self._any or bool((echo & ~old).any())
         return (block.take(~old), int(old.sum())) if old.any() else (block, 0)
+
+    def _has_part(self, clusters: Clusters, column: int, block: Reports, rows: Rows) -> NDArray[np.bool_]:
+        """Of these reports of a frame whether each stands on a system track that one of its sensors has another part in."""
+        table, held = clusters.systems, clusters.reports
+        systems, nobody = np.flatnonzero((table.number != 0) & (table.mask != 0)), np.zeros(table.capacity, np.int64)
+        whole = np.array([tells_whole(cov, self._prior) for cov in block.cov])
+        first, second, _ = pairs_within(
+            rows,
+            block.valid_ns,
+            clusters.put_right(column, block.state),
+            block.cov,
+            block.phase.astype(np.float64),
+            np.zeros(len(block), np.int64),
+            whole,
+            systems,
+            table.valid_ns,
+            table.state,
+            table.cov,
+            table.phase,
+            nobody,
+            table.whole,
+            self._motion,
+            _NO_BIAS,
+            self._prior,
+            self._near_gates,
+            int((self._timing.lag_s + self._timing.silent_s) * 1e9),
+        )
+        found = np.zeros(len(rows), np.bool_)
+        for i, j in zip(first.tolist(), second.tolist(), strict=True):
+            row = int(rows[i])
+            for member in clusters.members(int(systems[j])):
+                itself = held.nation[member] == column and held.track[member] == block.track[row]
+                found[i] |= bool(held.pedigree[member] & block.pedigree[row]) and not itself
+        return found
 
     def at_once(self, clusters: Clusters, fresh: list[int]) -> dict[int, int]:
         """New reports that stand on what is told already: by row, the system track."""

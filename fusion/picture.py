@@ -65,7 +65,7 @@ class Picture:
         column = COLUMN_OF[frame.nation]
         if not self._in_session(column, frame.session, now_ns):
             return {"late": len(block)} if len(block) else {}
-        block, echoes = self._echoes.sift(column, block, now_ns)
+        block, echoes = self._echoes.sift(self.clusters, column, block, now_ns)
         moved, fresh, refused = self.clusters.take(column, block, now_ns)
         if echoes:
             refused["echo"] = echoes

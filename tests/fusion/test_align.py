@@ -97,8 +97,8 @@ ALONG = np.cross(UP, [0.0, 0.0, 1.0]) / np.linalg.norm(np.cross(UP, [0.0, 0.0, 1
 def test_what_falls_into_air_is_where_it_is_said_to_be_though_its_last_report_is_old(
     dt_s: float, height_m: float, speed_m_s: float, below_deg: float
 ) -> None:
-    """Of every ballistic coefficient of the catalogue, before and after a tracker has seen drag: within what chi-square of 6 degrees
-    of freedom exceeds once in a hundred, without any error of the report.
+    """Of every ballistic coefficient of the catalogue, before and after a tracker has seen drag: within what chi-square of 6
+    degrees of freedom exceeds once in a hundred, without any error of the report.
 
     One step of a constant drag was off by 5.5 km after 30 s, and told 180 m.
     """

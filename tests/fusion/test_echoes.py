@@ -45,6 +45,39 @@ def test_a_report_that_holds_anothers_sensor_is_left_out_while_that_other_is_hea
     assert rows_of(outputs) is None
 
 
+def elsewhere(message: Inbound, track: int) -> Inbound:
+    """A report of another object, 300 km away."""
+    assert isinstance(message.message, TrackFrame)
+    block, _ = reports_of(message.message)
+    state = block.state + np.array([300e3, 0.0, 0.0, 0.0, 0.0, 0.0])
+    changed = replace(block, track=np.full(len(block), track, np.uint32), state=state)
+    return Inbound(frame_of(changed, message.message.nation, at(message)), EVERYONE)
+
+
+def test_what_a_nation_sees_itself_is_taken_though_anothers_sensor_is_in_it_who_tells_of_something_else() -> None:
+    """A missile that Korea's radar sees with an American cue, of which America says nothing: nobody was warned of it."""
+    engine = FusionEngine()
+    for t_s in np.arange(80.0, 90.0):
+        seen, other = one("kor", t_s, eye=KOR), elsewhere(one("usa", t_s, eye=KOR), 7)
+        step(engine, [other], at(other))
+        step(engine, [retold(seen, "kor", OWN_SENSOR["kor"] | OWN_SENSOR["usa"])], at(seen))
+    assert not engine.rejected
+    assert {alert.system for alert in engine.standing_alerts()} == {1, 2}
+
+
+def test_what_a_nation_goes_on_seeing_itself_is_kept_when_the_other_whose_sensor_is_in_it_loses_it() -> None:
+    engine = FusionEngine()
+    for t_s in np.arange(80.0, 110.0):
+        seen, other = one("usa", t_s, eye=KOR), elsewhere(one("usa", t_s, eye=KOR), 7)
+        if t_s == 90.0:
+            step(engine, [Inbound(dropped("usa", [1], "lost", at(other)), EVERYONE)], at(other))
+        step(engine, [other] if t_s >= 90.0 else [seen, other], at(other))
+        step(engine, [retold(seen, "kor", OWN_SENSOR["kor"] | OWN_SENSOR["usa"])], at(other) + S // 10)
+    assert engine.rejected == Counter(echo=10)
+    kept = [alert for alert in engine.standing_alerts() if alert.recipient == "kor"]
+    assert sorted(member.nation for alert in kept for member in alert.members) == ["kor", "usa"]
+
+
 def test_a_report_that_holds_anothers_sensor_is_taken_where_that_other_is_not_heard() -> None:
     engine, message = FusionEngine(), one("kor", 80.0, eye=KOR)
     outputs = step(engine, [retold(message, "jpn", OWN_SENSOR["kor"])], at(message))
