@@ -25,7 +25,7 @@ REJECT_REASONS: Final[dict[str, str]] = {
     "replayed": "said before, or of a session that a newer one has ended",
     "topic": "the topic is not one of the bus's",
     "purpose": "of the canary in an exercise, or of an exercise in the canary: it was on its way when the other began",
-    "late": "the row is older than the lag window",
+    "late": "the row is older than the lag window, or of a track or a session that has ended",
     "crowded": "an operator's word on two tracks that made room for a newer one: 256 are kept of a nation",
     "echo": "the row holds another nation's sensors, and that nation is heard itself",
     "scenario": "an exercise whose scenario cannot be computed",

@@ -1,10 +1,10 @@
 """Clusters: which national tracks are held, and which system track each is a member of.
 
-Association has memory: a member stays until it is split off, dropped or merged away. A national track's newest report counts;
-one of the same or an earlier time is a repetition. A dropped track's stragglers are refused for a while. A feed's new session
-ends its old tracks. A system track whose last member was dropped keeps that member's last report, for prediction only. A
-report set aside is held, and a member of none. Which tracks are not one object by an operator's word is held beside them
-(`fusion.decorrelation`).
+Association has memory: a member stays until it is split off, dropped or merged away. A national track's newest report counts; of
+two for one time, the one released later; any other is a repetition. A dropped track's stragglers are refused for a while. A
+feed's new session ends its old tracks. Of a system track whose last member was dropped that member's last report is kept, for
+prediction only. A report set aside is held, and a member of none. Which tracks are not one object by an operator's word is held
+beside them (`fusion.decorrelation`).
 
 Does not decide who belongs together (`fusion.associate`), nor what is told (`fusion.picture`).
 """
@@ -75,14 +75,14 @@ class Clusters:
         self._session[column] = session
         return True, ended
 
-    def take(self, column: int, block: Reports, now_ns: int) -> tuple[Rows, list[int], dict[str, int]]:
+    def take(self, column: int, block: Reports, now_ns: int, released_ns: int) -> tuple[Rows, list[int], dict[str, int]]:
         """Hold a frame's newest reports: rows that moved, rows that are new, and counts of those refused by reason."""
         oldest, youngest = now_ns - self._lag_ns, now_ns + self._ahead_ns
         rows = self._known(column, block)
         if rows is not None and next_of_each(rows, block.valid_ns, self.reports.valid_ns, oldest, youngest):
-            self._write(column, block, rows, np.arange(len(rows)), [])
+            self._write(column, block, rows, np.arange(len(rows)), [], released_ns)
             return rows, [], {}
-        return self._take_one_by_one(column, block, now_ns)
+        return self._take_one_by_one(column, block, now_ns, released_ns)
 
     def _known(self, column: int, block: Reports) -> Rows | None:
         """The rows of a frame's tracks, as in almost every frame; None where one is not held, or is in it twice.
@@ -100,9 +100,11 @@ class Clusters:
             rows = seen[numbers] = np.array(known, np.int64)
         return rows
 
-    def _take_one_by_one(self, column: int, block: Reports, now_ns: int) -> tuple[Rows, list[int], dict[str, int]]:
+    def _take_one_by_one(
+        self, column: int, block: Reports, now_ns: int, released_ns: int
+    ) -> tuple[Rows, list[int], dict[str, int]]:
         oldest, youngest = now_ns - self._lag_ns, now_ns + self._ahead_ns
-        valid_held, row_of = self.reports.valid_ns, self._row_of[column]
+        valid_held, released_held, row_of = self.reports.valid_ns, self.reports.released_ns, self._row_of[column]
         chosen: dict[int, int] = {}
         fresh: dict[int, None] = {}
         late = ahead = 0
@@ -113,25 +115,27 @@ class Clusters:
             row = row_of.get(number)
             if row is None:
                 if self._gone.get((column, number), -1) >= now_ns:
+                    late += 1
                     continue
                 row = self.reports.take()
-                valid_held = self.reports.valid_ns
+                valid_held, released_held = self.reports.valid_ns, self.reports.released_ns
                 row_of[number] = row
                 self._rows_in[column].clear()
                 fresh[row] = None
-            elif valid_ns <= valid_held[row]:
+            elif (valid_ns, released_ns) <= (valid_held[row], released_held[row]):
                 continue
-            valid_held[row] = valid_ns
+            valid_held[row], released_held[row] = valid_ns, released_ns
             chosen[row] = index
         if chosen:
             rows, indices = (np.fromiter(each, np.int64, len(chosen)) for each in (chosen, chosen.values()))
-            self._write(column, block, rows, indices, list(fresh))
+            self._write(column, block, rows, indices, list(fresh), released_ns)
         refused = {reason: n for reason, n in (("late", late), ("range", ahead)) if n}
         moved = np.fromiter((row for row in chosen if row not in fresh), np.int64, len(chosen) - len(fresh))
         return moved, list(fresh), refused
 
-    def _write(self, column: int, block: Reports, rows: Rows, indices: Rows, fresh: list[int]) -> None:
+    def _write(self, column: int, block: Reports, rows: Rows, indices: Rows, fresh: list[int], released_ns: int) -> None:
         held = self.reports
+        held.released_ns[rows] = released_ns
         hold_into(
             held.valid_ns,
             held.state,

@@ -156,14 +156,14 @@ class FusionEngine:
                 self.rejected[rejected.reason] += 1
                 return
             self.rejected.update(left_out)
-        refused: dict[str, int] = {}
+        refused: Counter[str] = Counter()
         for group in self._released(inbound.to):
             if block is not None and isinstance(message, TrackFrame):
-                refused = group.picture.take_reports(message, block, inbound.received_ns, now_ns)
+                refused |= Counter(group.picture.take_reports(message, block, inbound.received_ns, now_ns))
             elif isinstance(message, TrackDropped):
                 group.picture.take_drop(message, now_ns)
             elif isinstance(message, Decorrelation):
-                refused = group.picture.take_decorrelation(message, now_ns)
+                refused |= Counter(group.picture.take_decorrelation(message, now_ns))
             stamp = Stamp(message.released_ns, message.due_ns, inbound.received_ns)
             group.stamp = max(group.stamp or stamp, stamp)
         self.rejected.update(refused)

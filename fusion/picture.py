@@ -66,7 +66,7 @@ class Picture:
         if not self._in_session(column, frame.session, now_ns):
             return {"late": len(block)} if len(block) else {}
         block, echoes = self._echoes.sift(self.clusters, column, block, now_ns)
-        moved, fresh, refused = self.clusters.take(column, block, now_ns)
+        moved, fresh, refused = self.clusters.take(column, block, now_ns, frame.released_ns)
         if echoes:
             refused["echo"] = echoes
         held = self.clusters.reports

@@ -65,6 +65,7 @@ class ReportTable(Table):
         "session": (np.int64, ()),
         "mask": (np.int64, ()),
         "valid_ns": (np.int64, ()),
+        "released_ns": (np.int64, ()),
         "state": (np.float64, (6,)),
         "shift": (np.float64, (6,)),
         "cov": (np.float64, (TRIANGLE,)),
@@ -84,6 +85,7 @@ class ReportTable(Table):
     session: Rows
     mask: Rows
     valid_ns: Rows
+    released_ns: Rows
     state: Float
     shift: Float
     cov: Float

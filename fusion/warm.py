@@ -34,7 +34,7 @@ def warm_up() -> None:
     for second in (30, 31):  # rows left out of a frame make copies of the others, which the kernels take as another type
         now_ns = _START_NS + second * _S
         _through(engine, now_ns, _frame("jpn", now_ns, boost=False, unsound=True))
-    for second in range(3):  # a feed that is displaced
+    for second in (0, 1, 2, 9):  # a feed that is displaced, and predictions of what it sees
         for nation in NATIONS[:2]:
             now_ns = _START_NS + (60 + second) * _S
             _through(apart, now_ns, _frame(nation, now_ns, boost=False, n=4, off_m=8e3 if nation == NATIONS[0] else 0.0))

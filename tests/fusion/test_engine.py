@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bus.columns import Reports, SystemTracks, pack_cov
-from bus.messages import Alert, PictureFrame, decode, encode, reports_of, system_tracks_of
+from bus.messages import Alert, PictureFrame, TrackFrame, decode, encode, reports_of, system_tracks_of
 from bus.release import NATIONS, Nation, release
 from bus.topics import parse_topic, picture_alert, picture_tracks
 from fusion.alert import FINAL, TRANSITIONS
@@ -177,6 +177,40 @@ def test_a_repeated_report_changes_nothing() -> None:
     engine, message = FusionEngine(), one("kor", 50.0)
     step(engine, [message], at(message))
     assert is_silent(step(engine, [message], at(message) + S))
+
+
+def block_of(inbound: Inbound) -> Reports:
+    assert isinstance(inbound.message, TrackFrame)
+    return reports_of(inbound.message)[0]
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_of_two_reports_for_one_time_the_one_released_later_counts_in_whatever_order_they_come(in_order: bool) -> None:
+    engine, now_ns, first = FusionEngine(), START_NS + 51 * S, one("kor", 50.0)
+    block = block_of(one("kor", 50.0, east_m=300.0, sigma_m=50.0))
+    second = Inbound(frame_of(block, "kor", START_NS + 50 * S + S // 10), first.to)
+    told = [rows_of(step(engine, [message], now_ns)) for message in ((first, second) if in_order else (second, first))]
+    (*_, last) = [rows for rows in told if rows is not None]
+    np.testing.assert_array_equal(last.state, block.state)
+    np.testing.assert_array_equal(last.cov, block.cov)
+
+
+def test_what_is_still_on_its_way_of_a_track_that_has_ended_is_counted() -> None:
+    engine, message = FusionEngine(), one("kor", 50.0)
+    step(engine, [message], at(message))
+    step(engine, [Inbound(dropped("kor", [1], "lost", at(message) + S), message.to)], at(message) + S)
+    assert is_silent(step(engine, [one("kor", 50.5)], at(message) + 2 * S))
+    assert engine.rejected == {"late": 1}
+
+
+def test_what_is_refused_for_one_recipient_is_counted_though_others_take_it() -> None:
+    """Only Japan has heard of a later session, which ends the earlier one for it alone."""
+    engine, message = FusionEngine(), one("kor", 50.0)
+    step(engine, [message], at(message))
+    later = Inbound(frame_of(block_of(one("kor", 51.0)), "kor", at(message) + S, session=2), release("kor", "jpn"))
+    step(engine, [later], at(message) + S)
+    step(engine, [one("kor", 52.0)], at(message) + 2 * S)
+    assert engine.rejected == {"late": 1}
 
 
 def test_late_and_future_reports_are_counted_and_left_out() -> None:

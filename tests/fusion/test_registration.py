@@ -52,7 +52,7 @@ def held(true: Float, seconds: float, *, offset_m: Float, late_s: float, seed: i
         states[:, :3] += offset_m if eye is KOR else 0.0
         block = report_block(np.arange(1, len(true) + 1), at_ns, states, _SIGMA, np.zeros(len(true), np.bool_), eye)
         clusters.begin_session(column, 1)
-        clusters.take(column, block, at_ns)
+        clusters.take(column, block, at_ns, at_ns)
     rows = [clusters.rows_of(column) for column in (_JPN, _KOR)]
     for one, other in zip(*(each.tolist() for each in rows), strict=True):
         system = clusters.found(one)
@@ -111,7 +111,7 @@ def test_each_report_is_corrected_once_and_a_new_track_by_its_own_feeds_offset_a
     def report(nation: int, track: int, second: int) -> tuple[Float, Float]:
         states, at_ns = scattered(1, second), START_NS + second * S
         eye = KOR if nation == _KOR else JPN
-        clusters.take(nation, report_block(np.array([track]), at_ns, states, _SIGMA, np.zeros(1, np.bool_), eye), at_ns)
+        clusters.take(nation, report_block(np.array([track]), at_ns, states, _SIGMA, np.zeros(1, np.bool_), eye), at_ns, at_ns)
         (row,) = [row for row in clusters.rows_of(nation).tolist() if table.track[row] == track]
         return states[0], table.state[row]
 
@@ -177,7 +177,8 @@ def reported(clusters: Clusters, column: int, first: int, true: Float, offset_m:
     states[:, 0] += offset_m
     numbers, eye = np.arange(first, first + len(true)), {_JPN: JPN, _KOR: KOR, _USA: USA}[column]
     clusters.begin_session(column, 1)
-    _, fresh, _ = clusters.take(column, report_block(numbers, at_ns, states, _SIGMA, np.zeros(len(true), np.bool_), eye), at_ns)
+    block = report_block(numbers, at_ns, states, _SIGMA, np.zeros(len(true), np.bool_), eye)
+    _, fresh, _ = clusters.take(column, block, at_ns, at_ns)
     return fresh
 
 

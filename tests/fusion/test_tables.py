@@ -29,7 +29,7 @@ def test_held_reports_are_the_frames_rows(as_received: bool) -> None:
         block, _ = reports_of(message)
     clusters = Clusters(Timing())
     now_ns = int(block.valid_ns.max())
-    moved, fresh, refused = clusters.take(1, block, now_ns)
+    moved, fresh, refused = clusters.take(1, block, now_ns, now_ns)
     assert (len(moved), len(fresh), refused) == (0, 70, {})
     held = clusters.reports
     for i, row in enumerate(fresh):
@@ -63,20 +63,21 @@ def numbered(rows: list[tuple[int, int]]) -> Reports:
 def test_a_frame_taken_at_once_leaves_what_one_row_after_the_other_leaves(frames: list[list[tuple[int, int]]]) -> None:
     """Repeated, late, old and new rows, in any mixture: both ways hold the same and refuse the same."""
     quick, slow = Clusters(Timing()), Clusters(Timing())
-    for rows in frames:
+    for released_ns, rows in enumerate(frames):
         block = numbered(rows)
-        moved, fresh, refused = quick.take(0, block, NOW_NS)
-        moved_slow, fresh_slow, refused_slow = slow._take_one_by_one(0, block, NOW_NS)
+        moved, fresh, refused = quick.take(0, block, NOW_NS, released_ns)
+        moved_slow, fresh_slow, refused_slow = slow._take_one_by_one(0, block, NOW_NS, released_ns)
         assert (sorted(moved.tolist()), fresh, refused) == (sorted(moved_slow.tolist()), fresh_slow, refused_slow)
         np.testing.assert_array_equal(quick.reports.valid_ns, slow.reports.valid_ns)
         np.testing.assert_array_equal(quick.reports.state, slow.reports.state)
         np.testing.assert_array_equal(quick.reports.track, slow.reports.track)
+        np.testing.assert_array_equal(quick.reports.released_ns, slow.reports.released_ns)
 
 
 def test_a_track_that_stands_twice_in_a_frame_is_held_once_with_its_newer_report() -> None:
     clusters = Clusters(Timing())
-    clusters.take(0, numbered([(1, -9), (2, -9)]), NOW_NS)
-    moved, fresh, refused = clusters.take(0, numbered([(1, -2), (2, -3), (1, -4)]), NOW_NS)
+    clusters.take(0, numbered([(1, -9), (2, -9)]), NOW_NS, NOW_NS)
+    moved, fresh, refused = clusters.take(0, numbered([(1, -2), (2, -3), (1, -4)]), NOW_NS, NOW_NS)
     assert (len(moved), fresh, refused) == (2, [], {})
     held = clusters.reports
     assert {int(held.track[row]): (int(held.valid_ns[row]) - NOW_NS) // 10**9 for row in moved} == {1: -2, 2: -3}
