@@ -60,6 +60,7 @@ def test_a_size_is_measured_and_its_objects_are_joined() -> None:
     assert row.reports_per_s == pytest.approx(285 / row.cycle_p50_ms * 1e3, rel=1e-3)
     assert row.first_cycle_ms > 0.0
     assert 0.0 < row.launch_p50_ms <= row.launch_p99_ms
+    assert row.tick_p50_ms > 0.0
     assert row.cycle_p99_ms >= row.cycle_p50_ms
     assert sum(row.shares.values()) == pytest.approx(1.0, abs=1e-3)
     assert min(row.shares.values()) >= 0.0
