@@ -340,15 +340,16 @@ class Picture:
 
     def _lose(self, system: int, now_ns: int) -> None:
         """Every member is gone: it may be seen by others already, may never have been, or is kept as a prediction."""
-        case, table = self.book.cases[system], self.clusters.systems
-        if not case.standing:
+        if not self.book.cases[system].standing:
             self._end(system, "lost", "lost")
         elif not self._recognise(system, now_ns):
-            lived_ns = int(table.newest_ns[system]) - case.first_ns
-            if not case.was_confirmed and lived_ns < self._settings.timing.vanished_s * _S:
-                self._end(system, "false", "vanished soon after it appeared")
-            else:
-                table.due_ns[system] = now_ns
+            self.clusters.systems.due_ns[system] = self.clusters.systems.lost_ns[system] = now_ns
+
+    def _vanished(self, system: int, now_ns: int) -> bool:
+        """Whether a lost system track was seen for too short to be kept, and has not come back under another number meanwhile."""
+        case, table, timing = self.book.cases[system], self.clusters.systems, self._settings.timing
+        brief = int(table.newest_ns[system]) - case.first_ns < timing.vanished_s * _S
+        return brief and not case.was_confirmed and now_ns - table.lost_ns[system] >= timing.grace_s * _S
 
     def _recognise(self, system: int, now_ns: int) -> bool:
         """Whether a lost system track is one that others report: then they are one, and the elder alert goes on."""
@@ -376,6 +377,8 @@ class Picture:
                 members = self.clusters.members(system)
                 table.due_ns[system] = min(int(held.valid_ns[row]) for row in members) + int(timing.silent_s * _S)
                 self._expect_landing(system)
+        elif self._vanished(system, now_ns):
+            self._end(system, "false", "vanished soon after it appeared")
         elif landing_ns is None and now_ns - table.newest_ns[system] >= timing.lost_after_s * _S:
             self._end(system, "lost", "lost, and not found again")
         else:

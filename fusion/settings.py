@@ -146,6 +146,9 @@ class Timing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     vanished_s: Annotated[
         float, Meta(ge=0.0, le=600.0, description="a quick alert whose track lived less than this was never a launch: retracted")
     ] = 20.0
+    grace_s: Annotated[
+        float, Meta(ge=0.0, le=600.0, description="and not before it had so long to come back under another number or session")
+    ] = 3.0
 
 
 class Assessment(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -105,12 +105,12 @@ class SystemTable(Table):
     """System tracks and their estimates; `number` 0 marks a free row.
 
     `mask` has a bit a nation that reports it now, 0 while all members have been dropped and only a prediction is left; `seen` a
-    bit a nation that ever did by what is no echo. Times: `first_ns` of the founding report, `coast_ns` since when nothing hinted
-    at boost, `impact_ns` of the estimate behind the last impact prediction, `due_ns` when the clock's tick has to look again;
-    `times` are the stage times, in the order of TIMES, of the report that touched it last. `kinds`: the phenomenologies that ever
-    saw it; `settled`: its alert is confirmed; `predicted`: it has an impact prediction; `touched`: changed since it was last
-    handed out. `alert`: what stands of it, NO_ALERT, QUICK or CONFIRMED. `whole`: a member tells of a whole state, or all do
-    together.
+    bit a nation that ever did by what is no echo. Times: `first_ns` of the founding report, `coast_ns` since when nothing
+    hinted at boost, `impact_ns` of the estimate behind the last impact prediction, `due_ns` when the clock's tick has to look
+    again, `lost_ns` when its last member was dropped; `times` are the stage times, in the order of TIMES, of the report that
+    touched it last. `kinds`: the phenomenologies that ever saw it; `settled`: its alert is confirmed; `predicted`: it has an
+    impact prediction; `touched`: changed since it was last handed out. `alert`: what stands of it, NO_ALERT, QUICK or
+    CONFIRMED. `whole`: a member tells of a whole state, or all do together.
     """
 
     FIELDS = {  # noqa: RUF012 (a table, never changed)
@@ -128,6 +128,7 @@ class SystemTable(Table):
         "coast_ns": (np.int64, ()),
         "impact_ns": (np.int64, ()),
         "due_ns": (np.int64, ()),
+        "lost_ns": (np.int64, ()),
         "times": (np.int64, (len(TIMES),)),
         "kinds": (np.int64, ()),
         "settled": (np.bool_, ()),
@@ -149,6 +150,7 @@ class SystemTable(Table):
     coast_ns: Rows
     impact_ns: Rows
     due_ns: Rows
+    lost_ns: Rows
     times: Rows
     kinds: Rows
     settled: NDArray[np.bool_]

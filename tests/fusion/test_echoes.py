@@ -66,16 +66,20 @@ def test_what_a_nation_sees_itself_is_taken_though_anothers_sensor_is_in_it_who_
 
 
 def test_what_a_nation_goes_on_seeing_itself_is_kept_when_the_other_whose_sensor_is_in_it_loses_it() -> None:
-    engine = FusionEngine()
+    engine, told = FusionEngine(), list[Alert]()
     for t_s in np.arange(80.0, 110.0):
         seen, other = one("usa", t_s, eye=KOR), elsewhere(one("usa", t_s, eye=KOR), 7)
         if t_s == 90.0:
-            step(engine, [Inbound(dropped("usa", [1], "lost", at(other)), EVERYONE)], at(other))
-        step(engine, [other] if t_s >= 90.0 else [seen, other], at(other))
-        step(engine, [retold(seen, "kor", OWN_SENSOR["kor"] | OWN_SENSOR["usa"])], at(other) + S // 10)
+            told += step(engine, [Inbound(dropped("usa", [1], "lost", at(other)), EVERYONE)], at(other)).alerts
+        told += step(engine, [other] if t_s >= 90.0 else [seen, other], at(other)).alerts
+        outputs = step(engine, [retold(seen, "kor", OWN_SENSOR["kor"] | OWN_SENSOR["usa"])], at(other) + S // 10)
+        told += outputs.alerts
     assert engine.rejected == Counter(echo=10)
-    kept = [alert for alert in engine.standing_alerts() if alert.recipient == "kor"]
-    assert sorted(member.nation for alert in kept for member in alert.members) == ["kor", "usa"]
+    rows = rows_of(outputs)
+    assert rows is not None
+    assert rows.members.tolist() == [[0, 77, 0]]
+    assert len(engine.standing_alerts()) == 2 * len(NATIONS)
+    assert {alert.state for alert in told} == {"quick"}
 
 
 def test_a_report_that_holds_anothers_sensor_is_taken_where_that_other_is_not_heard() -> None:

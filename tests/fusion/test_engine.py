@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bus.columns import Reports, SystemTracks, pack_cov
 from bus.messages import Alert, PictureFrame, TrackFrame, decode, encode, reports_of, system_tracks_of
-from bus.release import NATIONS, Nation, release
+from bus.release import EVERYONE, NATIONS, Nation, release
 from bus.topics import parse_topic, picture_alert, picture_tracks
 from fusion.alert import FINAL, TRANSITIONS
 from fusion.assess import place, sigmas_apart
@@ -195,6 +195,36 @@ def test_of_two_reports_for_one_time_the_one_released_later_counts_in_whatever_o
     np.testing.assert_array_equal(last.cov, block.cov)
 
 
+@pytest.mark.parametrize("session", [1, 2])
+def test_a_feed_that_gives_a_missile_another_number_or_begins_anew_does_not_take_back_its_warning(session: int) -> None:
+    engine, told = FusionEngine(recipients=("jpn",)), list[Alert]()
+    for t_s in range(50, 55):
+        told += step(engine, [one("kor", float(t_s))], START_NS + t_s * S).alerts
+    if session == 1:
+        told += step(engine, [Inbound(dropped("kor", [1], "lost", START_NS + 55 * S), EVERYONE)], START_NS + 55 * S).alerts
+    for t_s in range(56, 66):
+        told += step(engine, (), START_NS + t_s * S).alerts
+        again = Inbound(frame_of(block_of(one("kor", float(t_s), track=9)), "kor", START_NS + t_s * S, session), EVERYONE)
+        told += step(engine, [again], START_NS + t_s * S).alerts
+    assert len({alert.id for alert in told}) == 1
+    assert {alert.state for alert in told} == {"quick"}
+
+
+def test_what_vanishes_soon_after_it_appeared_is_taken_back_once_it_has_had_time_to_come_back() -> None:
+    engine, grace_s = FusionEngine(recipients=("jpn",)), FusionSettings().timing.grace_s
+    for t_s in range(50, 55):
+        step(engine, [one("kor", float(t_s))], START_NS + t_s * S)
+    step(engine, [Inbound(dropped("kor", [1], "lost", START_NS + 55 * S), EVERYONE)], START_NS + 55 * S)
+    ends = [
+        (t_s, alert.state)
+        for t_s in np.arange(55.25, 65.0, 0.25).tolist()
+        for alert in step(engine, (), START_NS + int(t_s * S)).alerts
+    ]
+    ((t_s, state),) = ends
+    assert state == "retracted"
+    assert 55.0 + grace_s <= t_s <= 56.5 + grace_s
+
+
 def test_what_is_still_on_its_way_of_a_track_that_has_ended_is_counted() -> None:
     engine, message = FusionEngine(), one("kor", 50.0)
     step(engine, [message], at(message))
@@ -292,6 +322,8 @@ def test_new_session_of_a_feed_ends_its_old_tracks() -> None:
     step(engine, [Inbound(frame_of(block, "kor", at(again), session=2), NATIONS)], at(again))
     step(engine, [message._replace(message=one("kor", 50.5).message)], at(again))  # a straggler of the old session
     assert engine.rejected["late"] == 1
+    for second in range(1, 6):  # it might have come back under another number
+        step(engine, (), at(again) + second * S)
     assert engine.system_tracks[RECIPIENT] == 1
 
 
@@ -307,9 +339,13 @@ def test_straggling_report_does_not_bring_a_dropped_track_back() -> None:
 def test_end_of_a_quick_alert(reason: str, state: str) -> None:
     engine = FusionEngine()
     step(engine, [one("kor", 50.0)], START_NS + 50 * S)
-    outputs = step(engine, [Inbound(dropped("kor", [1], reason, START_NS + 52 * S), NATIONS)], START_NS + 52 * S)
-    assert [(alert.state, alert.revision) for alert in outputs.alerts] == [(state, 2)] * 3
-    assert [frame.dropped for frame in outputs.pictures] == [[1]] * 3
+    ends = [step(engine, [Inbound(dropped("kor", [1], reason, START_NS + 52 * S), NATIONS)], START_NS + 52 * S)]
+    while not ends[-1].alerts:  # what is lost may come back for a while
+        assert len(ends) < 5
+        ends.append(step(engine, (), START_NS + (52 + len(ends)) * S))
+    assert (len(ends) > 1) == (reason == "lost")
+    assert [(alert.state, alert.revision) for alert in ends[-1].alerts] == [(state, 2)] * 3
+    assert [frame.dropped for frame in ends[-1].pictures] == [[1]] * 3
     assert engine.alerts_by_state[RECIPIENT, state] == 1
     assert engine.alerts_by_state[RECIPIENT, "quick"] == 0
 
