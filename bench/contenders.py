@@ -23,7 +23,7 @@ from scipy.spatial.distance import cdist
 from bench.sky import FEEDS, Feed, Sky
 from bus.columns import pack_cov, unpack_cov
 from fusion.assign import assign
-from fusion.combine import fuse_many
+from fusion.fuse import fuse_many
 from fusion.gate import pairs_within
 from fusion.partial import quantiles
 from fusion.settings import FusionSettings

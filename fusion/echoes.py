@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from bus.columns import Reports
 from bus.release import NATIONS
 from fusion.clusters import Clusters
-from fusion.combine import fuse_many
+from fusion.fuse import fuse_many
 from fusion.gate import pairs_within
 from fusion.lineage import foreign_bits, own_bits
 from fusion.partial import prior_of, quantiles, tells_whole

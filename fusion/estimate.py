@@ -1,6 +1,6 @@
 """Estimates system tracks anew and writes what came of it into their table, all in one kernel, by the settings.
 
-The arithmetic of combining is in `fusion.combine`. Here is what it means for the table: when an estimate holds, since when
+The arithmetic is in `fusion.fuse`. Here is what it means for the table: when an estimate holds, since when
 nothing hinted at boost, when the clock has to look at the track again, and that it has changed.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bus.columns import TRIANGLE
-from fusion.combine import fuse_many
+from fusion.fuse import fuse_many
 from fusion.partial import prior_of, quantiles, tells_whole
 from fusion.settings import FusionSettings
 from fusion.tables import NONE, ReportTable, SystemTable

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bus.columns import TRIANGLE
-from fusion.combine import fuse_many
 from fusion.estimate import estimate_into
+from fusion.fuse import fuse_many
 from tests.fusion.test_kernels import BIAS, GATES, MOTION, PRIOR
 from tests.fusion.test_lanes import CORRELATIONS, NOW_NS, Reported
 from tests.plain import both_ways

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from bus.columns import TRIANGLE, pack_cov, unpack_cov
 from fusion.align import MOST_DRAG_M_S2, align_one, pushed, usual_drag_m_s2
-from fusion.combine import _fuse_one, correlation_of, fuse_many, inverse, read_ahead
+from fusion.combine import correlation_of, inverse
+from fusion.fuse import _fuse_one, fuse_many, read_ahead
 from fusion.gate import distance
 from fusion.lanes import (
     NUMBERS,

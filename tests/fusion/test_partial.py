@@ -14,7 +14,8 @@ from scipy.stats import binom, chi2
 
 from bus.columns import pack_cov, unpack_cov
 from fusion.align import MOST_DRAG_M_S2, Push, accelerations, align_one
-from fusion.combine import combine, fuse_many, intersect, inverse
+from fusion.combine import combine, intersect, inverse
+from fusion.fuse import fuse_many
 from fusion.gate import compare, distance, pairs_within
 from fusion.partial import TOLD, WHOLE, apart, prior_of, quantiles, room, spectrum, told
 from fusion.settings import Association
