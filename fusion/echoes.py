@@ -75,7 +75,8 @@ class Echoes:
         """Of these reports of a frame whether each stands on a system track that one of its sensors has another part in."""
         table, held = clusters.systems, clusters.reports
         systems, nobody = np.flatnonzero((table.number != 0) & (table.mask != 0)), np.zeros(table.capacity, np.int64)
-        whole = np.array([tells_whole(cov, self._prior) for cov in block.cov])
+        whole = np.zeros(len(block), np.bool_)
+        whole[rows] = [tells_whole(cov, self._prior) for cov in block.cov[rows]]
         first, second, _ = pairs_within(
             rows,
             block.valid_ns,

@@ -135,7 +135,7 @@ class Registration:
         if (one, other) in self._counts:
             counts = mean_chi2(apart, spread) > mean_chi2(apart - moves @ (self.offsets[one] - self.offsets[other]), spread)
         else:
-            counts = min(mean_chi2(apart, spread), least_chi2(apart, spread)) > rules.counts_chi2
+            counts = mean_chi2(apart, spread) > rules.counts_chi2 and least_chi2(apart, spread) > rules.counts_chi2
         if not counts:
             return None
         weighed = np.linalg.solve(spread, moves)

@@ -15,7 +15,7 @@ from bus.release import EVERYONE, NATIONS, Nation
 from fusion.engine import FusionEngine, Inbound
 from fusion.settings import FusionSettings
 from sensors.instruments import sensor_catalogue
-from tests.fusion.scenes import KOR, OWN_SENSOR, START_NS, USA, S, Scene, dropped, frame_of, one
+from tests.fusion.scenes import JPN, KOR, OWN_SENSOR, START_NS, USA, S, Scene, dropped, frame_of, one
 from tests.fusion.test_engine import RECIPIENT, at, rows_of, step
 
 
@@ -80,6 +80,27 @@ def test_what_a_nation_goes_on_seeing_itself_is_kept_when_the_other_whose_sensor
     assert rows.members.tolist() == [[0, 77, 0]]
     assert len(engine.standing_alerts()) == 2 * len(NATIONS)
     assert {alert.state for alert in told} == {"quick"}
+
+
+def test_a_displaced_feeds_echo_is_known_by_where_it_would_be_if_it_were_not() -> None:
+    """Japan is 8 km off, and known to be; so is the track in which it passes on what its own radar and a Korean one saw."""
+    engine, off = FusionEngine(), np.array([8e3, 0.0, 0.0, 0.0, 0.0, 0.0])
+    scene = Scene(6, eyes=(JPN, KOR), seed=3)
+    for at_ns, inbound in scene.messages():
+        if at_ns > START_NS + 130 * S:
+            break
+        if isinstance(inbound.message, TrackFrame) and inbound.message.nation == "jpn":
+            block, _ = reports_of(inbound.message)
+            block = replace(block, state=block.state + off)
+            inbound = Inbound(frame_of(block, "jpn", at_ns), EVERYONE)
+            mixed = np.full(len(block), OWN_SENSOR["jpn"] | OWN_SENSOR["kor"], np.uint32)
+            echo = replace(block, track=block.track + np.uint32(100), pedigree=mixed)
+            if at_ns > START_NS + 120 * S:
+                before = engine.rejected["echo"]
+                step(engine, [Inbound(frame_of(echo, "jpn", at_ns), EVERYONE)], at_ns)
+                assert engine.rejected["echo"] - before == len(block)
+        step(engine, [inbound], at_ns)
+    assert engine.rejected["echo"] > 10
 
 
 def test_a_report_that_holds_anothers_sensor_is_taken_where_that_other_is_not_heard() -> None:
