@@ -28,10 +28,11 @@ from sensors.detect import Scan
 from sensors.filter import combined, gate_all, predict, predict_all, update
 from sensors.initiate import begun
 from sensors.instruments import INFRARED, RADAR
-from sensors.motion import BOOST, GLIDE, REENTRY, STAGING
+from sensors.motion import BOOST, COAST, GLIDE, REENTRY, STAGING
 from sensors.places import GroundPoint, felt_beta, impact_point, launch_point
 
 Float = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 Stacked = tuple[Float, Float, Float, Float]  # x, cov, cross and mu of tracks, the track first
 EndReason = Literal["impact", "lost", "false"]
 
@@ -40,6 +41,7 @@ NEAR_M: Final = 30e3  # a radar's detection further than this, and six sigma, fr
 # What it costs a track to have no detection, in negative log-likelihood: a new missile is not rare in a salvo. It is rarer where
 # infrared has announced it before a radar sees it.
 NONE_COST: Final = {RADAR: 16.0, INFRARED: 9.0}
+MISSED: Final = 4.0  # so much of infrared's is that it misses a plume: of what has burnt out there is none to miss
 UNANNOUNCED: Final = 3.0  # the less, of a track that radars alone have seen
 DARK: Final = {RADAR: 0.0, INFRARED: math.log(1e-3)}  # log-likelihood that what does not burn is detected
 STRUNG_M_S: Final = 1000.0  # how wrong a velocity from lines of sight of several missiles is, each axis
@@ -199,8 +201,8 @@ class NationalTracker:
         )
         confirmed = np.array([track.number > 0 for track in self.tracks])
         radar_only = np.array([track.phenomenology == RADAR for track in self.tracks])
-        none = NONE_COST[scan.phenomenology] - UNANNOUNCED * radar_only
-        choice = choose(cost, confirmed, scan.merged, none)
+        mu = moved[-1]
+        choice = choose(cost, confirmed, scan.merged, none_cost(scan.phenomenology, radar_only, mu[:, COAST:].sum(axis=1)))
         for i, track in enumerate(self.tracks):
             k, belief = int(choice.taken[i]), choice.belief[i]
             if k >= 0:
@@ -277,6 +279,16 @@ class NationalTracker:
         if unseen_s > LOST_S:
             return "false" if track.hits <= RADAR_HITS + 1 else "lost"
         return None
+
+
+def none_cost(phenomenology: int, radar_only: Mask, dark: Float) -> Float:
+    """What it costs each track (n,) to have no detection in a scan: of one that radars alone have seen, and that so likely
+    burns no more (0 to 1). A track that burnt out between two scans leaves the next missile's plume to the next missile's track.
+    """
+    cost = NONE_COST[phenomenology] - UNANNOUNCED * radar_only
+    if phenomenology != INFRARED:
+        return np.asarray(cost, np.float64)
+    return np.asarray(cost - MISSED - np.log(dark + (1.0 - dark) * math.exp(-MISSED)), np.float64)
 
 
 def _stacked(tracks: list[Track]) -> Stacked:

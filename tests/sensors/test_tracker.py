@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -14,7 +15,7 @@ from sensors.detect import Scan
 from sensors.filter import combined
 from sensors.instruments import INFRARED, RADAR
 from sensors.motion import COAST, MODELS
-from sensors.tracker import DOUBT, RADAR_HITS, SWAPPED_M_S, TENTATIVE_MISSES, NationalTracker, impact_of
+from sensors.tracker import DOUBT, RADAR_HITS, SWAPPED_M_S, TENTATIVE_MISSES, NationalTracker, impact_of, none_cost
 
 Float = NDArray[np.float64]
 
@@ -177,6 +178,30 @@ def test_infrared_goes_to_what_burns_and_not_to_what_has_burnt_out() -> None:
     second.mu = np.array([1.0, 0.0, 1e-15, 0.0, 0.0])
     tracker.step(seen(12, [flying(12, 1400.0)], phenomenology=INFRARED))  # nearer to the first
     assert (first.phenomenology, second.phenomenology) == (RADAR, RADAR | INFRARED)
+
+
+def test_what_has_just_burnt_out_takes_no_plume_of_the_next_missile() -> None:
+    """In a ripple each track went on with the missile behind its own, and told a state of neither."""
+    tracker = NationalTracker([_BIT, _EYE])
+    for t in range(12):
+        tracker.step(seen(t, [flying(t, 0.0)], phenomenology=INFRARED))
+    (track,) = tracker.live()
+    taken: list[bool] = []
+    for likely_dark in (1e-9, 0.3):
+        one = copy.deepcopy(tracker)
+        one.tracks[0].mu = np.array([1.0 - likely_dark, 0.0, likely_dark, 0.0, 0.0])
+        one.step(seen(13.0, [flying(13.0, 4400.0)], phenomenology=INFRARED))
+        taken.append(one.tracks[0].hits > track.hits)
+    assert taken == [True, False]
+
+
+def test_to_see_nothing_costs_what_burns_and_hardly_what_does_not() -> None:
+    seen_by_both, radar_only = np.array([False, False, False, False]), np.array([True, False, False, False])
+    dark = np.array([0.0, 0.0, 0.5, 1.0])
+    np.testing.assert_allclose(none_cost(RADAR, radar_only, dark), [13.0, 16.0, 16.0, 16.0])
+    np.testing.assert_allclose(
+        none_cost(INFRARED, seen_by_both, dark), [9.0, 9.0, 5.0 - math.log(0.5 + 0.5 * math.exp(-4.0)), 5.0]
+    )
 
 
 def test_what_may_have_boosted_some_seconds_ago_has_no_impact_prediction() -> None:
