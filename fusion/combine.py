@@ -6,9 +6,9 @@
   rule w_i <- w_i tr(P P_i^-1) / 6 (Silvey, Titterington and Torsney, 1978): it starts from equal weights, so where the objective
   is flat the weights stay equal, and never leaves the simplex. Consistent if every member is.
 - What is left has no sensor in common: information fusion. National trackers share what their object does, and so part of their
-  process noise: their normalised errors correlate by at most some r, more under thrust and in air. For m of them the true joint
-  covariance is then at most (1 + (m - 1) r) times the block diagonal one (Reece and Roberts, 2005), and so much wider is
-  P = (1 + (m - 1) r) (sum P_i^-1)^-1. For r = 1 that is intersection with equal weights.
+  process noise: their normalised errors correlate by at most some r, more under thrust and in air, and where air is first felt.
+  For m of them the true joint covariance is then at most (1 + (m - 1) r) times the block diagonal one (Reece and Roberts, 2005),
+  and so much wider is P = (1 + (m - 1) r) (sum P_i^-1)^-1. For r = 1 that is intersection with equal weights.
 - Reports that tell of no sensor may be made of all the others: they are intersected with what comes of those. So they may
   add to it, and never take away: that two others are independent stays so whoever repeats them.
 
@@ -22,12 +22,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.settings import Combination
 from physics.compile import jit
 
 Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 SOME_DRAG_M_S2 = 30.0
+FIRST_DRAG_M_S2 = 0.01
 _ROUNDS = 60
 _ENOUGH = 0.005  # stop where no member's gradient is more than this share above the optimum's
 
@@ -212,15 +214,25 @@ def _combine_told(states: Float, covs: Float, pedigree: Rows, correlation: float
     return False, states[best].copy(), covs[best].copy()
 
 
+def bounds_of(shared: Combination) -> Float:
+    """What `correlation_of` goes by (4,): the bounds by phase, and that of thin air."""
+    return np.array([shared.boost, shared.coast, shared.reentry, shared.thin_air])
+
+
 @jit
-def correlation_of(phase: Float, drag_m_s2: float, correlations: Float) -> float:
-    """The bound for an object in phases (3,), from those by phase (3,); none known counts as boost.
+def correlation_of(phase: Float, drag_m_s2: float, sinks: bool, correlations: Float) -> float:
+    """The bound for an object in phases (3,), from those of `bounds_of` (4,); no phase known counts as boost.
 
     That of re-entry is of what drag does to all errors alike: as much of it counts as the drag (a usual body's) is of itself and
-    SOME_DRAG_M_S2.
+    SOME_DRAG_M_S2. That of thin air is of what comes down (`sinks`): of drag that no tracker has measured yet all think the same.
+    It counts in full at FIRST_DRAG_M_S2; ten times less is lost in the noise, ten times more has been measured: a third of it.
     """
     total = phase[0] + phase[1] + phase[2]
     if not total > 0.0:
         return float(correlations[0])
     falls = phase[2] * drag_m_s2 / (drag_m_s2 + SOME_DRAG_M_S2)
-    return float((phase[0] * correlations[0] + phase[1] * correlations[1] + falls * correlations[2]) / total)
+    bound = (phase[0] * correlations[0] + phase[1] * correlations[1] + falls * correlations[2]) / total
+    if sinks:
+        begins = drag_m_s2 / FIRST_DRAG_M_S2
+        bound += correlations[3] * 4.0 * begins / (1.0 + begins) ** 2 * (phase[1] + phase[2]) / total
+    return float(min(bound, 1.0))

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from bus.columns import Reports
 from bus.release import NATIONS
 from fusion.clusters import Clusters
+from fusion.combine import bounds_of
 from fusion.fuse import fuse_many
 from fusion.gate import pairs_within
 from fusion.lineage import foreign_bits, own_bits
@@ -41,10 +42,9 @@ class Echoes:
 
     def __init__(self, settings: FusionSettings, motion: Float) -> None:
         self._rules, self._timing, self._motion = settings.association, settings.timing, motion
-        shared, self._lost_m_s2 = settings.combination, settings.motion.lost_m_s2
+        self._correlations, self._lost_m_s2 = bounds_of(settings.combination), settings.motion.lost_m_s2
         self._prior, self._splits = prior_of(self._rules), quantiles(self._rules.split_chi2)
         self._echo, self._gates = quantiles(self._rules.echo_chi2), quantiles(self._rules.gate_chi2)
-        self._correlations = np.array([shared.boost, shared.coast, shared.reentry])
         self._near_gates = quantiles(_NEAR * self._rules.gate_chi2)
         self._own: Final = own_bits(settings.sensors)
         self._foreign: Final[list[int]] = foreign_bits(settings.sensors).tolist()

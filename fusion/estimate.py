@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bus.columns import TRIANGLE
+from fusion.combine import bounds_of
 from fusion.fuse import fuse_many
 from fusion.partial import prior_of, quantiles, tells_whole
 from fusion.settings import FusionSettings
@@ -112,8 +113,7 @@ class Estimator:
         self._systems, self._reports = systems, reports
         self._motion, self._bias = motion, bias_var
         self._prior, self._splits = prior_of(settings.association), quantiles(settings.association.split_chi2)
-        shared, timing = settings.combination, settings.timing
-        self._correlations = np.array([shared.boost, shared.coast, shared.reentry])
+        self._correlations, timing = bounds_of(settings.combination), settings.timing
         self._lost_m_s2, self._boost_most = settings.motion.lost_m_s2, settings.assessment.boost_most
         self._stale_ns, self._silent_ns = int(timing.stale_s * _S), int(timing.silent_s * _S)
 

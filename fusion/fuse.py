@@ -119,10 +119,11 @@ def fuse_many(
         total = boost + coast + reentry
         if total > 0.0:
             out_phase[i, 0], out_phase[i, 1], out_phase[i, 2] = boost / total, coast / total, reentry / total
-        drag_m_s2 = MOST_DRAG_M_S2  # where no member tells its speed and height
-        if reentry > 0.0 and latest >= 0:
-            drag_m_s2 = usual_drag_m_s2(state[members[i, latest]])
-        bound[i] = correlation_of(out_phase[i], drag_m_s2, correlations)
+        drag_m_s2, sinks = MOST_DRAG_M_S2, False  # where no member tells its speed and height
+        if coast + reentry > 0.0 and latest >= 0:
+            x = state[members[i, latest]]
+            drag_m_s2, sinks = usual_drag_m_s2(x), x[0] * x[3] + x[1] * x[4] + x[2] * x[5] < 0.0
+        bound[i] = correlation_of(out_phase[i], drag_m_s2, sinks, correlations)
     rows = np.flatnonzero(alike)
     for start in range(0, len(rows), LANES):
         some = rows[start : start + LANES]

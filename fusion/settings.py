@@ -116,12 +116,14 @@ Correlation = Annotated[
 class Combination(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How much of two national tracks' errors is the same although no sensor is: what their object does, by phase.
 
-    That of re-entry is for thick air: as much of it counts as drag is of itself and 30 m/s2.
+    That of re-entry is for thick air: as much of it counts as drag is of itself and 30 m/s2. That of thin air is for what comes
+    down into it, most of all where drag is 0.01 m/s2: felt, and measured by nobody yet.
     """
 
     boost: Correlation = 0.3
     coast: Correlation = 0.0
     reentry: Correlation = 0.5
+    thin_air: Correlation = 0.15
 
 
 class Timing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

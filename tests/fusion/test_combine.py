@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from fusion.combine import SOME_DRAG_M_S2, combine, correlation_of, intersect, kin
+from fusion.combine import FIRST_DRAG_M_S2, SOME_DRAG_M_S2, combine, correlation_of, intersect, kin
 from tests import oracles_fusion as oracle
 from tests.fusion.test_kernels import STATE, random_cov
 from tests.plain import both_ways
@@ -136,9 +136,23 @@ def test_numbers_without_an_inverse_leave_the_surest_member() -> None:
 
 @both_ways(correlation_of)
 def test_the_bound_goes_by_phase_and_drag_and_what_is_not_known_boosts() -> None:
-    bounds = np.array([0.4, 0.0, 0.2])
-    assert correlation_of(np.array([0.5, 0.5, 0.0]), 30.0, bounds) == pytest.approx(0.2)
-    assert correlation_of(np.array([0.0, 0.0, 255.0]), 1e9, bounds) == pytest.approx(0.2)
-    assert correlation_of(np.array([0.0, 0.0, 255.0]), SOME_DRAG_M_S2, bounds) == pytest.approx(0.1)
-    assert correlation_of(np.array([0.0, 0.0, 255.0]), 0.0, bounds) == 0.0
-    assert correlation_of(np.zeros(3), 0.0, bounds) == 0.4
+    bounds = np.array([0.4, 0.0, 0.2, 0.16])
+    falls = np.array([0.0, 0.0, 255.0])
+    assert correlation_of(np.array([0.5, 0.5, 0.0]), 30.0, False, bounds) == pytest.approx(0.2)
+    assert correlation_of(falls, 1e9, True, bounds) == pytest.approx(0.2)
+    assert correlation_of(falls, SOME_DRAG_M_S2, False, bounds) == pytest.approx(0.1)
+    assert correlation_of(falls, 0.0, True, bounds) == 0.0
+    assert correlation_of(np.zeros(3), 0.0, True, bounds) == 0.4
+
+
+@both_ways(correlation_of)
+def test_where_what_comes_down_first_feels_air_errors_have_a_part_in_common() -> None:
+    bounds = np.array([0.4, 0.0, 0.0, 0.16])
+    coasts, falls = np.array([0.0, 255.0, 0.0]), np.array([0.0, 0.0, 255.0])
+    for phase in (coasts, falls, coasts + falls):
+        assert correlation_of(phase, FIRST_DRAG_M_S2, True, bounds) == pytest.approx(0.16)
+        assert correlation_of(phase, FIRST_DRAG_M_S2, False, bounds) == 0.0
+        for drag_m_s2 in (0.1 * FIRST_DRAG_M_S2, 10.0 * FIRST_DRAG_M_S2):
+            assert correlation_of(phase, drag_m_s2, True, bounds) == pytest.approx(0.16 * 40.0 / 121.0)
+    assert correlation_of(np.array([255.0, 0.0, 0.0]), FIRST_DRAG_M_S2, True, bounds) == 0.4
+    assert correlation_of(coasts, FIRST_DRAG_M_S2, True, np.array([0.0, 1.0, 1.0, 1.0])) == 1.0

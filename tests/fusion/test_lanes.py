@@ -29,7 +29,7 @@ from tests.plain import both_ways
 
 Float = NDArray[np.float64]
 SCALE = np.repeat([1e4, 100.0], 3)
-CORRELATIONS = np.array([0.1, 0.0, 0.2])
+CORRELATIONS = np.array([0.1, 0.0, 0.2, 0.15])
 NOW_NS = 10**15
 
 
@@ -191,8 +191,9 @@ def test_an_estimate_in_lanes_is_the_estimate_of_one(seed: int, column: int) -> 
         used = held & (newest[i] - reported.valid_ns[members] <= 4 * 10**9)
         extra = 0.05 if valid[i] > newest[i] else 0.0
         whole = np.where(used & reported.told[members], reported.valid_ns[members], 0)
-        drag_m_s2 = usual_drag_m_s2(reported.state[members[np.argmax(whole)]]) if whole.any() else MOST_DRAG_M_S2
-        bound = correlation_of(phase[i], drag_m_s2, CORRELATIONS)
+        latest = reported.state[members[np.argmax(whole)]]
+        drag_m_s2 = usual_drag_m_s2(latest) if whole.any() else MOST_DRAG_M_S2
+        bound = correlation_of(phase[i], drag_m_s2, bool(whole.any() and latest[:3] @ latest[3:] < 0.0), CORRELATIONS)
         tables = reported.state, reported.cov, reported.phase, reported.pedigree, reported.told
         x, p, d2 = _fuse_one(members, used, ages, extra, *tables, MOTION, bound, BIAS, PRIOR, GATES, column)
         scale = np.sqrt(np.abs(np.diag(p)))
