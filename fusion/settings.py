@@ -183,7 +183,7 @@ class Alerting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     boost_quality: Annotated[int, Meta(ge=0, le=15, description="track quality that one sensor's boosting track needs")] = 1
     moved_sigma: Annotated[
         float, Meta(ge=0.0, le=100.0, description="an impact point that moved this many of its present sigma is news")
-    ] = 3.0
+    ] = 2.0
     widened: Annotated[float, Meta(ge=1.0, le=1e3, description="an impact ellipse that grew by this factor is news")] = 2.0
     surer: Annotated[
         float, Meta(ge=0.0, le=1.0, description="an impact ellipse below this share of what was told is news; 0: never")
