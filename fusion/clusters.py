@@ -165,7 +165,7 @@ class Clusters:
         session = self._session.get(column, 0)
         for row in fresh:
             held.nation[row], held.session[row], held.mask[row] = column, session, 1 << column
-            held.system[row], held.off[row], held.dropped[row] = NONE, 0, False
+            held.system[row], held.off[row], held.parted[row], held.dropped[row] = NONE, 0, 0, False
             held.shift[row] = 0.0
         self.decorrelations.hold(fresh)
         if self._offsets[column].any():

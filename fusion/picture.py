@@ -87,6 +87,7 @@ class Picture:
             table.times,
             table.kinds,
             held.off,
+            held.parted,
             systems,
             rows,
             off,
@@ -280,9 +281,11 @@ class Picture:
         self.book.judge(kept, now_ns)
 
     def _split(self, system: int, row: int, now_ns: int) -> None:
-        """A member that has been elsewhere for too long gets a system track of its own."""
-        if len(self.clusters.members(system)) < 2:
+        """A member that has been elsewhere for too long gets a system track of its own; if it comes back, not so soon again."""
+        members = self.clusters.members(system)
+        if len(members) < 2:
             return
+        self.clusters.reports.parted[members] += 1  # whose fault it is they do not tell: next time another may go
         own = self._move_out(row, system)
         self._estimate([system, own])
         self.book.judge(own, now_ns)

@@ -68,7 +68,9 @@ class Association(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     split_chi2: Annotated[
         float, Meta(gt=0.0, le=1e4, description="a member further off than this is inconsistent; 1e-6 at 6 dof")
     ] = 38.3
-    split_after: Annotated[int, Meta(ge=1, le=1000, description="inconsistent reports in a row before a member is split off")] = 5
+    split_after: Annotated[
+        int, Meta(ge=1, le=1000, description="inconsistent reports in a row before a member is split off, twice each time after")
+    ] = 5
     echo_chi2: Annotated[
         float,
         Meta(ge=0.0, le=100.0, description="a track of sensors not told that is nearer is an echo; 0.014 of others, 6 dof"),

@@ -56,7 +56,8 @@ class Table:
 
 class ReportTable(Table):
     """The newest report of each national track. `system` is the row of the system track that it is a member of; `shift` is what
-    was taken off its state because its feed is displaced; `whole`: it tells of a whole state (`fusion.partial`).
+    was taken off its state because its feed is displaced; `parted`: how often its
+    system track was split; `whole`: it tells of a whole state (`fusion.partial`).
     """
 
     FIELDS = {  # noqa: RUF012 (a table, never changed)
@@ -78,6 +79,7 @@ class ReportTable(Table):
         "tracked_ns": (np.int64, ()),
         "system": (np.int64, ()),
         "off": (np.int64, ()),
+        "parted": (np.int64, ()),
         "dropped": (np.bool_, ()),
     }
     track: NDArray[np.uint32]
@@ -98,6 +100,7 @@ class ReportTable(Table):
     tracked_ns: Rows
     system: Rows
     off: Rows
+    parted: Rows
     dropped: NDArray[np.bool_]
 
 

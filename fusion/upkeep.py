@@ -15,6 +15,8 @@ Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
+_MOST_DOUBLINGS = 5
+
 
 @jit
 def next_of_each(rows: Rows, valid_ns: Rows, held_valid_ns: Rows, oldest_ns: int, youngest_ns: int) -> bool:
@@ -52,12 +54,15 @@ def stamp_into(
 
 
 @jit
-def count_off_into(off: Rows, rows: Rows, d2: Float, split_chi2: float, split_after: int) -> Rows:
-    """Count inconsistent reports in a row, by member; which of them (indices) have been so for too long."""
+def count_off_into(off: Rows, parted: Rows, rows: Rows, d2: Float, split_chi2: float, split_after: int) -> Rows:
+    """Count inconsistent reports in a row, by member; which of them (indices) have been so for too long.
+
+    Too long is `split_after` of them, and twice as many for each time that its system track was split before (`parted`, by row).
+    """
     too_long = [0 for _ in range(0)]
     for k in range(len(rows)):
         off[rows[k]] = off[rows[k]] + 1 if d2[k] > split_chi2 else 0
-        if off[rows[k]] >= split_after:
+        if off[rows[k]] >= split_after << min(parted[rows[k]], _MOST_DOUBLINGS):
             too_long.append(k)
     return np.array(too_long, np.int64)
 
@@ -119,6 +124,7 @@ def tend_into(
     times: Rows,
     kinds: Rows,
     off: Rows,
+    parted: Rows,
     systems: Rows,
     rows: Rows,
     d2: Float,
@@ -152,4 +158,4 @@ def tend_into(
         sent_ns,
         received_ns,
     )
-    return newest, count_off_into(off, rows, d2, split_chi2, split_after), unsettled(systems, settled)
+    return newest, count_off_into(off, parted, rows, d2, split_chi2, split_after), unsettled(systems, settled)

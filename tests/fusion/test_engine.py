@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -371,6 +372,17 @@ def test_member_that_is_elsewhere_is_split_off() -> None:
         step(engine, [one("kor", float(t)), one("jpn", float(t), east_m=3e4, eye=JPN)], START_NS + t * S)
     assert engine.system_tracks[RECIPIENT] == 2
     assert len({alert.id for alert in engine.standing_alerts()}) == 6
+
+
+def test_a_member_that_goes_and_comes_back_raises_one_alert_more_and_not_one_each_time() -> None:
+    """Off for seven reports and back for seven, it was alerted and retracted for as long as it flew."""
+    engine, raised = FusionEngine(), Counter[str]()
+    for t in range(70, 150):
+        east_m = 3e4 if t // 7 % 2 else 0.0
+        told = step(engine, [one("kor", float(t)), one("jpn", float(t), east_m=east_m, eye=JPN)], START_NS + t * S)
+        raised.update(alert.id for alert in told.alerts if alert.recipient == RECIPIENT and alert.revision == 1)
+    assert len(raised) == 2
+    assert engine.system_tracks[RECIPIENT] == 1
 
 
 def test_table_ends_every_alert_and_leaves_the_ended_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,13 +29,21 @@ def test_a_stamp_notes_each_report_with_its_system_track() -> None:
 
 @both_ways(count_off_into)
 def test_inconsistent_reports_count_only_in_a_row() -> None:
-    off, rows = np.zeros(3, np.int64), np.array([2, 0])
+    off, never, rows = np.zeros(3, np.int64), np.zeros(3, np.int64), np.array([2, 0])
     far, none = np.array([99.0, 1.0]), np.array([np.nan, 99.0])
-    assert count_off_into(off, rows, far, 38.0, 2).tolist() == []
+    assert count_off_into(off, never, rows, far, 38.0, 2).tolist() == []
     assert off.tolist() == [0, 0, 1]
-    assert count_off_into(off, rows, far, 38.0, 2).tolist() == [0]
-    assert count_off_into(off, rows, none, 38.0, 2).tolist() == []
+    assert count_off_into(off, never, rows, far, 38.0, 2).tolist() == [0]
+    assert count_off_into(off, never, rows, none, 38.0, 2).tolist() == []
     assert off.tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize(("parted", "after"), [(0, 2), (1, 4), (2, 8), (5, 64), (6, 64), (10**6, 64)])
+@both_ways(count_off_into)
+def test_what_was_split_off_before_has_to_be_off_for_twice_as_long_each_time(parted: int, after: int) -> None:
+    off, before, row = np.zeros(1, np.int64), np.array([parted]), np.array([0])
+    told = [count_off_into(off, before, row, np.array([99.0]), 38.0, 2).tolist() for _ in range(after)]
+    assert told == [[]] * (after - 1) + [[0]]
 
 
 @both_ways(unsettled)
@@ -90,16 +99,16 @@ def test_what_an_alert_waits_for_is_done_at_once_as_one_after_the_other(seed: in
     d2, settled = rng.choice([1.0, 99.0, np.nan], 3), rng.random(5) < 0.5
     (valid, detected, tracked), seen_by = rng.integers(0, 99, (3, 6)), rng.integers(0, 4, 6)
     times, kinds, off = np.zeros((5, len(TIMES)), np.int64), np.zeros(5, np.int64), np.array([1, 0, 1, 0, 1, 0])
-    wanted = times.copy(), kinds.copy(), off.copy()
+    wanted, parted = (times.copy(), kinds.copy(), off.copy()), rng.integers(0, 2, 6)
     for system, row, far in zip(systems.tolist(), rows.tolist(), (d2 > 38.0).tolist(), strict=True):
         wanted[0][system] = [valid[row], detected[row], tracked[row], 4, 5, 6, 7]
         wanted[1][system] = seen_by[row]
         wanted[2][row] = wanted[2][row] + 1 if far else 0
     newest, split, unclosed = tend_into(
-        times, kinds, off, systems, rows, d2, valid, detected, tracked, seen_by, 4, 5, 6, 7, 38.0, 2, settled
+        times, kinds, off, parted, systems, rows, d2, valid, detected, tracked, seen_by, 4, 5, 6, 7, 38.0, 2, settled
     )
     assert newest == valid[rows].max()
-    assert split.tolist() == [k for k, row in enumerate(rows.tolist()) if wanted[2][row] >= 2]
+    assert split.tolist() == [k for k, row in enumerate(rows.tolist()) if wanted[2][row] >= 2 << parted[row]]
     assert unclosed.tolist() == [system for system in systems.tolist() if not settled[system]]
     for told, by_hand in zip((times, kinds, off), wanted, strict=True):
         np.testing.assert_array_equal(told, by_hand)
