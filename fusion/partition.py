@@ -27,15 +27,18 @@ _ROUNDS = 150
 _LEAST_ROUNDS = 3  # for a regret; fewer tell no more than prices alone
 _PATIENCE, _SHORTER = 12, 0.7  # rounds without a better bound before steps become shorter, and by how much
 _SEARCH_EVERY = 10  # rounds
-_STEPS, _STEPS_SMALL = 150, 100_000
+_STEPS, _REGRET_STEPS, _STEPS_SMALL = 1_000, 150, 100_000  # of a search: for the best, for a regret, in a small component
+_NEAR = 0.97  # of the best partition's gain: what comes so near may settle at a better one
 _ONE_EACH = 4  # groups that three tracks can make
 _SMALL = 200  # groups: so small a component is solved to the end, and all its regrets are exact
-_WORK = 1_000_000  # groups that the rounds for the best partition of one may go through: some 25 ms
+_WORK = 2_000_000  # groups that the rounds for the best partition of one may go through: some 50 ms
 _REGRET_WORK = 400_000  # and groups times tracks, all rounds for all regrets of a look: some 10 ms
 
 
 @jit
-def solve(c: Component, barred: Flags, price: Float, floor: float, rounds: int) -> tuple[Float, float, Rows, float]:
+def solve(
+    c: Component, barred: Flags, price: Float, floor: float, rounds: int, most_steps: int
+) -> tuple[Float, float, Rows, float]:
     """From prices on, without the barred groups: the best prices, what no partition gains more than, the best partition found and
     what it gains. Once it is down to `floor`, the bound is left as it is.
 
@@ -49,12 +52,14 @@ def solve(c: Component, barred: Flags, price: Float, floor: float, rounds: int) 
         if total < bound - EXACT:
             best, bound, stale = priced, total, 0
         groups, gains = seat(c, barred, relaxed, 2)
-        if gains > most:
-            found, most = settle(c, barred, groups, gains)
+        if gains > _NEAR * most:
+            groups, gains = settle(c, barred, groups, gains)
+            if gains > most:
+                found, most = groups, gains
         if bound - most <= EXACT or bound <= floor:
             break
         if n % _SEARCH_EVERY == 0 or n == rounds - 1:
-            steps = _STEPS_SMALL if n == rounds - 1 and len(c.gain) <= _SMALL else _STEPS
+            steps = _STEPS_SMALL if n == rounds - 1 and len(c.gain) <= _SMALL else most_steps
             ended, found, most = search(c, barred, best, found, most, steps)
             if ended:
                 return best, most, found, most
@@ -93,7 +98,7 @@ def regret_of(c: Component, price: Float, total: float, one: int, other: int, en
                 loses = min(loses, loss)
         least += loses
     if least < enough and rounds > 0:
-        _, bound, _, _ = solve(c, barred, price, total - enough, rounds)
+        _, bound, _, _ = solve(c, barred, price, total - enough, rounds, _REGRET_STEPS)
         least = max(least, total - bound)
     return float(max(least, 0.0))
 
@@ -105,7 +110,7 @@ def regrets_into(regret: Float, c: Component, own: Rows, enough: float, rounds: 
     `own` (g,) says for each group which pair it is, NONE for triples.
     """
     most = max(1, min(_ROUNDS, _WORK // len(c.gain)))
-    price, bound, found, total = solve(c, np.zeros(len(c.gain), np.bool_), np.zeros(c.tracks), 0.0, most)
+    price, bound, found, total = solve(c, np.zeros(len(c.gain), np.bool_), np.zeros(c.tracks), 0.0, most, _STEPS)
     group = np.full(c.tracks, NONE)
     for g in found:
         for i in c.members[g]:

@@ -185,7 +185,7 @@ def test_large_components_promise_no_more_than_is_true(sides: tuple[int, ...]) -
     groups = groups_of(members, gain)
     most, taken = oracle.best_partition(groups)
     c, _ = component_of(members, gain)
-    _, bound, _, total = solve(c, np.zeros(len(gain), np.bool_), np.zeros(c.tracks), 0.0, 30)
+    _, bound, _, total = solve(c, np.zeros(len(gain), np.bool_), np.zeros(c.tracks), 0.0, 30, 150)
     assert total - 1e-6 <= most <= bound + 1e-6
     assert bound - total <= 0.05 * bound
     regret, _ = partition(members, gain, pairs, tracks, 30.0)
@@ -193,6 +193,25 @@ def test_large_components_promise_no_more_than_is_true(sides: tuple[int, ...]) -
     assert all(oracle.together(taken, groups[pair][0]) for pair in won)
     for pair in won[:3]:
         assert regret[pair] <= most - oracle.best_partition(groups, apart=groups[pair][0])[0] + 1e-6
+
+
+def anything_goes(random: np.random.Generator, n: int) -> tuple[Rows, Float, int, int]:
+    """`n` tracks a side, of which any two and any three may be one, and no group tells of another: the hardest there is."""
+    sides = np.indices((n + 1, n + 1, n + 1)).reshape(3, -1).T
+    there = sides < n
+    size = there.sum(axis=1)
+    some = np.flatnonzero(size >= 2)
+    some = some[np.argsort(size[some], kind="stable")]
+    members = np.where(there, sides + n * np.arange(3), NONE)[some].astype(np.int64)
+    return members, random.uniform(0.0, size[some] - 1.0), int((size == 2).sum()), 3 * n
+
+
+@pytest.mark.parametrize("n", [12, 20, 22])  # and with 22 a side more triples than a look asks of
+def test_the_gap_is_one_percent_at_most_where_any_may_be_one_with_any(n: int) -> None:
+    """Bound and partition were 1.7 percent apart: rounds ran out, and what nearly was the best one was not settled."""
+    for seed in range(6):
+        _, gap = partition(*anything_goes(np.random.default_rng(seed), n), 30.0)
+        assert 0.0 <= gap <= 0.01
 
 
 @pytest.mark.parametrize(("objects", "spread_m"), [(18, 3000.0), (18, 500.0), (18, 100.0), (60, 3000.0)])
@@ -206,7 +225,7 @@ def test_the_gap_of_dense_clusters_is_one_percent_at_most(objects: int, spread_m
         if seed >= 3:
             continue
         c, _ = component_of(members, gain)
-        _, bound, _, total = solve(c, np.zeros(len(gain), np.bool_), np.zeros(c.tracks), 0.0, 100)
+        _, bound, _, total = solve(c, np.zeros(len(gain), np.bool_), np.zeros(c.tracks), 0.0, 100, 150)
         most, taken = oracle.best_partition(groups_of(members, gain))
         assert total - 1e-6 <= most <= bound + 1e-6
         ends = [frozenset(row[row != NONE].tolist()) for row in members[:pairs][regret > 1e-6]]
