@@ -31,6 +31,7 @@ Float = NDArray[np.float64]
 SCALE = np.repeat([1e4, 100.0], 3)
 CORRELATIONS = np.array([0.1, 0.0, 0.2, 0.15])
 NOW_NS = 10**15
+FALLS = np.concatenate([STATE[:3] * (1.0 - 40e3 / np.linalg.norm(STATE[:3])), -STATE[3:]])  # into the first air
 
 
 def estimates(seed: int, n: int) -> tuple[Float, Float]:
@@ -123,7 +124,7 @@ def test_a_lane_without_an_inverse_says_so_in_every_number_and_spoils_no_other(s
 class Reported:
     """`m` objects with up to three members, of any age, phase and pedigree, as the tables hold them."""
 
-    def __init__(self, seed: int, m: int) -> None:
+    def __init__(self, seed: int, m: int, near: Float = STATE) -> None:
         rng = np.random.default_rng(seed)
         n = 3 * m
         self.members = np.where(rng.random((m, 3)) < 0.8, np.arange(n).reshape(m, 3), -1)
@@ -131,7 +132,7 @@ class Reported:
         self.members[empty, 0] = 3 * np.flatnonzero(empty)
         self.at_ns = np.where(rng.random(m) < 0.1, NOW_NS + 10**9, 0)
         self.valid_ns = NOW_NS - rng.choice([0, 3 * 10**8, 2 * 10**9, 5 * 10**9], n, p=[0.4, 0.4, 0.15, 0.05])
-        self.state = STATE + rng.normal(size=(n, 6)) * np.repeat([300.0, 10.0], 3)
+        self.state = near + rng.normal(size=(n, 6)) * np.repeat([300.0, 10.0], 3)
         self.cov = pack_cov(np.array([random_cov(rng, scale) for scale in rng.uniform(0.2, 2.0, n)]))
         self.cov[rng.random(n) < 0.02] *= -1.0  # without an inverse
         self.phase = rng.choice([0.0, 255.0], (n, 3))
@@ -180,10 +181,10 @@ def test_an_estimate_does_not_depend_on_what_else_is_estimated(seed: int, column
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(-1, 2))
+@given(st.integers(0, 2**32 - 1), st.integers(-1, 2), st.booleans())
 @both_ways(fuse_many, few=1)
-def test_an_estimate_in_lanes_is_the_estimate_of_one(seed: int, column: int) -> None:
-    reported = Reported(seed, 20)
+def test_an_estimate_in_lanes_is_the_estimate_of_one(seed: int, column: int, falls: bool) -> None:
+    reported = Reported(seed, 20, FALLS if falls else STATE)
     valid, newest, state, cov, phase, off = reported.fused(np.arange(20), column)
     for i, members in enumerate(reported.members):
         held = members >= 0
