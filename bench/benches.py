@@ -102,9 +102,9 @@ def run_peers(sizes: tuple[int, ...], budget_s: float, seed: int, *, as_json: bo
         Console().print(plain_table("Two feeds' tracks gated, assigned and fused", *peer_rows(result)))
 
 
-def run_quality(runs: int, seed: int, names: tuple[str, ...], *, as_json: bool) -> None:
+def run_quality(runs: int, seed: int, names: tuple[str, ...], jobs: int, *, as_json: bool) -> None:
     """Measure and print."""
-    result = measure_quality(runs, seed, _tell, find_cases(names))
+    result = measure_quality(runs, seed, _tell, find_cases(names), jobs)
     if as_json:
         click.echo(msgspec.json.encode(result))
     else:

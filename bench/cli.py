@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 the exercise or the bus failed; 2 bad input (nothing was s
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -343,12 +344,14 @@ def peers(sizes: tuple[int, ...], budget_s: float, seed: int, as_json: bool) -> 
     "--seed", default=1, show_default=True, type=click.IntRange(1, 2**53), help="Seed of the first run; then one more each."
 )
 @click.option("--case", "names", multiple=True, metavar="NAME", help="Measure only this, as the table names it; repeatable.")
+@click.option("--jobs", default=os.cpu_count() or 1, show_default="processors", type=click.IntRange(1, 256), help="Runs at once.")
 @_json_option
-def quality(runs: int, seed: int, names: tuple[str, ...], as_json: bool) -> None:
+def quality(runs: int, seed: int, names: tuple[str, ...], jobs: int, as_json: bool) -> None:
     """The fused picture against truth and a centralised tracker: with biases, duplicates, feedback, and at spacings of launchers.
 
-    ANEES by phase, association, GOSPA, and the ellipses of launch points and impacts. Needs no broker; two minutes a run.
+    ANEES by phase, association, GOSPA, and the ellipses of launch points and impacts. Needs no broker; two minutes
+    a run, and a process each.
     """
     from bench.benches import run_quality
 
-    run_quality(runs, seed, names, as_json=as_json)
+    run_quality(runs, seed, names, jobs, as_json=as_json)

@@ -9,8 +9,11 @@ sample: standard errors are by runs.
 from __future__ import annotations
 
 import heapq
+import multiprocessing
 from collections.abc import Callable, Iterator
-from functools import cache
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from functools import cache, partial
 from itertools import count
 from typing import Final, Literal
 
@@ -38,6 +41,8 @@ ALONE_A_RUN: Final = 3  # published flights that a run flies, one after the othe
 FEEDS_BACK: Final[Nation] = NATIONS[0]
 _TICK_NS: Final = 500_000_000
 _S: Final = 1_000_000_000
+
+Run = tuple[list[Sums], list[float]]  # of one case: its sums, one a flight, and its bound, centralised GOSPA second by second, m
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -86,23 +91,33 @@ def find_cases(names: tuple[str, ...]) -> tuple[Case, ...]:
     return tuple(case for case in CASES if case.name in names or not names)
 
 
-def measure_quality(runs: int, seed: int, tell: Callable[[str], None], cases: tuple[Case, ...] = CASES) -> Quality:
-    """Seeds from `seed`; cases that fly the same share their worlds."""
-    found: dict[str, list[tuple[list[Sums], list[float]]]] = {case.name: [] for case in cases}
-    for run in range(seed, seed + runs):
-        for flies, spacing_m in dict.fromkeys((case.flies, case.spacing_m) for case in cases):
-            tell(f"seed {run}: {f'salvo, {spacing_m:g} m apart' if flies == 'salvo' else 'published flights alone'}")
-            sharing = [case for case in cases if (case.flies, case.spacing_m) == (flies, spacing_m)]
-            sums: dict[str, list[Sums]] = {case.name: [] for case in sharing}
-            bound: list[float] = []
-            for scenario in scenarios_of(flies, spacing_m, run):
-                world = play_out(scenario, run, scored=True)
-                bound += centralised_gospa_m(world)
-                for case in sharing:
-                    sums[case.name].append(fly(world, case))
+def measure_quality(runs: int, seed: int, tell: Callable[[str], None], cases: tuple[Case, ...] = CASES, jobs: int = 1) -> Quality:
+    """Seeds from `seed`; cases that fly the same share their worlds. Up to `jobs` runs at once: what they find stays the same."""
+    found: dict[str, list[Run]] = {case.name: [] for case in cases}
+    jobs = min(jobs, runs)
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) if jobs > 1 else nullcontext() as pool:
+        each = map if pool is None else pool.map
+        for run, of_cases in enumerate(each(partial(_fly_all, cases), range(seed, seed + runs)), seed):
+            tell(f"seed {run}: {len(cases)} cases, {run - seed + 1} of {runs} runs")
+            for name, one in of_cases.items():
+                found[name].append(one)
+    return Quality(machine=machine(), runs=runs, seed=seed, rows=[row_of(name, each_run) for name, each_run in found.items()])
+
+
+def _fly_all(cases: tuple[Case, ...], run: int) -> dict[str, Run]:
+    """One run of each case, by name."""
+    found: dict[str, Run] = {}
+    for flies, spacing_m in dict.fromkeys((case.flies, case.spacing_m) for case in cases):
+        sharing = [case for case in cases if (case.flies, case.spacing_m) == (flies, spacing_m)]
+        sums: dict[str, list[Sums]] = {case.name: [] for case in sharing}
+        bound: list[float] = []
+        for scenario in scenarios_of(flies, spacing_m, run):
+            world = play_out(scenario, run, scored=True)
+            bound += centralised_gospa_m(world)
             for case in sharing:
-                found[case.name].append((sums[case.name], bound))
-    return Quality(machine=machine(), runs=runs, seed=seed, rows=[row_of(name, each) for name, each in found.items()])
+                sums[case.name].append(fly(world, case))
+        found |= {name: (of_case, bound) for name, of_case in sums.items()}
+    return found
 
 
 def scenarios_of(flies: Literal["salvo", "alone"], spacing_m: float, run: int) -> list[Scenario]:

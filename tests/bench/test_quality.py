@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from bench.cli import main
 from bench.distort import FED_BACK, Arrival
 from bench.fused import FusedScore, Sums, holds
-from bench.quality import ALONE_A_RUN, CASES, find_cases, salvo_of, scenarios_of
+from bench.quality import ALONE_A_RUN, CASES, find_cases, measure_quality, salvo_of, scenarios_of
 from bench.qualityrows import row_of
 from bus.columns import Reports, SystemTracks, pack_cov
 from bus.errors import BadInput
@@ -225,3 +225,11 @@ def test_the_command_prints_the_rows_of_the_cases_asked_for_as_json(monkeypatch:
     assert plain["correct_association"] >= 0.99
     assert plain["gospa_centralised_m"] > 0.0
     assert [phase["phase"] for phase in plain["phases"]] == ["boost", "coast", "re-entry"]
+
+
+@pytest.mark.long
+def test_runs_side_by_side_find_what_runs_one_by_one_find() -> None:
+    (alone,) = find_cases(("alone",))
+    one_by_one = measure_quality(2, 1, lambda _: None, (alone,), jobs=1)
+    assert measure_quality(2, 1, lambda _: None, (alone,), jobs=2) == one_by_one
+    assert one_by_one.rows[0].runs == 2
