@@ -41,7 +41,7 @@ NEAR_M: Final = 30e3  # a radar's detection further than this, and six sigma, fr
 # What it costs a track to have no detection, in negative log-likelihood: a new missile is not rare in a salvo. It is rarer where
 # infrared has announced it before a radar sees it.
 NONE_COST: Final = {RADAR: 16.0, INFRARED: 9.0}
-MISSED: Final = 4.0  # so much of infrared's is that it misses a plume: of what has burnt out there is none to miss
+MISSED: Final = 5.0  # so much of infrared's is that it misses a plume: of what has burnt out there is none to miss
 UNANNOUNCED: Final = 3.0  # the less, of a track that radars alone have seen
 DARK: Final = {RADAR: 0.0, INFRARED: math.log(1e-3)}  # log-likelihood that what does not burn is detected
 STRUNG_M_S: Final = 1000.0  # how wrong a velocity from lines of sight of several missiles is, each axis

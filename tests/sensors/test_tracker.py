@@ -200,7 +200,7 @@ def test_to_see_nothing_costs_what_burns_and_hardly_what_does_not() -> None:
     dark = np.array([0.0, 0.0, 0.5, 1.0])
     np.testing.assert_allclose(none_cost(RADAR, radar_only, dark), [13.0, 16.0, 16.0, 16.0])
     np.testing.assert_allclose(
-        none_cost(INFRARED, seen_by_both, dark), [9.0, 9.0, 5.0 - math.log(0.5 + 0.5 * math.exp(-4.0)), 5.0]
+        none_cost(INFRARED, seen_by_both, dark), [9.0, 9.0, 4.0 - math.log(0.5 + 0.5 * math.exp(-5.0)), 4.0]
     )
 
 
