@@ -3,8 +3,8 @@
 Association has memory: a member stays until it is split off, dropped or merged away. A national track's newest report counts; of
 two for one time, the one released later; any other is a repetition. A dropped track's stragglers are refused for a while. A
 feed's new session ends its old tracks. Of a system track whose last member was dropped that member's last report is kept, for
-prediction only. A report set aside is held, and a member of none. Which tracks are not one object by an operator's word is held
-beside them (`fusion.decorrelation`).
+prediction only: of its stragglers the newest is its last. A report set aside is held, and a member of none. Which tracks are not
+one object by an operator's word is held beside them (`fusion.decorrelation`).
 
 Does not decide who belongs together (`fusion.associate`), nor what is told (`fusion.picture`).
 """
@@ -45,6 +45,7 @@ class Clusters:
         self._row_of: tuple[dict[int, int], ...] = tuple({} for _ in NATIONS)  # a column: its tracks' rows by number
         self._rows_in: tuple[dict[bytes, Rows], ...] = tuple({} for _ in NATIONS)  # a column: rows by a frame's track numbers
         self._gone: dict[tuple[int, int], int] = {}  # dropped tracks, and until when their stragglers are refused
+        self._lost: tuple[dict[tuple[int, int], int], ...] = tuple({} for _ in NATIONS)  # kept rows by session and number
         self._session: dict[int, int] = {}
         self._past: dict[int, dict[int, None]] = {}
         self._next = 1
@@ -83,6 +84,27 @@ class Clusters:
             self._write(column, block, rows, np.arange(len(rows)), [], released_ns)
             return rows, [], {}
         return self._take_one_by_one(column, block, now_ns, released_ns)
+
+    def take_overtaken(self, column: int, session: int, block: Reports, now_ns: int, released_ns: int) -> tuple[Rows, Reports]:
+        """Hold what a frame tells of tracks that are kept for prediction, and whose end has overtaken it: rows that moved, and
+        the rest of the frame.
+        """
+        lost, held = self._lost[column], self.reports
+        if not lost:
+            return np.empty(0, np.int64), block
+        oldest, youngest = now_ns - self._lag_ns, now_ns + self._ahead_ns
+        over, newer = session != self._session.get(column), dict[int, int]()
+        for index, (number, valid_ns) in enumerate(zip(block.track.tolist(), block.valid_ns.tolist(), strict=True)):
+            row = lost.get((session, number))
+            if row is None or not (over or (column, number) in self._gone) or not oldest <= valid_ns <= youngest:
+                continue
+            if (valid_ns, released_ns) > (held.valid_ns[row], held.released_ns[row]):
+                held.valid_ns[row], held.released_ns[row], newer[row] = valid_ns, released_ns, index
+        if not newer:
+            return np.empty(0, np.int64), block
+        rows, indices = (np.fromiter(each, np.int64, len(newer)) for each in (newer, newer.values()))
+        self._write(column, block, rows, indices, [], released_ns)
+        return rows, block.take(np.delete(np.arange(len(block)), indices))
 
     def _known(self, column: int, block: Reports) -> Rows | None:
         """The rows of a frame's tracks, as in almost every frame; None where one is not held, or is in it twice.
@@ -293,6 +315,7 @@ class Clusters:
         alone = int(self.systems.mask[system]) == 1 << column
         if alone:
             self.reports.dropped[row] = True
+            self._lost[column][int(self.reports.session[row]), number] = row
             self.systems.mask[system] = 0
         else:
             self.leave(row)
@@ -331,5 +354,10 @@ class Clusters:
 
     def _forget(self, row: int) -> None:
         self.decorrelations.let_go(row)
+        if self.reports.dropped[row]:
+            of = self._lost[int(self.reports.nation[row])]
+            key = int(self.reports.session[row]), int(self.reports.track[row])
+            if of.get(key) == row:
+                del of[key]
         self.reports.system[row] = NONE
         self.reports.give_back(row)

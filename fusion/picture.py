@@ -63,7 +63,11 @@ class Picture:
     def take_reports(self, frame: TrackFrame, block: Reports, received_ns: int, now_ns: int) -> dict[str, int]:
         """Fuse a frame; the counts of its rows that were refused, by reason."""
         column = COLUMN_OF[frame.nation]
-        if not self._in_session(column, frame.session, now_ns):
+        in_session = self._in_session(column, frame.session, now_ns)
+        overtaken, block = self.clusters.take_overtaken(column, frame.session, block, now_ns, frame.released_ns)
+        if len(overtaken):
+            self._look_back(overtaken, now_ns)
+        if not in_session:
             return {"late": len(block)} if len(block) else {}
         block, echoes = self._echoes.sift(self.clusters, column, block, now_ns)
         moved, fresh, refused = self.clusters.take(column, block, now_ns, frame.released_ns)
@@ -110,6 +114,15 @@ class Picture:
             self.book.judge(system, now_ns)
         self._fused.append(systems)
         return refused
+
+    def _look_back(self, rows: Rows, now_ns: int) -> None:
+        """Of lost system tracks the last report (rows) is a newer one: predicted from that, and as soon as may be asked whether
+        others report them.
+        """
+        systems = self.clusters.reports.system[rows]
+        self._estimate(systems, now_ns)
+        self.clusters.systems.due_ns[systems] = now_ns
+        self._fused.append(systems)
 
     def _without_echoes(self, fresh: list[int]) -> list[int]:
         """The new reports but for those that stand on what is told already, which are set aside."""

@@ -230,7 +230,7 @@ def test_what_is_still_on_its_way_of_a_track_that_has_ended_is_counted() -> None
     engine, message = FusionEngine(), one("kor", 50.0)
     step(engine, [message], at(message))
     step(engine, [Inbound(dropped("kor", [1], "lost", at(message) + S), message.to)], at(message) + S)
-    assert is_silent(step(engine, [one("kor", 50.5)], at(message) + 2 * S))
+    assert is_silent(step(engine, [one("kor", 49.5)], at(message) + 2 * S))
     assert engine.rejected == {"late": 1}
 
 
@@ -240,7 +240,7 @@ def test_what_is_refused_for_one_recipient_is_counted_though_others_take_it() ->
     step(engine, [message], at(message))
     later = Inbound(frame_of(block_of(one("kor", 51.0)), "kor", at(message) + S, session=2), release("kor", "jpn"))
     step(engine, [later], at(message) + S)
-    step(engine, [one("kor", 52.0)], at(message) + 2 * S)
+    step(engine, [one("kor", 52.0, track=2)], at(message) + 2 * S)
     assert engine.rejected == {"late": 1}
 
 
@@ -321,7 +321,7 @@ def test_new_session_of_a_feed_ends_its_old_tracks() -> None:
     again = one("kor", 51.0, track=9, east_m=4e5)
     block, _ = reports_of(again.message)  # type: ignore[arg-type]
     step(engine, [Inbound(frame_of(block, "kor", at(again), session=2), NATIONS)], at(again))
-    step(engine, [message._replace(message=one("kor", 50.5).message)], at(again))  # a straggler of the old session
+    step(engine, [message._replace(message=one("kor", 49.5).message)], at(again))  # a straggler of the old session
     assert engine.rejected["late"] == 1
     for second in range(1, 6):  # it might have come back under another number
         step(engine, (), at(again) + second * S)
