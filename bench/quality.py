@@ -9,9 +9,7 @@ sample: standard errors are by runs.
 from __future__ import annotations
 
 import heapq
-import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from functools import cache, partial
 from itertools import count
@@ -27,6 +25,7 @@ from bench.fused import FusedScore, Sums
 from bench.population import flyable
 from bench.qualityrows import Quality, row_of
 from bench.result import GOSPA_CUTOFF_M
+from bench.workers import workers
 from bench.world import World, play_out
 from bus.clock import SimulatedClock
 from bus.errors import BadInput
@@ -95,7 +94,7 @@ def measure_quality(runs: int, seed: int, tell: Callable[[str], None], cases: tu
     """Seeds from `seed`; cases that fly the same share their worlds. Up to `jobs` runs at once: what they find stays the same."""
     found: dict[str, list[Run]] = {case.name: [] for case in cases}
     jobs = min(jobs, runs)
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) if jobs > 1 else nullcontext() as pool:
+    with workers(jobs) if jobs > 1 else nullcontext() as pool:
         each = map if pool is None else pool.map
         for run, of_cases in enumerate(each(partial(_fly_all, cases), range(seed, seed + runs)), seed):
             tell(f"seed {run}: {len(cases)} cases, {run - seed + 1} of {runs} runs")

@@ -13,12 +13,10 @@ Shares of the steps come from cycles of their own with a clock around each step,
 from __future__ import annotations
 
 import math
-import multiprocessing
 import resource
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -28,6 +26,7 @@ from msgspec import Struct
 import fusion.engine
 from bench.busload import machine
 from bench.sky import Sky, launches
+from bench.workers import workers
 from bus.loop import collect_seldom, settle
 from bus.messages import PictureFrame, system_tracks_of
 from bus.release import NATIONS
@@ -95,7 +94,7 @@ def measure_throughput(sizes: tuple[int, ...], seconds: float, tell: Callable[[s
     result = Throughput(machine=machine(), seconds=seconds, rows=[])
     for size in sizes:
         tell(f"3 x {size:,} tracks")
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        with workers(1) as pool:
             result.rows.append(pool.submit(measure_size, size, seconds).result())
     return result
 

@@ -1,0 +1,45 @@
+"""Processes that work for a benchmark: that they end with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+_PROGRAM = """
+import time
+from bench.workers import workers
+
+if __name__ == "__main__":
+    with workers(2) as pool:
+        for _ in range(8):
+            pool.submit(time.sleep, 60.0)
+        print(*pool._processes, flush=True)
+"""
+
+
+def _runs(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_no_process_outlives_a_benchmark_that_is_killed(tmp_path: Path) -> None:
+    """They went on for a quarter of an hour, each on a processor of its own."""
+    program = tmp_path / "program.py"
+    program.write_text(_PROGRAM)
+    with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True) as benchmark:
+        assert benchmark.stdout is not None
+        processes = [int(pid) for pid in benchmark.stdout.readline().split()]
+        assert len(processes) == 2
+        time.sleep(1.0)  # they are at work
+        benchmark.send_signal(signal.SIGKILL)
+    until = time.monotonic() + 20.0
+    while any(map(_runs, processes)) and time.monotonic() < until:
+        time.sleep(0.1)
+    left = [pid for pid in processes if _runs(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
