@@ -94,10 +94,11 @@ def measure_quality(runs: int, seed: int, tell: Callable[[str], None], cases: tu
     """Seeds from `seed`; cases that fly the same share their worlds. Up to `jobs` runs at once: what they find stays the same."""
     found: dict[str, list[Run]] = {case.name: [] for case in cases}
     jobs = min(jobs, runs)
+    tell(f"{runs} runs of {len(cases)} cases, {jobs} at once")
     with workers(jobs) if jobs > 1 else nullcontext() as pool:
         each = map if pool is None else pool.map
         for run, of_cases in enumerate(each(partial(_fly_all, cases), range(seed, seed + runs)), seed):
-            tell(f"seed {run}: {len(cases)} cases, {run - seed + 1} of {runs} runs")
+            tell(f"seed {run}: {run - seed + 1} of {runs} runs")
             for name, one in of_cases.items():
                 found[name].append(one)
     return Quality(machine=machine(), runs=runs, seed=seed, rows=[row_of(name, each_run) for name, each_run in found.items()])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
 
@@ -14,6 +15,8 @@ def workers(count: int) -> ProcessPoolExecutor:
 
 
 def _end_with_parent() -> None:
+    """Ctrl-C is for all at once: an exception would be sent to the parent as what a task found, and the next task begun."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_wait, daemon=True).start()
 
 
