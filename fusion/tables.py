@@ -56,8 +56,8 @@ class Table:
 
 class ReportTable(Table):
     """The newest report of each national track. `system` is the row of the system track that it is a member of; `shift` is what
-    was taken off its state because its feed is displaced; `parted`: how often its
-    system track was split; `whole`: it tells of a whole state (`fusion.partial`).
+    was taken off its state because its feed is displaced; `parted`: how often its system track was split; `whole`: it tells of a
+    whole state (`fusion.partial`).
     """
 
     FIELDS = {  # noqa: RUF012 (a table, never changed)

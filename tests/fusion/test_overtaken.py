@@ -53,15 +53,11 @@ def test_a_lost_object_is_predicted_from_its_last_report_though_its_end_came_fir
 
 
 def test_what_comes_beyond_the_lag_moves_no_prediction() -> None:
-    alone, _ = told_of_the_first([*REPORTS[:-1], (DROPPED_S, DROP)])
-    late_s = 140.0
     engine = FusionEngine()
-    for at_s, inbound in [*REPORTS[:-1], (DROPPED_S, DROP), (late_s, REPORTS[-1][1])]:
+    for at_s, inbound in [*REPORTS[:-1], (DROPPED_S, DROP), (140.0, REPORTS[-1][1])]:
         engine.step([inbound], START_NS + int(at_s * S))
     assert engine.rejected == {"late": 1}
-    held = engine._groups[0].picture.clusters.reports
-    assert held.valid_ns.max() == START_NS + 94 * S
-    assert alone.members.tolist() == [[0, 0, 0]]
+    assert engine._groups[0].picture.clusters.reports.valid_ns.max() == START_NS + 94 * S
 
 
 def test_an_object_that_others_still_report_takes_nothing_from_whom_it_was_dropped() -> None:
