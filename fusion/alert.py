@@ -47,7 +47,7 @@ TRANSITIONS: Final[dict[tuple[AlertState | None, Event], AlertState]] = {
 FINAL: Final[frozenset[AlertState]] = frozenset(("closed", "retracted"))
 
 
-@dataclass(slots=True)
+@dataclass
 class Case:
     """What is known of one system track beyond its estimate: its founder, its places, and where its alert stands.
 
@@ -68,6 +68,11 @@ class Case:
     state: AlertState | None = None
     revision: int = 0
     sent: Alert | None = None  # as last sent, without recipient
+
+    def __deepcopy__(self, _: object) -> Case:
+        twin = object.__new__(Case)
+        vars(twin).update(vars(self))  # none of what it holds ever changes
+        return twin
 
     @property
     def standing(self) -> bool:

@@ -21,6 +21,7 @@ from bus.release import NATIONS, Nation
 from fusion.alert import FINAL, Case, Event, anchor_id, move, needs_impact, news_of, plausible
 from fusion.assess import apogee_of, boosting, class_of, impact_of, launch_of, may_lift
 from fusion.clusters import Clusters
+from fusion.copied import Copied
 from fusion.lineage import describe, phenomenologies
 from fusion.partial import TOLD
 from fusion.settings import FusionSettings
@@ -31,8 +32,10 @@ from physics.ground import heading_deg
 _KEEP_ANCHORS = 10_000
 
 
-class Casebook:
+class Casebook(Copied):
     """Cases by row of their system track."""
+
+    FLAT, SHARED = frozenset(("outbox", "over", "counts", "_anchors")), frozenset(("_settings",))
 
     def __init__(self, settings: FusionSettings, clusters: Clusters) -> None:
         self._settings, self._clusters = settings, clusters

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bus.columns import Reports
 from bus.messages import Decorrelation
 from bus.release import NATIONS
+from fusion.copied import Copied
 from fusion.decorrelation import Decorrelations, Key
 from fusion.lineage import COLUMN_OF, foreign_bits
 from fusion.offsets import WIDTH, with_open
@@ -34,8 +35,10 @@ _SENSORS: Final = Sensors()
 _RULES: Final = Association()
 
 
-class Clusters:
+class Clusters(Copied):
     """Reports and system tracks, and the bookkeeping between them."""
+
+    FLAT = frozenset(("aside", "_row_of", "_rows_in", "_gone", "_lost", "_session"))
 
     def __init__(self, timing: Timing, sensors: Sensors = _SENSORS, rules: Association = _RULES) -> None:
         self.reports, self.systems = ReportTable(), SystemTable()

@@ -23,6 +23,7 @@ from fusion.assess import BOOSTING
 from fusion.associate import Associator
 from fusion.casebook import Casebook
 from fusion.clusters import Clusters
+from fusion.copied import Copied
 from fusion.echoes import Echoes
 from fusion.estimate import Estimator
 from fusion.lineage import COLUMN_OF
@@ -41,8 +42,10 @@ _WAITING_A_MESSAGE: Final = 64  # tracks that wait for a partner: with more, the
 _WAITING_A_TICK: Final = 100_000
 
 
-class Picture:
+class Picture(Copied):
     """Fusion for one group of recipients."""
+
+    FLAT, SHARED = frozenset(("_fused", "_ended")), frozenset(("_settings",))
 
     def __init__(self, settings: FusionSettings) -> None:
         self._settings = settings

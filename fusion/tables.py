@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bus.columns import TRIANGLE
+from fusion.copied import Copied
 from fusion.partial import tells_whole
 from physics.compile import jit
 from physics.motion import ballistic_acceleration
@@ -25,10 +26,13 @@ TIMES: Final = ("valid_ns", "detected_ns", "tracked_ns", "released_ns", "due_ns"
 _NS_A_MS: Final = 1_000_000
 
 
-class Table:
+class Table(Copied):
     """Arrays of equal length and a stock of free rows. Subclasses name the arrays: {name: (dtype, width)}."""
 
     FIELDS: dict[str, tuple[type[np.generic], tuple[int, ...]]]
+
+    def __init_subclass__(cls) -> None:
+        cls.FLAT = frozenset((*cls.FIELDS, "_free"))
 
     def __init__(self, capacity: int = 64) -> None:
         self._free: list[int] = list(range(capacity - 1, -1, -1))
