@@ -1,12 +1,14 @@
 """`triwarn bench order`: whether the picture depends on the order in which reports arrive.
 
 The messages of an exercise up to some instant, less some that are lost, are fused once in the order of their release, and again
-each with a delay of its own, some of them twice. Once the last has arrived and the clock has run on, both pictures ought to be
-the same: the same national tracks held together, and the same estimates. What is compared is what a recipient is sent.
+each with a delay of its own, some of them twice; with feeds as they claim to be, and with displaced ones. Once the last has
+arrived and the clock has ticked, both pictures ought to be the same: the same national tracks held together, and the same
+estimates. What is compared is what a recipient is sent.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -15,7 +17,8 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from bench.busload import machine
-from bench.world import World, play_out
+from bench.distort import Arrival, arrivals_of, displaced
+from bench.world import play_out
 from bus.clock import SimulatedClock
 from bus.columns import unpack_cov
 from bus.messages import PictureFrame, system_tracks_of
@@ -27,11 +30,13 @@ from sensors.service import outgoing
 Float = NDArray[np.float64]
 Message = tuple[int, Inbound]
 Members = tuple[int, ...]
+Compared = tuple[int, list[tuple[bool, float]]]  # system tracks in order, and those of both pictures: `compared`
 
-JITTER_S: Final = (0.5, 3.0, 10.0)  # the longest delay; the last is the lag window that is promised
+JITTER_S: Final = (0.02, 0.5, 3.0, 10.0)  # the longest delay; the last is the lag window that is promised
+BIAS_SIGMAS: Final = (0.0, 10.0)
 LOST, TWICE = 0.05, 0.10
 _UPTO_S: Final = (70, 110, 150, 220)  # boost, and tracks joined one by one; burnout; coast; re-entry
-_SETTLE_S: Final = 10
+_SETTLE_S: Final = 12  # the longest delay, and some ticks
 _TICK_NS: Final = 500_000_000
 
 
@@ -44,10 +49,12 @@ class Estimate(NamedTuple):
 
 
 class OrderRow(Struct, frozen=True, kw_only=True):
-    """One longest delay. `same_members`: the share of system tracks that hold the same national tracks as in order; of these,
-    `identical` is the share that is the same to the bit, and `worst_difference` the largest relative one of state or covariance.
+    """One bias of every feed and one longest delay. `same_members`: the share of system tracks that hold the same national tracks
+    as in order; of these, `identical` is the share that is the same to the bit, and `worst_difference` the largest relative one
+    of state or covariance.
     """
 
+    bias_sigmas: float
     jitter_s: float
     pictures: int
     system_tracks: int
@@ -68,33 +75,39 @@ class Order(Struct, frozen=True, kw_only=True):
 
 
 def measure_order(scenario: str, runs: int, tell: Callable[[str], None]) -> Order:
-    """Seeds from 1; four pictures a run and delay."""
-    found: dict[float, list[tuple[int, list[tuple[bool, float]]]]] = {jitter_s: [] for jitter_s in JITTER_S}
+    """Seeds from 1; four pictures a run, bias and delay."""
+    found: dict[tuple[float, float], list[Compared]] = {case: [] for case in itertools.product(BIAS_SIGMAS, JITTER_S)}
     for seed in range(1, runs + 1):
         tell(f"{scenario}, seed {seed}")
         world = play_out(load_scenario(scenario), seed)
-        messages, random = list(messages_of(world)), np.random.default_rng(seed)
-        for upto_s in _UPTO_S:
-            end_ns = world.truth.start_ns + upto_s * 1_000_000_000
-            sent = [message for message in messages if message[0] <= end_ns and random.random() >= LOST]
-            settled_ns = end_ns + _SETTLE_S * 1_000_000_000
-            wanted = picture_of(sent, world.truth.start_ns, settled_ns)
-            for jitter_s in JITTER_S:
-                got = picture_of(delayed(sent, jitter_s, random), world.truth.start_ns, settled_ns)
-                found[jitter_s].append((len(wanted), compared(wanted, got)))
-    rows = [_row(jitter_s, each) for jitter_s, each in found.items()]
+        for bias_sigmas in BIAS_SIGMAS:
+            random = np.random.default_rng(seed)
+            arrivals = displaced(arrivals_of(world), bias_sigmas, random) if bias_sigmas else arrivals_of(world)
+            messages = list(messages_of(arrivals, world.truth.start_ns))
+            for upto_s in _UPTO_S:
+                for jitter_s, pictures in _compare(messages, world.truth.start_ns, upto_s, random):
+                    found[bias_sigmas, jitter_s].append(pictures)
+    rows = [_row(*case, each) for case, each in found.items()]
     return Order(machine=machine(), scenario=scenario, runs=runs, lost_share=LOST, twice_share=TWICE, rows=rows)
 
 
-def messages_of(world: World) -> Iterator[Message]:
-    """Every message of the three feeds, in the order of release."""
-    clock = SimulatedClock(world.truth.start_ns)
-    sent = [
-        (each.released_ns, Inbound(outgoing(each, nation, clock), each.to))
-        for nation in NATIONS
-        for each in world.releases[nation]
-    ]
-    yield from sorted(sent, key=lambda message: message[0])
+def _compare(
+    messages: list[Message], start_ns: int, upto_s: int, random: np.random.Generator
+) -> Iterator[tuple[float, Compared]]:
+    """For each longest delay how many system tracks the picture of `upto_s` has in order, and those of both."""
+    end_ns = start_ns + upto_s * 1_000_000_000
+    sent = [message for message in messages if message[0] <= end_ns and random.random() >= LOST]
+    settled_ns = end_ns + _SETTLE_S * 1_000_000_000
+    wanted = picture_of(sent, start_ns, settled_ns)
+    for jitter_s in JITTER_S:
+        yield jitter_s, (len(wanted), compared(wanted, picture_of(delayed(sent, jitter_s, random), start_ns, settled_ns)))
+
+
+def messages_of(arrivals: list[Arrival], start_ns: int) -> Iterator[Message]:
+    """The messages of feeds, each when it arrives; the exercise begins at `start_ns`."""
+    clock = SimulatedClock(start_ns)
+    for at_ns, nation, release in arrivals:
+        yield at_ns, Inbound(outgoing(release, nation, clock), release.to)
 
 
 def delayed(messages: list[Message], jitter_s: float, random: np.random.Generator) -> list[Message]:
@@ -154,10 +167,11 @@ def relative_difference(one: Estimate, other: Estimate) -> float:
     return max(float(np.abs(a - b).max() / np.abs(a).max()) for a, b in parts)
 
 
-def _row(jitter_s: float, pictures: list[tuple[int, list[tuple[bool, float]]]]) -> OrderRow:
+def _row(bias_sigmas: float, jitter_s: float, pictures: list[Compared]) -> OrderRow:
     tracks = sum(count for count, _ in pictures)
     pairs = [pair for _, each in pictures for pair in each]
     return OrderRow(
+        bias_sigmas=bias_sigmas,
         jitter_s=jitter_s,
         pictures=len(pictures),
         system_tracks=tracks,
@@ -169,10 +183,20 @@ def _row(jitter_s: float, pictures: list[tuple[int, list[tuple[bool, float]]]]) 
 
 def order_rows(result: Order) -> tuple[tuple[str, ...], list[list[str]]]:
     """Headings and cells of its table."""
-    headings = ("delay up to", "pictures", "system tracks", "same members", "identical to the bit", "worst relative difference")
+    headings = (
+        "bias",
+        "delay up to",
+        "pictures",
+        "system tracks",
+        "same members",
+        "identical to the bit",
+        "worst relative difference",
+    )
     rows = []
     for row in result.rows:
         worst = f"{row.worst_difference:.1e}" if row.worst_difference else "0"
         shares = f"{row.same_members:.4f}", f"{row.identical:.4f}"
-        rows.append([f"{row.jitter_s:g} s", str(row.pictures), f"{row.system_tracks:,}", *shares, worst])
+        rows.append(
+            [f"{row.bias_sigmas:g} sigma", f"{row.jitter_s:g} s", str(row.pictures), f"{row.system_tracks:,}", *shares, worst]
+        )
     return headings, rows

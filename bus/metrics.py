@@ -25,7 +25,7 @@ from bus.transport import Transport
 Stage = Literal["publish", "transit", "fuse", "alert", "total"]
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 
-Work = Literal["pictures", "looks", "impacts"]
+Work = Literal["pictures", "looks", "impacts", "order"]
 WORKS: Final[tuple[Work, ...]] = get_args(Work)
 
 Certificate = Literal["own", "authority"]
@@ -198,8 +198,14 @@ class Metrics:
         )
         self.shed = Counter(
             "triwarn_shed",
-            "Times that picture work was put off under load: gathered pictures, looks for pairs, impact predictions",
+            "Times that picture work was put off under load: gathered pictures, looks for pairs, impact predictions, order",
             ["work"],
+            registry=registry,
+        )
+        self.redone = Counter(
+            "triwarn_pictures_redone",
+            "Times that a picture was put right after reports that came out of order",
+            ["recipient"],
             registry=registry,
         )
         self.shedding = Gauge("triwarn_shedding", "1 while picture work is shed", registry=registry)

@@ -44,6 +44,7 @@ TRANSITIONS: Final[dict[tuple[AlertState | None, Event], AlertState]] = {
     ("updated", "false"): "closed",
     ("updated", "merged"): "retracted",
 }
+_OF_THE_ALERT: Final = ("anchor", "raised_ns", "waits_ns", "told_class", "told_impact", "told_ns", "state", "revision", "sent")
 FINAL: Final[frozenset[AlertState]] = frozenset(("closed", "retracted"))
 
 
@@ -57,6 +58,8 @@ class Case:
     anchor: str
     first_ns: int
     raised_ns: int = 2**63 - 1
+    waits_ns: int = 0  # no alert is raised before
+    warned: bool = False  # it was warned of as a part of another, and is to be, whatever its own sensors' word is worth
     apogee_m: float | None = None  # of its path as it was before re-entry
     launch: Place | None = None
     seeks_launch: bool = False
@@ -74,9 +77,19 @@ class Case:
         vars(twin).update(vars(self))  # none of what it holds ever changes
         return twin
 
+    def go_on_from(self, told: Case) -> None:
+        """Be told as another has been."""
+        for name in _OF_THE_ALERT:
+            setattr(self, name, getattr(told, name))
+
     @property
     def standing(self) -> bool:
         return self.state is not None and self.state not in FINAL
+
+    @property
+    def to_be_told(self) -> bool:
+        """Whether its alert stands, or will once it has waited."""
+        return self.standing or (self.state is None and self.warned)
 
     @property
     def was_confirmed(self) -> bool:

@@ -10,6 +10,7 @@ such an estimate, and no speed where the velocity is not told.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import Counter
 
@@ -51,20 +52,29 @@ class Casebook(Copied):
         table, held = self._clusters.systems, self._clusters.reports
         table.kinds[system], table.settled[system], table.predicted[system] = held.phenomenology[row], False, False
         table.alert[system] = NO_ALERT
-        detected_ns = int(held.detected_ns[row])
-        nation, track, valid_ns = NATIONS[int(held.nation[row])], int(held.track[row]), int(held.valid_ns[row])
-        anchor = anchor_id(nation, track, detected_ns)
-        while anchor in self._anchors:  # the same national track founds again after a split
-            detected_ns += 1_000_000_000
-            anchor = anchor_id(nation, track, detected_ns)
-        self.cases[system] = Case(anchor, valid_ns)
+        self.cases[system] = Case(self._anchor(row), int(held.valid_ns[row]))
         self._launch(system, row)
 
-    def judge(self, system: int, now_ns: int, *, warned: bool = False) -> None:
-        """After a change of the estimate or the members: is there an alert to raise or to confirm?
-
-        `warned`: it was warned of as a part of another, and is to be, whatever its own sensors' word is worth.
+    def go_on_from(self, told: Casebook, same: dict[int, int], parted: set[int], now_ns: int) -> None:
+        """Tell on where another casebook has left off, of system tracks (rows) that are the `same` as some there. The others have
+        not been told of: what was warned of here is to be, and what has been as a part of another, the `parted`, in a while, for
+        it may soon be a part again.
         """
+        table, theirs = self._clusters.systems, told._clusters.systems
+        self.outbox, self.over, self.counts, self._anchors = told.outbox, told.over, told.counts, told._anchors
+        for system, case in self.cases.items():
+            case.warned |= case.standing
+            if system in same:
+                before = same[system]
+                case.go_on_from(told.cases[before])
+                table.alert[system], table.settled[system] = theirs.alert[before], theirs.settled[before]
+            else:
+                case.go_on_from(Case(self._anchor(self._clusters.members(system)[0]), case.first_ns))
+                case.waits_ns = now_ns + int(self._settings.timing.grace_s * 1e9) if system in parted else 0
+                table.alert[system], table.settled[system] = NO_ALERT, False
+
+    def judge(self, system: int, now_ns: int) -> None:
+        """After a change of the estimate or the members: is there an alert to raise or to confirm?"""
         case, table, held = self.cases[system], self._clusters.systems, self._clusters.reports
         if table.settled[system]:
             return
@@ -74,8 +84,10 @@ class Casebook(Copied):
         corroborated = seen.bit_count() >= 2 or (seen != 0 and phenomenologies(kinds) >= 2)  # an echo alone confirms nothing
         nations = self._nations(seen or int(table.mask[system]))
         if case.state is None:
+            if now_ns < case.waits_ns:
+                return
             quality = max(int(held.quality[row]) for row in self._clusters.members(system))
-            if warned or plausible(*self._moves(system), quality, self._settings.alerting):
+            if case.warned or plausible(*self._moves(system), quality, self._settings.alerting):
                 case.raised_ns = now_ns
                 self._anchors[case.anchor] = None
                 if len(self._anchors) > _KEEP_ANCHORS:
@@ -134,7 +146,7 @@ class Casebook(Copied):
             case,
             event,
             at_ns=int(table.valid_ns[system]),
-            system=int(table.number[system]),
+            system=int(table.told[system]),
             members=members,
             phenomenology=int(table.kinds[system]),
             times=AlertTimes(**dict(zip(TIMES, table.times[system].tolist(), strict=True))),
@@ -149,17 +161,16 @@ class Casebook(Copied):
                 self.counts[before] -= 1
             self.counts[case.state] += 1
             if case.state == "closed":
-                self.over.append((int(table.number[system]), before != "quick"))
-
-    def elder(self, one: int, other: int) -> tuple[int, int]:
-        """Of two system tracks, the one whose alert was raised first, then the other."""
-        number = self._clusters.systems.number
-        first, second = sorted((one, other), key=lambda system: (self.cases[system].raised_ns, int(number[system])))
-        return first, second
+                self.over.append((int(table.told[system]), before != "quick"))
 
     def merge(self, kept: int, gone: int) -> None:
-        """Retract the alert of `gone` in favour of the one of `kept`, which keeps the better launch point."""
+        """Two are one: of their alerts the one that was raised first goes on, as `kept`, which keeps the better launch point; the
+        other is retracted.
+        """
         elder, younger = self.cases[kept], self.cases[gone]
+        told = self._clusters.systems.told
+        if (younger.raised_ns, told[gone]) < (elder.raised_ns, told[kept]):
+            self._exchange(kept, gone)
         self.send(gone, "merged", f"same object as {{recipient}}-{elder.anchor}")
         elder.first_ns = min(elder.first_ns, younger.first_ns)
         elder.seeks_launch &= younger.seeks_launch
@@ -189,6 +200,24 @@ class Casebook(Copied):
     def standing(self) -> list[Alert]:
         """Every alert that is neither closed nor retracted, as last sent."""
         return [case.sent for _, case in sorted(self.cases.items()) if case.sent is not None and case.state not in FINAL]
+
+    def _anchor(self, row: int) -> str:
+        """What the id of an alert is made of that a report founds: one that no other has had."""
+        held = self._clusters.reports
+        nation, track, detected_ns = NATIONS[int(held.nation[row])], int(held.track[row]), int(held.detected_ns[row])
+        anchor = anchor_id(nation, track, detected_ns)
+        while anchor in self._anchors:  # the same national track founds again after a split
+            detected_ns += 1_000_000_000
+            anchor = anchor_id(nation, track, detected_ns)
+        return anchor
+
+    def _exchange(self, one: int, other: int) -> None:
+        """Have each of two system tracks go on as what the other was told as."""
+        table, before = self._clusters.systems, copy.copy(self.cases[one])
+        self.cases[one].go_on_from(self.cases[other])
+        self.cases[other].go_on_from(before)
+        for column in (table.told, table.alert, table.settled):
+            column[one], column[other] = column[other], column[one]
 
     def _launch(self, system: int, row: int) -> None:
         """The launch point by a report, if that tells of a whole state; else one that does is waited for."""

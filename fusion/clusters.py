@@ -51,7 +51,7 @@ class Clusters(Copied):
         self._lost: tuple[dict[tuple[int, int], int], ...] = tuple({} for _ in NATIONS)  # kept rows by session and number
         self._session: dict[int, int] = {}
         self._past: dict[int, dict[int, None]] = {}
-        self._next = 1
+        self._next = self._next_told = 1
         self._offsets = np.zeros((len(NATIONS), WIDTH))
         self.left_open = np.zeros((1 << len(NATIONS), WIDTH, WIDTH))
         self._leaves_open = [False] * len(self.left_open)
@@ -243,12 +243,22 @@ class Clusters(Copied):
         system, table = self.systems.take(), self.systems
         table.number[system] = self._next
         self._next = self._next % MAX_NUMBER + 1
+        self.name(system)
         table.members[system] = NONE
         table.mask[system] = table.seen[system] = 0
         table.due_ns[system] = table.impact_ns[system] = 0
         table.first_ns[system] = table.coast_ns[system] = self.reports.valid_ns[row]
         self.join(row, system)
         return system
+
+    def name(self, system: int) -> None:
+        """Give a system track the next of the numbers that recipients know them by."""
+        self.systems.told[system] = self._next_told
+        self._next_told = self._next_told % MAX_NUMBER + 1
+
+    def name_on(self, told: Clusters) -> None:
+        """Go on numbering where others have left off."""
+        self._next_told = told._next_told
 
     def join(self, row: int, system: int) -> None:
         """Make a report a member; what a lost system track was predicted from goes."""
@@ -326,7 +336,7 @@ class Clusters(Copied):
         return system, alone
 
     def end(self, system: int) -> int:
-        """Forget a system track, its reports and its echoes; its number."""
+        """Forget a system track, its reports and its echoes; the number that it was told by."""
         echoes = [row for row, of in self.aside.items() if of == system]
         for row in echoes:
             del self.aside[row]
@@ -336,12 +346,12 @@ class Clusters(Copied):
                 del self._row_of[column][int(self.reports.track[row])]
                 self._rows_in[column].clear()
             self._forget(row)
-        number = int(self.systems.number[system])
+        number = int(self.systems.told[system])
         self.systems.give_back(system)
         return number
 
     def absorb(self, kept: int, gone: int) -> int:
-        """Move the members of `gone` that are still reported into `kept`; the number of `gone`, which ends."""
+        """Move the members of `gone` that are still reported into `kept`; the number that `gone`, which ends, was told by."""
         for row in self.members(gone):
             if not self.reports.dropped[row]:
                 self.join(row, kept)

@@ -90,7 +90,7 @@ def told(
 def rows_of(clusters: Clusters, systems: Rows) -> SystemTracks:
     """The system tracks (rows of the table) as they are told."""
     table, held = clusters.systems, clusters.reports
-    own = (table.number, table.valid_ns, table.newest_ns, table.state, table.cov, table.phase, table.mask, table.seen)
+    own = (table.told, table.valid_ns, table.newest_ns, table.state, table.cov, table.phase, table.mask, table.seen)
     theirs = (held.track, held.dropped, held.quality, held.phenomenology, held.pedigree)
     block = SystemTracks(*told(systems, *own, table.members, clusters.left_open, *theirs))
     if surely_sound(block.system, block.valid_ns, block.state, block.cov):

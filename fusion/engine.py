@@ -10,25 +10,23 @@ splits the group; groups never merge again. So each recipient's picture is exact
 what is released to it, would hold: nothing else can reach it, not by a number, a time, or a byte.
 
 A step with messages touches the groups that they are released to, and no other, and so does catching up with it. A step without
-messages is the clock's tick.
+messages is the clock's tick; catching up with that puts right what came out of order (`fusion.group`).
 """
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from bus.columns import Reports
 from bus.errors import Rejected
-from bus.messages import Alert, Decorrelation, FeedMessage, PictureFrame, Raid, TrackDropped, TrackFrame, reports_of
+from bus.messages import Alert, FeedMessage, PictureFrame, Raid, TrackFrame, reports_of
 from bus.metrics import Work
 from bus.release import NATIONS, Nation, Release
 from fusion.alert import addressed
 from fusion.emit import Stamp, frames_of
-from fusion.picture import Picture
+from fusion.group import Group
 from fusion.registration import PAIRS, Offset
 from fusion.settings import FusionSettings
 from fusion.soundness import surely_sound
@@ -47,30 +45,24 @@ class Inbound(NamedTuple):
     received_ns: int = 0
 
 
-@dataclass(slots=True)
-class _Group:
-    """`stamp` is of the newest message since the picture was last drawn."""
-
-    recipients: tuple[Nation, ...]
-    picture: Picture
-    stamp: Stamp | None = None
-
-
 class FusionEngine:
-    """Fusion for a set of recipients. `rejected` counts rows and frames left out, by reason; `shed` work put off, by kind."""
+    """Fusion for a set of recipients. `rejected` counts rows and frames left out, by reason; `shed` work put off, by kind;
+    `redone` how often a recipient's picture was put right after reports that came out of order.
+    """
 
     def __init__(self, settings: FusionSettings = _DEFAULTS, recipients: tuple[Nation, ...] = NATIONS) -> None:
-        self._groups = [_Group(tuple(recipients), Picture(settings))]
+        self._groups = [Group(settings, tuple(recipients))]
         self._order = {recipient: place for place, recipient in enumerate(recipients)}
         self.rejected: Counter[str] = Counter()
         self.shed: Counter[Work] = Counter()
+        self.redone: Counter[Nation] = Counter()
 
     def step(self, messages: Sequence[Inbound], now_ns: int) -> list[Alert]:
         """Take the messages in their order at scenario time `now_ns`; none: only age. The alerts, not yet numbered or timed."""
         now_ns = _sane(now_ns)
         if not messages:
             for group in self._groups:
-                group.picture.tick(now_ns)
+                group.tick(now_ns)
         for inbound in messages:
             self._take(inbound, now_ns)
         return self._collect()
@@ -81,7 +73,10 @@ class FusionEngine:
         Where it is to shed, only as far as an alert may need it.
         """
         for group in self._groups:
-            self.shed.update(group.picture.catch_up(_sane(now_ns), shed=shed))
+            self.shed.update(group.catch_up(_sane(now_ns), shed=shed))
+            if group.redone:
+                self.redone.update(dict.fromkeys(group.recipients, group.redone))
+                group.redone = 0
         return self._collect()
 
     @property
@@ -158,25 +153,16 @@ class FusionEngine:
             self.rejected.update(left_out)
         refused: Counter[str] = Counter()
         for group in self._released(inbound.to):
-            if block is not None and isinstance(message, TrackFrame):
-                refused |= Counter(group.picture.take_reports(message, block, inbound.received_ns, now_ns))
-            elif isinstance(message, TrackDropped):
-                group.picture.take_drop(message, now_ns)
-            elif isinstance(message, Decorrelation):
-                refused |= Counter(group.picture.take_decorrelation(message, now_ns))
-            stamp = Stamp(message.released_ns, message.due_ns, inbound.received_ns)
-            group.stamp = max(group.stamp or stamp, stamp)
+            refused |= Counter(group.take(message, block, inbound.received_ns, now_ns))
         self.rejected.update(refused)
 
-    def _released(self, to: Release) -> list[_Group]:
+    def _released(self, to: Release) -> list[Group]:
         """The groups that may see it, after splitting those of which only a part may."""
-        groups: list[_Group] = []
+        groups: list[Group] = []
         for group in self._groups:
             seeing = tuple(recipient for recipient in group.recipients if recipient in to)
             if seeing and seeing != group.recipients:
-                rest = tuple(recipient for recipient in group.recipients if recipient not in to)
-                groups.append(_Group(rest, copy.deepcopy(group.picture), group.stamp))
-                group.recipients = seeing
+                groups.append(group.part(seeing))
             groups.append(group)
         self._groups = sorted(groups, key=lambda group: self._order[group.recipients[0]])
         return [group for group in self._groups if group.recipients[0] in to]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bus.columns import Reports
-from bus.messages import Decorrelation, Raid, TrackDropped, TrackFrame
+from bus.messages import Decorrelation, FeedMessage, Raid, TrackDropped, TrackFrame
 from bus.metrics import Work
 from bus.release import NATIONS
 from fusion.alert import Event
@@ -63,7 +63,16 @@ class Picture(Copied):
         self._touched = False  # whether any system track changed since they were last handed out
         self._ended: list[int] = []  # numbers of those that ended
 
-    def take_reports(self, frame: TrackFrame, block: Reports, received_ns: int, now_ns: int) -> dict[str, int]:
+    def take(self, message: FeedMessage, block: Reports | None, received_ns: int, now_ns: int) -> dict[str, int]:
+        """Take a message of a feed, of a frame its sound rows; the counts of what was refused, by reason."""
+        if isinstance(message, TrackFrame):
+            return self._take_reports(message, block, received_ns, now_ns) if block is not None else {}
+        if isinstance(message, Decorrelation):
+            return self._take_decorrelation(message, now_ns)
+        self._take_drop(message, now_ns)
+        return {}
+
+    def _take_reports(self, frame: TrackFrame, block: Reports, received_ns: int, now_ns: int) -> dict[str, int]:
         """Fuse a frame; the counts of its rows that were refused, by reason."""
         column = COLUMN_OF[frame.nation]
         in_session = self._in_session(column, frame.session, now_ns)
@@ -143,7 +152,7 @@ class Picture(Copied):
             self.clusters.join(row, home)
         return home
 
-    def take_drop(self, message: TrackDropped, now_ns: int) -> None:
+    def _take_drop(self, message: TrackDropped, now_ns: int) -> None:
         """End national tracks; what becomes of a system track left without any depends on the reason."""
         column = COLUMN_OF[message.nation]
         if self._in_session(column, message.session, now_ns):
@@ -151,7 +160,7 @@ class Picture(Copied):
                 self.clusters.refuse(column, number, now_ns)
                 self._drop(column, number, message.reason, now_ns)
 
-    def take_decorrelation(self, message: Decorrelation, now_ns: int) -> dict[str, int]:
+    def _take_decorrelation(self, message: Decorrelation, now_ns: int) -> dict[str, int]:
         """Two national tracks are not one object, or may be again; held as one, they are parted. Words refused, by reason."""
         refused = self.clusters.decorrelate(message, now_ns)
         of = self.clusters.reports.system
@@ -160,14 +169,21 @@ class Picture(Copied):
                 self._part(one, other, now_ns)
         return refused
 
-    def tick(self, now_ns: int) -> None:
-        """Age: drop the silent, widen the lost, close what is over."""
+    def tick(self, now_ns: int) -> bool:
+        """Age: drop the silent, widen the lost, close what is over. Whether there was anything to age."""
         table = self.clusters.systems
         self.clusters.forget_stragglers(now_ns)
-        for system in np.flatnonzero((table.number != 0) & (table.due_ns <= now_ns)).tolist():
+        due: list[int] = np.flatnonzero((table.number != 0) & (table.due_ns <= now_ns)).tolist()
+        for system in due:
             if table.number[system] and table.due_ns[system] <= now_ns:
                 self._age(system, now_ns)
         self._aged = True
+        return bool(due)
+
+    def go_on_from(self, told: Picture, ended: list[int]) -> None:
+        """Tell what another picture of the same recipients has still to tell, and that these (numbers) ended too."""
+        self.counter, self._ended = told.counter, told._ended + ended
+        self._touched = bool(self.clusters.systems.touched.any())
 
     def catch_up(self, now_ns: int, *, shed: bool = False) -> dict[Work, int]:
         """The upkeep after messages and ticks: look for pairs, forget and make impact predictions. Without any of them, nothing.
@@ -224,7 +240,7 @@ class Picture(Copied):
         exists = self.counter.exists(table.alert[rows] == CONFIRMED)
         terms = shares(exists, table.mask[rows], *self._associator.doubtful(self.clusters, rows))
         first_ns = self.book.first_ns(rows) if self.counter.begins(at_ns) else 0
-        return self.counter.take(at_ns, first_ns, table.number[rows], terms)
+        return self.counter.take(at_ns, first_ns, table.told[rows], terms)
 
     def _alert_waits(self) -> bool:
         """Whether a track that waits for a partner has an alert, which that may confirm or retract."""
@@ -267,8 +283,7 @@ class Picture(Copied):
         for kept, *others in self._associator.look(self.clusters, self._newest_ns, most_waiting):
             for other in others:
                 if not self.clusters.decorrelations.between(kept, other):  # each pair may be, and the whole that they make not
-                    kept, gone = self.book.elder(kept, other)
-                    self._merge(kept, gone, now_ns)
+                    kept = self._merge(kept, other, now_ns)
 
     def _tend_echoes(self, now_ns: int) -> None:
         """Set aside what has been found out, and take again what strayed."""
@@ -290,11 +305,14 @@ class Picture(Copied):
             self._estimate([own])
             self.book.judge(own, now_ns)
 
-    def _merge(self, kept: int, gone: int, now_ns: int) -> None:
+    def _merge(self, one: int, other: int, now_ns: int) -> int:
+        """Make two system tracks one: the one that was founded first, which is returned."""
+        kept, gone = sorted((one, other), key=lambda system: int(self.clusters.systems.number[system]))
         self.book.merge(kept, gone)
         self._ended.append(self.clusters.absorb(kept, gone))
         self._estimate([kept])
         self.book.judge(kept, now_ns)
+        return kept
 
     def _split(self, system: int, row: int, now_ns: int) -> None:
         """A member that has been elsewhere for too long gets a system track of its own; if it comes back, not so soon again."""
@@ -332,8 +350,9 @@ class Picture(Copied):
             if home is None:
                 self.book.judge(apart, now_ns)
             else:
-                self._merge(*self.book.elder(home, apart), now_ns)
-        self.book.judge(own, now_ns, warned=warned)
+                self._merge(home, apart, now_ns)
+        self.book.cases[own].warned = warned
+        self.book.judge(own, now_ns)
         self._fused.append(np.array([system, own, *alone], np.int64))
 
     def _in_session(self, column: int, session: int, now_ns: int) -> bool:
@@ -359,7 +378,7 @@ class Picture(Copied):
 
     def _lose(self, system: int, now_ns: int) -> None:
         """Every member is gone: it may be seen by others already, may never have been, or is kept as a prediction."""
-        if not self.book.cases[system].standing:
+        if not self.book.cases[system].to_be_told:
             self._end(system, "lost", "lost")
         elif not self._recognise(system, now_ns):
             self.clusters.systems.due_ns[system] = self.clusters.systems.lost_ns[system] = now_ns
@@ -375,7 +394,7 @@ class Picture(Copied):
         same = self._associator.likeness(self.clusters, system)
         if same is None:
             return False
-        self._merge(*self.book.elder(system, same), now_ns)
+        self._merge(system, same, now_ns)
         return True
 
     def _age(self, system: int, now_ns: int) -> None:

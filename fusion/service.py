@@ -253,6 +253,9 @@ class FusionWorker:
         for work, count in self._engine.shed.items():
             self._metrics.shed.labels(work).inc(count)
         self._engine.shed.clear()
+        for recipient, count in self._engine.redone.items():
+            self._metrics.redone.labels(recipient).inc(count)
+        self._engine.redone.clear()
 
     def _begin_exercise(self, exercise: ExerciseClock) -> None:
         self._draw()

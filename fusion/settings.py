@@ -153,6 +153,10 @@ class Timing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     grace_s: Annotated[
         float, Meta(ge=0.0, le=600.0, description="and not before it had so long to come back under another number or session")
     ] = 3.0
+    order_tracks: Annotated[
+        int,
+        Meta(ge=0, le=100_000, description="national tracks up to which a picture is put right whose reports came out of order"),
+    ] = 4000
 
 
 class Assessment(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

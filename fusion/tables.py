@@ -109,7 +109,7 @@ class ReportTable(Table):
 
 
 class SystemTable(Table):
-    """System tracks and their estimates; `number` 0 marks a free row.
+    """System tracks and their estimates; `number` 0 marks a free row. Recipients know a track by `told`, its number for them.
 
     `mask` has a bit a nation that reports it now, 0 while all members have been dropped and only a prediction is left; `seen` a
     bit a nation that ever did by what is no echo. Times: `first_ns` of the founding report, `coast_ns` since when nothing
@@ -122,6 +122,7 @@ class SystemTable(Table):
 
     FIELDS = {  # noqa: RUF012 (a table, never changed)
         "number": (np.int64, ()),
+        "told": (np.int64, ()),
         "members": (np.int64, (3,)),
         "mask": (np.int64, ()),
         "seen": (np.int64, ()),
@@ -144,6 +145,7 @@ class SystemTable(Table):
         "alert": (np.int64, ()),
     }
     number: Rows
+    told: Rows
     members: Rows
     mask: Rows
     seen: Rows

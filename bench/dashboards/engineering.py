@@ -305,7 +305,7 @@ _FUSION: Final = Row(
             title="Shed work in a minute",
             kind="columns",
             about="Picture work that the fusion worker put off under load: pictures, looks for pairs, impact "
-            "predictions. Alerts are never put off.",
+            "predictions, putting right what came out of order. Alerts are never put off.",
             unit="short",
             lowest=0.0,
             limits=ANY_IS_ODD,

@@ -268,7 +268,7 @@ _OVERRUNS: Final = Row(
             title="Work put off in a minute",
             kind="columns",
             about="Picture work put off under load: pictures gathered for a second, looks for pairs, impact "
-            "predictions that no alert needs.",
+            "predictions that no alert needs, putting right what came out of order.",
             unit="short",
             decimals=0,
             lowest=0.0,

@@ -145,8 +145,9 @@ def fed(scene: Scene, *, sensors: str) -> tuple[dict[int, bytes], Counter[str], 
     next_ns, apart, rows = START_NS, 0, 0
     for at_ns, inbound in scene.messages():
         while next_ns < at_ns:
-            for messages in [*([Inbound(each, EVERYONE)] for each in _echo(held, before, next_ns, sensors)), []]:
-                outputs = step(engine, messages, next_ns)
+            sent_ns = next_ns + S // 1000  # what is sent back is released after what it is made of
+            for messages in [*([Inbound(each, EVERYONE)] for each in _echo(held, before, sent_ns, sensors)), []]:
+                outputs = step(engine, messages, sent_ns)
                 alerts += outputs.alerts
                 _hold(held, outputs.pictures)
             next_ns += S

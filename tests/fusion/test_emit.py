@@ -22,7 +22,7 @@ THEIRS = ("track", "dropped", "quality", "phenomenology", "pedigree")
 def test_every_row_is_told_as_row_by_row(seed: int) -> None:
     """Of any phase, a member dropped or none at all, and ages from none to some that the wire cannot hold."""
     rng, systems, reports = np.random.default_rng(seed), SystemTable(12), ReportTable(36)
-    systems.number[:], systems.state[:] = rng.integers(1, 2**31, 12), rng.normal(size=(12, 6))
+    systems.told[:], systems.state[:] = rng.integers(1, 2**31, 12), rng.normal(size=(12, 6))
     systems.cov[:] = rng.random((12, TRIANGLE))
     systems.phase[:] = rng.uniform(-0.2, 1.2, (12, 3))
     systems.members[:] = np.where(rng.random((12, 3)) < 0.7, rng.permutation(36).reshape(12, 3), -1)

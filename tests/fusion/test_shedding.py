@@ -52,7 +52,7 @@ def test_upkeep_that_no_alert_needs_is_put_off_and_counted_and_done_later() -> N
     """Two feeds' tracks of one slow object that were apart at first, so that only a look can join them."""
     engine = FusionEngine()
     for t_s, apart_m in ((80.0, 3e4), (86.0, 0.0)):
-        for nation, east_m in (("kor", 0.0), ("jpn", apart_m)):
+        for nation, east_m in (("jpn", apart_m), ("kor", 0.0)):
             now_ns = START_NS + int(t_s * S)
             assert engine.step([slow(nation, t_s, east_m)], now_ns) == []  # type: ignore[arg-type]
             assert engine.catch_up(now_ns, shed=True) == []

@@ -1,0 +1,192 @@
+"""Hindsight: the picture as it is where all has come in the order of its release, though it came in another.
+
+An estimate is a function of its members' latest reports, and does not depend on who came first. Who is a member of what does: of
+which looks held the two together, and what was in sight then. So what was taken within the lag window is kept, and copies of the
+picture as it was; once something has come that was released before what is in the picture already, the newest copy from before
+it takes all since in order. That picture is what the engine goes on with (`fusion.group`), once it has taken over what has been
+told (`fusion.takeover`).
+
+In order is by the instant of release; of one instant frames, then drops, then words, each by nation, then by track. What comes
+twice counts once. What was released before the window, or further ahead than clocks may be, counts as released when it came.
+"""
+
+from __future__ import annotations
+
+import copy
+from bisect import bisect_left, bisect_right
+from operator import attrgetter
+from typing import Final, NamedTuple
+
+from bus.columns import Reports
+from bus.messages import Decorrelation, FeedMessage, LaunchDetected, TrackDropped, TrackFrame
+from fusion.lineage import COLUMN_OF
+from fusion.picture import Picture
+from fusion.settings import FusionSettings
+
+_S: Final = 1_000_000_000
+_COPY_EVERY_NS: Final = _S
+_THINNED: Final = 0.5  # of its age two copies about one are as far apart
+_MOST_ROWS: Final = 500_000  # kept in all: some 170 MB
+_A_TICKS_WORK: Final = 10_000  # rows to take again after one tick: some 20 ms, in which no frame is fused
+_A_HAPPENING: Final = 150  # what a message or a tick costs, in rows
+_RANKS: Final[dict[type[FeedMessage], tuple[int, int]]] = {  # of one instant: among all nations', and among a nation's
+    LaunchDetected: (0, 0),
+    TrackFrame: (0, 1),
+    TrackDropped: (1, 0),
+    Decorrelation: (2, 0),
+}
+_FIRST, _LAST = -1, 3  # ranks of a tick: before what comes of its instant, or after what has come
+
+
+class Key(NamedTuple):
+    """Where something belongs in the order of release."""
+
+    at_ns: int
+    rank: int = _FIRST
+    column: int = 0
+    own_rank: int = 0
+    session: int = 0
+    tracks: tuple[int, ...] = ()
+
+
+class Happening(NamedTuple):
+    """What a picture took: a message with its sound rows or, without one, a tick of the clock. `counts`: it changes something."""
+
+    key: Key
+    message: FeedMessage | None = None
+    block: Reports | None = None
+    received_ns: int = 0
+    counts: bool = True
+
+
+class _Copy(NamedTuple):
+    """A picture with all that counts up to `key` in it, which nobody changes any more."""
+
+    key: Key
+    picture: Picture
+
+
+_KEY: Final = attrgetter("key")
+
+
+class Hindsight:
+    """What one picture has taken lately, in order, and what it was. `wrong`: something came that was released before what it has.
+
+    Of a picture of more than `timing.order_tracks` national tracks nothing is kept, and what is wrong with it stays so (`blind`).
+    """
+
+    def __init__(self, settings: FusionSettings) -> None:
+        timing = settings.timing
+        self._lag_ns, self._ahead_ns = int(timing.lag_s * _S), int(timing.ahead_s * _S)
+        self._most_tracks = timing.order_tracks
+        self._taken: list[Happening] = []
+        self._newest_ns = 0
+        self._copies = [_Copy(Key(-1), Picture(settings))]
+        self.wrong = False
+
+    @property
+    def blind(self) -> bool:
+        """Whether nothing is kept."""
+        return not self._copies
+
+    def branch(self) -> Hindsight:
+        """The same for a copy of the picture: what is kept never changes, and is of both."""
+        twin = copy.copy(self)
+        twin._taken, twin._copies = self._taken.copy(), self._copies.copy()
+        return twin
+
+    def note(self, message: FeedMessage, block: Reports | None, received_ns: int, now_ns: int) -> None:
+        """The picture has taken a message, with its sound rows."""
+        if self.blind:
+            self.wrong |= message.released_ns < self._newest_ns
+            self._newest_ns = max(self._newest_ns, min(message.released_ns, now_ns))
+            return
+        oldest_ns = max(now_ns - self._lag_ns, self._copies[0].key.at_ns + 1)
+        at_ns = message.released_ns if oldest_ns <= message.released_ns <= now_ns + self._ahead_ns else now_ns
+        if block is not None and len(block):
+            in_time = (block.valid_ns >= now_ns - self._lag_ns) & (block.valid_ns <= now_ns + self._ahead_ns)
+            block = block if in_time.all() else block.take(in_time)
+        rank, own_rank = _RANKS[type(message)]
+        key = Key(at_ns, rank, COLUMN_OF[message.nation], own_rank, message.session, _about(message, block))
+        first, after = bisect_left(self._taken, key, key=_KEY), bisect_right(self._taken, key, key=_KEY)
+        if any(each.message == message for each in self._taken[first:after]):
+            return
+        self._insert(Happening(key, message, block, received_ns), after)
+
+    def note_tick(self, now_ns: int, *, aged: bool) -> None:
+        """The clock has ticked, and has `aged` something or not."""
+        if not self.blind:
+            before = bisect_left(self._taken, Key(now_ns), key=_KEY)
+            follows = any(each.message is not None and each.key.at_ns == now_ns for each in self._taken[before:])
+            tick = Happening(Key(now_ns, _LAST if follows else _FIRST), counts=aged)
+            self._insert(tick, bisect_right(self._taken, tick.key, key=_KEY))
+
+    def _insert(self, new: Happening, at: int) -> None:
+        if new.counts:
+            self.wrong |= any(later.counts for later in self._taken[at:])
+            del self._copies[max(bisect_left(self._copies, new.key, key=_KEY), 1) :]
+        self._taken.insert(at, new)
+
+    def keep(self, picture: Picture, now_ns: int) -> None:
+        """After a tick: where all is in order a copy of the picture, if the last is old; what is older than the window goes."""
+        if len(picture.clusters.reports) > self._most_tracks or sum(map(_work, self._taken)) > _MOST_ROWS:
+            self._taken.clear()
+            self._copies.clear()
+            return
+        if self.blind:
+            self._copies.append(_Copy(Key(now_ns), copy.deepcopy(picture)))
+        if not self.wrong:
+            last = next((each.key for each in reversed(self._taken) if each.counts), self._copies[-1].key)
+            self._copy(last, picture)
+        self._forget(now_ns)
+
+    def redo(self) -> Picture | None:
+        """The picture with all that is kept in it, in order; None where that is more than a tick's work: the next goes on."""
+        base, work = self._copies[-1], 0
+        picture = copy.deepcopy(base.picture)
+        for i in range(bisect_right(self._taken, base.key, key=_KEY), len(self._taken)):
+            each = self._taken[i]
+            if each.message is None:
+                self._taken[i] = each = each._replace(counts=picture.tick(each.key.at_ns))
+            else:
+                picture.take(each.message, each.block, each.received_ns, each.key.at_ns)
+            picture.catch_up(each.key.at_ns)
+            work += _work(each)
+            if not each.counts:
+                continue
+            if work > _A_TICKS_WORK and i + 1 < len(self._taken):
+                self._copies.append(_Copy(each.key, picture))
+                return None
+            self._copy(each.key, picture)
+        self.wrong = False
+        return picture
+
+    def _copy(self, key: Key, picture: Picture) -> None:
+        """Keep a copy of the picture, where the last is old: of all that counts it has what is up to `key`."""
+        if key.at_ns - self._copies[-1].key.at_ns >= _COPY_EVERY_NS:
+            self._copies.append(_Copy(key, copy.deepcopy(picture)))
+
+    def _forget(self, now_ns: int) -> None:
+        """What is older than the window, but for the copy before it; and of copies the more, the older they are."""
+        before = bisect_right(self._copies, Key(now_ns - self._lag_ns), key=_KEY) - 1
+        if before > 0:
+            del self._copies[:before]
+        del self._taken[: bisect_right(self._taken, self._copies[0].key, key=_KEY)]
+        kept = self._copies[:1]
+        for one, following in zip(self._copies[1:], self._copies[2:], strict=False):
+            if following.key.at_ns - kept[-1].key.at_ns > _THINNED * (now_ns - following.key.at_ns):
+                kept.append(one)
+        self._copies = kept + self._copies[1:][-1:]
+
+
+def _work(each: Happening) -> int:
+    return _A_HAPPENING + (0 if each.block is None else len(each.block))
+
+
+def _about(message: FeedMessage, block: Reports | None) -> tuple[int, ...]:
+    """Which tracks a message is about: of a frame the first tells it from others of its instant."""
+    if isinstance(message, TrackDropped):
+        return tuple(message.tracks)
+    if isinstance(message, Decorrelation):
+        return tuple(each.track for each in message.tracks)
+    return tuple(block.track[:1].tolist()) if block is not None else ()

@@ -1,0 +1,122 @@
+"""A picture that was made anew goes on in place of the one that recipients have been told of.
+
+What is the same object goes on under its number, with its alert. What was told as two and is one ends in the elder. What was told
+as one and is two keeps number and alert for the greater part; the other is told of anew, and warned of in a while: it may soon be
+a part again. What was told as over stays over, unless somebody reports it. What is no more ends.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bus.messages import Alert
+from bus.release import NATIONS
+from fusion.alert import FINAL, Event
+from fusion.clusters import Clusters
+from fusion.picture import Picture
+from fusion.tables import Rows
+
+Track = tuple[int, int, int]  # a nation's column, the session of its feed, its number
+Tracks = dict[int, list[Track]]  # the national tracks of each system track (row)
+
+
+class Likeness(NamedTuple):
+    """System tracks by row: which here are the `same` as which there; which there are `gone`, each with the row here, if any,
+    that has national tracks of it; which here were `parted` from one there that has an alert.
+    """
+
+    same: dict[int, int]
+    gone: dict[int, int | None]
+    parted: set[int]
+
+
+def take_over(redone: Picture, told: Picture, now_ns: int) -> None:
+    """Have `redone`, the picture of the same recipients as `told`, go on in its place; that one is of no use afterwards."""
+    ours, theirs = _tracks_of(redone.clusters), _tracks_of(told.clusters)
+    same, gone, parted = _likeness(ours, theirs, redone, told)
+    ended = [_end(told, system, None if home is None else same[home], redone.book.outbox) for system, home in gone.items()]
+    _leave_over(redone, same)
+    redone.book.go_on_from(told.book, same, parted, now_ns)
+    redone.clusters.name_on(told.clusters)
+    for system in sorted(redone.book.cases.keys() - same.keys()):
+        redone.clusters.name(system)
+        redone.clusters.systems.touched[system] = True
+    table, before = redone.clusters.systems, told.clusters.systems
+    here, there = (np.fromiter(each, np.int64, len(same)) for each in (same, same.values()))
+    table.told[here] = before.told[there]
+    table.touched[here] = before.touched[there] | _differ(redone.clusters, told.clusters, here, there)
+    table.touched[here] |= np.array([ours[system] != theirs[at] for system, at in same.items()], np.bool_)
+    redone.go_on_from(told, ended)
+    for system in redone.book.cases:
+        redone.book.judge(system, now_ns)
+
+
+def _leave_over(redone: Picture, same: dict[int, int]) -> None:
+    """What nobody reports any more, and was told as over, stays so."""
+    table = redone.clusters.systems
+    for system in np.flatnonzero((table.number != 0) & (table.mask == 0)).tolist():
+        if system not in same:
+            del redone.book.cases[system]
+            redone.clusters.end(system)
+
+
+def _differ(redone: Clusters, told: Clusters, here: Rows, there: Rows) -> NDArray[np.bool_]:
+    """Whether system tracks (rows of both) are estimated otherwise, or who reports them is another."""
+    one, other = redone.systems, told.systems
+    alike = np.full(len(here), np.array_equal(redone.left_open, told.left_open))
+    alike &= (one.mask[here] == other.mask[there]) & (one.valid_ns[here] == other.valid_ns[there])
+    alike &= (one.state[here] == other.state[there]).all(axis=1) & (one.cov[here] == other.cov[there]).all(axis=1)
+    return ~alike
+
+
+def _likeness(ours: Tracks, theirs: Tracks, redone: Picture, told: Picture) -> Likeness:
+    """The elder alerts choose first, each what it has the most national tracks in common with."""
+    of = {track: system for system, tracks in theirs.items() for track in tracks}
+    shared = Counter((system, of[track]) for system, tracks in ours.items() for track in tracks if track in of)
+    numbers, told_as, cases = redone.clusters.systems.number, told.clusters.systems.told, told.book.cases
+    same: dict[int, int] = {}
+    homes: dict[int, int] = {}
+    taken: set[int] = set()
+    for system, before in sorted(
+        shared, key=lambda pair: (cases[pair[1]].raised_ns, told_as[pair[1]], -shared[pair], numbers[pair[0]])
+    ):
+        homes.setdefault(before, system)
+        if system not in same and before not in taken:
+            same[system] = before
+            taken.add(before)
+    gone = {before: homes.get(before) for before in theirs if before not in taken}
+    return Likeness(same, gone, {system for system, before in shared if system not in same and cases[before].standing})
+
+
+def _tracks_of(clusters: Clusters) -> Tracks:
+    """The last report of a lost one counts too."""
+    held, table = clusters.reports, clusters.systems
+    nation, session, track = held.nation.tolist(), held.session.tolist(), held.track.tolist()
+    return {
+        system: [(nation[row], session[row], track[row]) for row in clusters.members(system)]
+        for system in np.flatnonzero(table.number).tolist()
+    }
+
+
+def _end(told: Picture, system: int, kept: int | None, alerts: Sequence[Alert]) -> int:
+    """End a system track: it is a part of `kept` or, where that is none, over as `alerts` say. The number that it was told by."""
+    if kept is None:
+        told.book.close(system, *_ending(told.clusters, system, alerts))
+    else:
+        told.book.merge(kept, system)
+    return told.clusters.end(system)
+
+
+def _ending(clusters: Clusters, system: int, alerts: Sequence[Alert]) -> tuple[Event, str]:
+    """How a system track ended, and why, by the last of these alerts that says so of one of its members."""
+    held = clusters.reports
+    members = {(NATIONS[int(held.nation[row])], int(held.track[row])) for row in clusters.members(system)}
+    for alert in reversed(alerts):
+        if alert.state in FINAL and any((member.nation, member.track) in members for member in alert.members):
+            return "false" if alert.state == "retracted" else "lost", alert.reason
+    return "lost", "lost"

@@ -1,0 +1,326 @@
+"""What comes out of order is put right: the picture is that of the order of release, and what was told goes on."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bus.messages import Alert, PictureFrame, TrackFrame, reports_of, system_tracks_of
+from bus.release import EVERYONE, NATIONS, Nation, release
+from fusion.alert import FINAL
+from fusion.engine import FusionEngine, Inbound
+from fusion.group import Group
+from fusion.hindsight import Hindsight
+from fusion.picture import Picture
+from fusion.settings import FusionSettings, Timing
+from fusion.takeover import take_over
+from tests.fusion.scenes import JPN, KOR, START_NS, S, Scene, decorrelation, dropped, one
+
+Message = tuple[int, Inbound]
+
+RECIPIENT: Final[Nation] = "kor"
+SAME: Final = ("valid_ns", "state", "cov", "phase", "quality", "phenomenology", "pedigree", "members", "age_ms")
+CROSSING: Final = Scene(4, gap_s=1.0, apart_m=300.0, drift_m_s=40.0, end="lost")
+
+
+@dataclass
+class Watched:
+    """An engine that ticks every half second, and what one recipient has been told."""
+
+    engine: FusionEngine = field(default_factory=FusionEngine)
+    recipient: Nation = RECIPIENT
+    alerts: list[tuple[int, Alert]] = field(default_factory=list)
+    rows: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
+    members: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    over: set[int] = field(default_factory=set)
+    tick_ns: int = START_NS
+
+    def play(self, messages: Iterable[Message], until_s: float, *, shed: bool = False) -> Watched:
+        """Messages as they come, then only ticks."""
+        for at_ns, inbound in [*messages, (START_NS + int(until_s * S), None)]:
+            while self.tick_ns <= at_ns:
+                self._take((), self.tick_ns, shed)
+                self.tick_ns += S // 2
+            if inbound is not None:
+                self._take((inbound,), at_ns, shed)
+        return self
+
+    def _take(self, messages: Sequence[Inbound], now_ns: int, shed: bool) -> None:
+        alerts = self.engine.step(messages, now_ns) + self.engine.catch_up(now_ns, shed=shed)
+        self.alerts += [(now_ns, alert) for alert in alerts if alert.recipient == self.recipient]
+        for frame in self.engine.draw(now_ns):
+            if frame.recipient == self.recipient:
+                self._show(frame)
+
+    def _show(self, frame: PictureFrame) -> None:
+        block, _ = system_tracks_of(frame)
+        for i, number in enumerate(block.system.tolist()):
+            assert number not in self.over, "a number that ended is told of again"
+            self.rows[number] = tuple(getattr(block, name)[i].tobytes() for name in SAME)
+            self.members[number] = tuple(block.members[i].tolist())
+        for number in frame.dropped:
+            self.over.add(number)
+            self.rows.pop(number, None)
+            self.members.pop(number, None)
+
+    @property
+    def picture(self) -> list[tuple[bytes, ...]]:
+        """What is held, whatever its numbers."""
+        return sorted(self.rows.values())
+
+    @property
+    def hindsight(self) -> Hindsight:
+        return self._group._hindsight
+
+    @property
+    def _group(self) -> Group:
+        return next(group for group in self.engine._groups if self.recipient in group.recipients)
+
+
+def delayed(messages: Iterable[Message], most_s: float, seed: int) -> list[Message]:
+    """Each after a delay of its own, every tenth twice."""
+    rng = random.Random(seed)
+    messages = list(messages)
+    late = [(at_ns + int(rng.uniform(0.0, most_s) * S), inbound) for at_ns, inbound in messages + messages[::10]]
+    return sorted(late, key=lambda message: message[0])
+
+
+def upto(messages: Iterable[Message], until_s: float) -> list[Message]:
+    return [message for message in messages if message[0] <= START_NS + int(until_s * S)]
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 10_000), until_s=st.sampled_from([75.0, 90.0, 120.0, 170.0]), most_s=st.sampled_from([0.01, 1.0, 9.0]))
+def test_the_picture_is_to_the_bit_that_of_the_order_of_release(seed: int, until_s: float, most_s: float) -> None:
+    messages = upto(CROSSING.messages(), until_s)
+    words = [decorrelation("jpn", "jpn/1 kor/2", 74.0), decorrelation("kor", "usa/3 kor/3", 81.5)]
+    messages = sorted([*messages, *((word.message.released_ns, word) for word in words)], key=lambda each: each[0])
+    in_order = Watched().play(messages, until_s + 12.0)
+    assert not in_order.engine.redone
+    late = Watched().play(delayed(messages, most_s, seed), until_s + 12.0)
+    assert late.picture == in_order.picture
+    assert len(in_order.picture) >= 4
+    assert late.engine.redone[RECIPIENT] > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_has_been_told_goes_on(seed: int) -> None:
+    """Revisions count up, what is over stays over, and what stands is of what is held."""
+    late = Watched().play(delayed(upto(CROSSING.messages(), 120.0), 4.0, seed), 128.0)
+    told: dict[str, list[Alert]] = defaultdict(list)
+    for _, alert in late.alerts:
+        told[alert.id].append(alert)
+    for revisions in told.values():
+        assert [alert.revision for alert in revisions] == list(range(1, len(revisions) + 1))
+        assert not any(alert.state in FINAL for alert in revisions[:-1])
+    standing = {alert.id: alert for alert in late.engine.standing_alerts() if alert.recipient == RECIPIENT}
+    assert standing.keys() == {key for key, revisions in told.items() if revisions[-1].state not in FINAL}
+    assert {alert.system for alert in standing.values()} <= late.rows.keys()
+    assert len(standing) == CROSSING.n
+
+
+def test_what_comes_in_order_or_twice_is_nothing_to_put_right() -> None:
+    messages = upto(CROSSING.messages(), 100.0)
+    twice = sorted([*messages, *((at_ns + S // 10, inbound) for at_ns, inbound in messages)], key=lambda each: each[0])
+    assert not Watched().play(twice, 110.0).engine.redone
+
+
+def test_a_report_that_waited_for_longer_than_the_window_is_taken_as_it_comes() -> None:
+    messages = [(START_NS + t * S, one("kor", float(t))) for t in range(60, 100)]
+    old = msgspec.structs.replace(messages[0][1].message, released_ns=START_NS + 60 * S, session=1)
+    watched = Watched().play([*messages, (START_NS + 99 * S + 1, Inbound(old, EVERYONE))], 101.0)
+    assert watched.engine.rejected == {"late": 1}
+    assert not watched.engine.redone
+    gone = dropped("kor", [1], "lost", START_NS + 65 * S)  # its drop waited too, and counts all the same
+    watched.play([(START_NS + 102 * S, Inbound(gone, EVERYONE))], 104.0)
+    assert set(watched.members.values()) == {(0, 0, 0)}
+
+
+def test_a_large_picture_is_not_put_right_and_that_is_counted() -> None:
+    messages = upto(CROSSING.messages(), 90.0)
+    small = FusionSettings(timing=Timing(order_tracks=3))
+    watched = Watched(FusionEngine(small)).play(delayed(messages, 2.0, 1), 95.0)
+    assert watched.hindsight.blind
+    assert watched.engine.shed["order"] > 0
+    assert not watched.hindsight._taken
+    in_order = Watched(FusionEngine(small)).play(messages, 95.0)
+    assert in_order.hindsight.blind
+    assert in_order.engine.shed["order"] == 0
+
+
+def test_once_a_picture_is_small_again_it_is_put_right_again() -> None:
+    watched = Watched(FusionEngine(FusionSettings(timing=Timing(order_tracks=1))))
+    first = [(START_NS + t * S, one("kor", float(t), track=track, east_m=4e4 * track)) for t in range(60, 64) for track in (1, 2)]
+    over = (START_NS + 64 * S, Inbound(dropped("kor", [2], "false", START_NS + 64 * S), EVERYONE))
+    watched.play([*first, over], 65.0)
+    assert not watched.engine.redone
+    later = [(START_NS + t * S, one("kor", float(t))) for t in range(66, 70)]
+    late = [*later[:2], later[3], (later[3][0] + S // 4, later[2][1])]
+    watched.play(late, 71.0)
+    assert watched.engine.redone[RECIPIENT] > 0
+
+
+def test_under_load_putting_right_waits_and_is_counted() -> None:
+    messages = upto(CROSSING.messages(), 90.0)
+    watched = Watched().play(delayed(messages, 2.0, 1), 95.0, shed=True)
+    assert not watched.engine.redone
+    assert watched.engine.shed["order"] > 0
+    watched.play([], 104.0)
+    assert watched.engine.redone[RECIPIENT] == 1
+    assert watched.picture == Watched().play(messages, 104.0).picture
+
+
+def test_much_to_put_right_is_put_right_over_some_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fusion.hindsight._A_TICKS_WORK", 4_000)
+    messages = upto(CROSSING.messages(), 90.0)
+    before = len(upto(messages, 66.0))
+    one_late = [*messages[:before], *messages[before + 1 :], (START_NS + 91 * S, messages[before][1])]
+    late = Watched().play(one_late, 91.5)
+    assert not late.engine.redone
+    late.play([], 104.0)
+    assert late.engine.redone[RECIPIENT] == 1
+    assert late.picture == Watched().play(messages, 104.0).picture
+
+
+def test_what_is_kept_is_of_the_lag_window_and_copies_get_fewer_as_they_age() -> None:
+    watched = Watched().play(upto(Scene(3).messages(), 160.0), 160.0)
+    lag_ns = int(Timing().lag_s * S)
+    kept, copies = watched.hindsight._taken, watched.hindsight._copies
+    assert copies[0].key.at_ns <= START_NS + 160 * S - lag_ns < copies[1].key.at_ns
+    assert copies[0].key <= kept[0].key
+    assert 5 <= len(copies) <= 15
+    assert copies == sorted(copies, key=lambda each: each.key)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_released_to_some_puts_only_their_picture_right(seed: int) -> None:
+    """To each what an engine of its own has that hears only what is released to it."""
+    rng = random.Random(seed)
+    to = [("jpn", "kor", "usa"), ("kor",), ("jpn", "usa")]
+    sent = [(at_ns, each._replace(to=release(each.message.nation, *rng.choice(to)))) for at_ns, each in CROSSING.messages()]
+    late = delayed(upto(sent, 95.0), 3.0, seed)
+    for recipient in NATIONS:
+        own = [message for message in late if recipient in message[1].to]
+        alone = Watched(FusionEngine(FusionSettings(), (recipient,)), recipient).play(own, 100.0)
+        shared = Watched(FusionEngine(), recipient).play(late, 100.0)
+        assert shared.rows == alone.rows
+        assert shared.alerts == alone.alerts
+        assert shared.engine.redone[recipient] > 0
+
+
+def told_picture(*messages: Inbound) -> tuple[Picture, int]:
+    """The picture of messages in their order, its alerts sent, and the time of the last."""
+    picture, now_ns = pictured(*messages)
+    picture.book.outbox.clear()
+    picture.changes()
+    return picture, now_ns
+
+
+def pictured(*messages: Inbound) -> tuple[Picture, int]:
+    """The same, its alerts unsent."""
+    picture, now_ns = Picture(FusionSettings()), START_NS
+    for message, *_ in messages:
+        now_ns = max(now_ns, message.released_ns)
+        picture.take(message, reports_of(message)[0] if isinstance(message, TrackFrame) else None, 0, now_ns)
+        picture.catch_up(now_ns)
+    return picture, now_ns
+
+
+def reports(nation: Nation, east_m: float, times: Iterable[int] = range(70, 76)) -> list[Inbound]:
+    return [one(nation, float(t), east_m=east_m, eye=JPN if nation == "jpn" else KOR) for t in times]
+
+
+def by_time(*each: list[Inbound]) -> list[Inbound]:
+    return sorted([inbound for messages in each for inbound in messages], key=lambda inbound: inbound.message.released_ns)
+
+
+TOGETHER: Final = by_time(reports("jpn", 0.0), reports("kor", 0.0))
+APART: Final = by_time(reports("jpn", 0.0), reports("kor", 5e4))
+
+
+def told_of(picture: Picture) -> dict[int, tuple[str, str | None]]:
+    """The id and the state of the alert of every system track, by the number that it is told by."""
+    return {int(picture.clusters.systems.told[system]): (case.anchor, case.state) for system, case in picture.book.cases.items()}
+
+
+def test_told_as_two_and_one_now_it_goes_on_as_the_elder() -> None:
+    told, now_ns = told_picture(*APART)
+    (elder, (anchor, _)), (younger, _) = sorted(told_of(told).items())
+    redone, _ = pictured(*TOGETHER)
+    take_over(redone, told, now_ns)
+    assert told_of(redone) == {elder: (anchor, "confirmed")}
+    assert [(alert.state, alert.system) for alert in redone.book.outbox] == [("retracted", younger), ("confirmed", elder)]
+    assert redone.book.outbox[0].reason == f"same object as {{recipient}}-{anchor}"
+    assert redone.changes()[1] == [younger]
+
+
+def test_told_as_one_and_two_now_one_goes_on_and_the_other_is_warned_of_in_a_while() -> None:
+    told, now_ns = told_picture(*TOGETHER)
+    ((number, (anchor, state)),) = told_of(told).items()
+    redone, _ = pictured(*APART)
+    take_over(redone, told, now_ns)
+    after = told_of(redone)
+    other = next(each for each in after if each != number)
+    assert other > number
+    assert after[number] == (anchor, state)
+    assert after[other][1] is None
+    assert not redone.book.outbox
+    states: dict[str | None, int] = {}
+    engine = FusionEngine()
+    engine._groups[0].picture = redone
+    for message in by_time(reports("jpn", 0.0, range(76, 80)), reports("kor", 5e4, range(76, 80))):
+        at_ns = message.message.released_ns
+        engine.step([message], at_ns)
+        states.setdefault(told_of(redone)[other][1], at_ns)
+    assert list(states) == [None, "quick"]
+    assert states["quick"] == now_ns + Timing().grace_s * S
+    assert told_of(redone)[other][0] != anchor
+
+
+def test_the_alert_that_was_raised_first_goes_on_though_its_object_was_founded_later() -> None:
+    """So is the picture that of the order of release, whatever was told when."""
+    picture, now_ns = told_picture(*APART)
+    first, second = sorted(picture.book.cases, key=lambda system: int(picture.clusters.systems.number[system]))
+    picture.book.cases[first].raised_ns = picture.book.cases[second].raised_ns + 1
+    told = int(picture.clusters.systems.told[second]), picture.book.cases[second].anchor
+    assert picture._merge(second, first, now_ns) == first
+    assert told_of(picture) == {told[0]: (told[1], "confirmed")}
+    assert [alert.state for alert in picture.book.outbox] == ["retracted", "confirmed"]
+    assert picture.clusters.systems.number[first] == 1
+
+
+def test_what_is_no_more_ends() -> None:
+    told, now_ns = told_picture(*APART)
+    redone, _ = pictured(*reports("jpn", 0.0))
+    take_over(redone, told, now_ns)
+    assert [alert.state for alert in redone.book.outbox] == ["closed"]
+    assert len(told_of(redone)) == 1
+    assert len(redone.changes()[1]) == 1
+
+
+def test_what_was_never_there_is_taken_back_as_in_order() -> None:
+    told, now_ns = told_picture(*APART)
+    redone, _ = pictured(*APART, Inbound(dropped("kor", [1], "false", now_ns), EVERYONE))
+    take_over(redone, told, now_ns)
+    assert [(alert.state, alert.reason) for alert in redone.book.outbox] == [("retracted", "reported as a false track")]
+
+
+def test_what_was_told_as_over_stays_over_unless_somebody_reports_it() -> None:
+    lost = Inbound(dropped("kor", [1], "lost", START_NS + 76 * S), EVERYONE)
+    told, now_ns = told_picture(*reports("jpn", 0.0))
+    redone, _ = pictured(*APART, lost)
+    take_over(redone, told, now_ns)
+    assert len(told_of(redone)) == 1
+    assert not redone.book.outbox
+    redone, _ = pictured(*APART)
+    take_over(redone, told_picture(*reports("jpn", 0.0))[0], now_ns)
+    assert [alert.state for alert in redone.book.outbox] == ["quick"]
+    assert len(told_of(redone)) == 2
