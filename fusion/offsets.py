@@ -4,6 +4,10 @@ Differences tell neither whose an offset is nor what all feeds are off by alike;
 feed's own errors, and its scale is not known beforehand: it is a mixture over scales, weighed by the evidence (how likely the
 differences are under each). So feeds that turn out to be a little apart are held to be off by a little, and feeds far apart by a
 lot: what no difference tells is as wide as that. All Gaussian; for the evidence see MacKay (1992), "Bayesian interpolation".
+
+Two or three feeds tell their scale by a few numbers. Places are held to be off by any number of sigmas as likely as by any other:
+uniform in the scale, not in its logarithm, as Gelman (2006), "Prior distributions for variance parameters in hierarchical
+models", Bayesian Analysis 1(3), advises for so few: two feeds that are off alike hardly differ, and would be held to be sound.
 """
 
 from __future__ import annotations
@@ -59,7 +63,7 @@ def likeliest(told: Mapping[tuple[int, int], Told], widest: Float) -> Offsets:
     information = between + prior[:, :, None] * np.eye(n * WIDTH)
     cov = np.linalg.inv(information)
     mean = cov @ sum_
-    evidence = 0.5 * (np.log(prior).sum(axis=1) - np.linalg.slogdet(information)[1] + mean @ sum_)
+    evidence = 0.5 * (np.log(prior).sum(axis=1) - np.linalg.slogdet(information)[1] + mean @ sum_) + np.log(_SCALES[:, 0])
     share = np.exp(evidence - evidence.max())
     share /= share.sum()
     middle = share @ mean

@@ -239,7 +239,7 @@ Row = dict[str, Any]
 
 def likeliest_offsets(differences: dict[tuple[int, int], Float], sigma: Float, widest: Float) -> tuple[Float, Float]:
     """Offsets of feeds from differences of pairs, each with these sigmas (4,): conditioned Gaussians, over the scales of
-    `fusion.offsets`, mixed by how likely they make the differences.
+    `fusion.offsets`, mixed by how likely they make the differences and, of scales of place, by their width.
     """
     seen = np.hstack(list(differences.values()))
     moves = np.zeros((len(seen), widest.size))
@@ -255,7 +255,7 @@ def likeliest_offsets(differences: dict[tuple[int, int], Float], sigma: Float, w
             gain = prior @ moves.T @ np.linalg.inv(spread)
             means.append(gain @ seen)
             covs.append(prior - gain @ moves @ prior)
-            likely.append(-0.5 * (seen @ np.linalg.solve(spread, seen) + np.linalg.slogdet(spread)[1]))
+            likely.append(-0.5 * (seen @ np.linalg.solve(spread, seen) + np.linalg.slogdet(spread)[1]) - place * np.log(2.0))
     share = np.exp(np.array(likely) - max(likely))
     share /= share.sum()
     mean = sum((w * m for w, m in zip(share, means, strict=True)), np.zeros(widest.size))

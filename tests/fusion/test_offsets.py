@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +17,7 @@ from tests.plain import both_ways
 Float = NDArray[np.float64]
 
 WIDEST = np.array([[1000.0, 1000.0, 1000.0, 0.2], [3000.0, 3000.0, 3000.0, 0.2], [2000.0, 2000.0, 2000.0, 0.2]])
+CHI2_95_3 = 7.815
 SIGMA = np.array([30.0, 30.0, 30.0, 0.02])  # of what a pair tells
 
 
@@ -40,16 +43,27 @@ def test_the_likeliest_offsets_are_those_of_a_mixture_of_plain_gaussians(seed: i
     np.testing.assert_allclose(found.cov, cov, rtol=1e-5, atol=1e-6 * np.abs(cov).max())
 
 
-@pytest.mark.parametrize("scale", [0.1, 0.3, 0.6])
-def test_offsets_are_as_unsure_as_is_said_though_nobody_tells_their_scale(scale: float) -> None:
-    """Each axis of each feed, over 300 draws: what no difference tells is in it, by a scale that six numbers told."""
-    rng, off = np.random.default_rng(1), []
-    for _ in range(300):
-        true = rng.normal(size=(3, WIDTH)) * WIDEST * np.array([scale, scale, scale, 0.1])
-        found = likeliest(pairs_of(true, rng, [(0, 1), (0, 2), (1, 2)]), WIDEST)
-        off.append((found.mean - true).ravel() / np.sqrt(np.diag(found.cov)))
-    squares = np.square(off).reshape(-1, 3, WIDTH)
-    assert 0.8 < squares[:, :, :3].mean() < 1.25
+def drawn(rng: np.random.Generator, sigmas: float, *, of_one_length: bool) -> Float:
+    """Offsets (3, 4), m and s, of so many of the feeds' sigmas (a tenth of the widest): all of one length, or Gaussian."""
+    places = rng.normal(size=(3, 3))
+    places *= np.sqrt(3.0) / np.linalg.norm(places, axis=1, keepdims=True) if of_one_length else 1.0
+    return np.hstack([places * sigmas / np.sqrt(3.0) * 0.1 * WIDEST[:, :3], 0.1 * rng.normal(size=(3, 1)) * WIDEST[:, 3:]])
+
+
+@pytest.mark.parametrize("sigmas", [2.0, 5.0, 10.0])
+@pytest.mark.parametrize("of_one_length", [True, False])
+@pytest.mark.parametrize("columns", [(0, 1), (0, 1, 2)])
+def test_95_of_100_fused_places_are_within_what_stays_open(sigmas: float, of_one_length: bool, columns: tuple[int, ...]) -> None:
+    """Though nobody tells the scale: three numbers of two feeds do, six of three."""
+    rng, own_var, held = np.random.default_rng(1), (0.1 * WIDEST[:, 0]) ** 2, []
+    for _ in range(400):
+        true = drawn(rng, sigmas, of_one_length=of_one_length)
+        found = likeliest(pairs_of(true, rng, list(itertools.combinations(columns, 2))), WIDEST)
+        left = open_of(found, found.mean, own_var, columns)[sum(1 << column for column in columns)][:3, :3]
+        weights = 1.0 / own_var[list(columns)]
+        off = weights @ (true - found.mean)[list(columns), :3] / weights.sum()
+        held.append(off @ np.linalg.solve(left, off) < CHI2_95_3)
+    assert 0.91 <= np.mean(held) <= 1.0
 
 
 def test_feeds_that_agree_are_held_to_be_off_by_little_and_feeds_far_apart_by_much() -> None:
