@@ -1,7 +1,7 @@
 """`triwarn decorrelate`: what is wrong with the command line is told in one line, with what is allowed, before anything connects.
 
 Nor does it go further than the release policies of both tracks. That it reaches fusion over a real broker:
-`tests/integration/test_live.py`.
+`tests/integration/test_parties.py`.
 """
 
 from __future__ import annotations

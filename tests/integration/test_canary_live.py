@@ -20,7 +20,7 @@ from bus.mosquitto import MOSQUITTO, NO_MOSQUITTO, MosquittoBroker
 from bus.release import NATIONS
 from bus.security import principals
 from sensors.scenario import load_scenario, possible_releases
-from tests.integration.test_live import eventually, everyone_was_warned, finished, page, sample, triwarn
+from tests.integration.children import eventually, everyone_was_warned, finished, page, sample, triwarn
 
 pytestmark = [
     pytest.mark.timeout(300),

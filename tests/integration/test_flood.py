@@ -19,7 +19,7 @@ from bus.release import NATIONS, Nation
 from bus.topics import feed_events, feed_tracks, parse_topic, picture_alerts, picture_tracks
 from bus.transport import Delivery
 from tests.fusion.scenes import JPN, KOR, flight, frame_of, report_block
-from tests.integration.test_live import page, triwarn
+from tests.integration.children import page, triwarn
 
 pytestmark = pytest.mark.timeout(240)
 

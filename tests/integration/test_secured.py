@@ -20,7 +20,7 @@ from bus.messages import Status, encode
 from bus.mosquitto import MOSQUITTO, NO_MOSQUITTO, SecuredMosquitto
 from bus.seals import Seals, SealSettings
 from bus.security import authority_certificate, key_files, principals
-from tests.integration.test_live import children_of, eventually, everyone_was_warned, finished, page, triwarn
+from tests.integration.children import children_of, eventually, everyone_was_warned, finished, page, triwarn
 from tests.security.raw import RawClient, context_of
 
 pytestmark = [

@@ -15,8 +15,8 @@ import pytest
 from bench.topology import network
 from bus.broker import free_port
 from bus.mosquitto import MOSQUITTO, NO_MOSQUITTO, MosquittoBroker
+from tests.integration.children import finished, triwarn
 from tests.integration.test_canary_live import parties
-from tests.integration.test_live import finished, triwarn
 
 WARM_UP: Final = 8  # exercises until caches and the allocator have what they need
 MEASURED: Final = 18  # exercises behind them
