@@ -47,7 +47,7 @@ class Clusters(Copied):
         self.aside: dict[int, int] = {}  # reports set aside (rows), and the system track whose echo each is
         self._row_of: tuple[dict[int, int], ...] = tuple({} for _ in NATIONS)  # a column: its tracks' rows by number
         self._rows_in: tuple[dict[bytes, Rows], ...] = tuple({} for _ in NATIONS)  # a column: rows by a frame's track numbers
-        self._gone: dict[tuple[int, int], int] = {}  # dropped tracks, and until when their stragglers are refused
+        self._gone: dict[tuple[int, int], int] = {}  # dropped tracks, and until when of release their stragglers are refused
         self._lost: tuple[dict[tuple[int, int], int], ...] = tuple({} for _ in NATIONS)  # kept rows by session and number
         self._session: dict[int, int] = {}
         self._past: dict[int, dict[int, None]] = {}
@@ -139,9 +139,10 @@ class Clusters(Copied):
                 continue
             row = row_of.get(number)
             if row is None:
-                if self._gone.get((column, number), -1) >= now_ns:
+                if self._gone.get((column, number), -1) >= released_ns:
                     late += 1
                     continue
+                self._gone.pop((column, number), None)
                 row = self.reports.take()
                 valid_held, released_held = self.reports.valid_ns, self.reports.released_ns
                 row_of[number] = row
@@ -291,9 +292,9 @@ class Clusters(Copied):
         """Report rows of a system track, by nation."""
         return [row for row in self.systems.members[system].tolist() if row != NONE]
 
-    def refuse(self, column: int, number: int, now_ns: int) -> None:
-        """A national track was dropped by its feed: what is still on its way of it is not taken."""
-        self._gone[column, number] = now_ns + self._lag_ns
+    def refuse(self, column: int, number: int, released_ns: int) -> None:
+        """A national track was dropped by its feed: what is on its way of it is not taken, nor what follows within the window."""
+        self._gone[column, number] = released_ns + self._lag_ns
         self.decorrelations.end(Key(column, self._session.get(column, 0), number))
 
     def decorrelate(self, message: Decorrelation, now_ns: int) -> dict[str, int]:
@@ -361,9 +362,9 @@ class Clusters(Copied):
         return self.end(gone)
 
     def forget_stragglers(self, now_ns: int) -> None:
-        """Dropped tracks whose time of refusal is over."""
+        """Dropped tracks of which nothing can be on its way any more that was released by the end of their refusal."""
         if self._gone:
-            self._gone = {key: until for key, until in self._gone.items() if until >= now_ns}
+            self._gone = {key: until for key, until in self._gone.items() if until >= now_ns - self._lag_ns}
 
     def _forget(self, row: int) -> None:
         self.decorrelations.let_go(row)

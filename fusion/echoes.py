@@ -52,17 +52,17 @@ class Echoes:
         self._near: dict[int, tuple[int, int]] = {}  # a report's row: the system track that it stands on, and for how many looks
         self._any = False
 
-    def sift(self, clusters: Clusters, column: int, block: Reports, now_ns: int) -> tuple[Reports, int]:
-        """A frame of a nation without its known echoes, and how many those were."""
+    def sift(self, clusters: Clusters, column: int, block: Reports, released_ns: int) -> tuple[Reports, int]:
+        """A frame of a nation, released then, without its known echoes, and how many those were."""
         told, foreign = set(block.pedigree.tolist()), self._foreign[column]
         if 0 not in told and not any(pedigree & foreign for pedigree in told):  # almost every frame: a few values, no arrays
-            self._heard_ns[column] = max(self._heard_ns[column], now_ns)
+            self._heard_ns[column] = max(self._heard_ns[column], released_ns)
             return block, 0
         others = block.pedigree & foreign
         echo, self._any = others != 0, self._any or 0 in told
         if (block.pedigree[~echo] != 0).any():
-            self._heard_ns[column] = max(self._heard_ns[column], now_ns)
-        silent_ns = now_ns - int(self._timing.silent_s * 1e9)
+            self._heard_ns[column] = max(self._heard_ns[column], released_ns)
+        silent_ns = released_ns - int(self._timing.silent_s * 1e9)
         heard = np.bitwise_or.reduce(self._own[[at_ns >= silent_ns for at_ns in self._heard_ns]])
         old = echo & (others & ~heard == 0)
         mixed = np.flatnonzero(old & (block.pedigree & self._own[column] != 0))

@@ -57,6 +57,7 @@ class Picture(Copied):
         self._estimator = Estimator(settings, self.clusters.systems, self.clusters.reports, motion, bias)
         self._echoes = Echoes(settings, motion)
         self.registration = Registration(settings, self._associator.miss, motion, bias)
+        self._ahead_ns = int(settings.timing.ahead_s * _S)
         self._newest_ns = 0
         self._fused: list[Rows] = []  # system tracks that messages have changed since the last upkeep
         self._aged = False  # whether there was a tick since then
@@ -81,7 +82,7 @@ class Picture(Copied):
             self._look_back(overtaken, now_ns)
         if not in_session:
             return {"late": len(block)} if len(block) else {}
-        block, echoes = self._echoes.sift(self.clusters, column, block, now_ns)
+        block, echoes = self._echoes.sift(self.clusters, column, block, self._as_of(frame, now_ns))
         moved, fresh, refused = self.clusters.take(column, block, now_ns, frame.released_ns)
         if echoes:
             refused["echo"] = echoes
@@ -157,7 +158,7 @@ class Picture(Copied):
         column = COLUMN_OF[message.nation]
         if self._in_session(column, message.session, now_ns):
             for number in message.tracks:
-                self.clusters.refuse(column, number, now_ns)
+                self.clusters.refuse(column, number, self._as_of(message, now_ns))
                 self._drop(column, number, message.reason, now_ns)
 
     def _take_decorrelation(self, message: Decorrelation, now_ns: int) -> dict[str, int]:
@@ -354,6 +355,10 @@ class Picture(Copied):
         self.book.cases[own].warned = warned
         self.book.judge(own, now_ns)
         self._fused.append(np.array([system, own, *alone], np.int64))
+
+    def _as_of(self, message: TrackFrame | TrackDropped, now_ns: int) -> int:
+        """When a message counts as said: when it was released, but no later than clocks may be off."""
+        return min(message.released_ns, now_ns + self._ahead_ns)
 
     def _in_session(self, column: int, session: int, now_ns: int) -> bool:
         taken, ended = self.clusters.begin_session(column, session)

@@ -133,6 +133,18 @@ def test_what_comes_in_order_or_twice_is_nothing_to_put_right() -> None:
     assert not Watched().play(twice, 110.0).engine.redone
 
 
+@pytest.mark.parametrize("last_s", [100, 101])
+def test_how_long_a_dropped_number_is_refused_does_not_depend_on_when_its_reports_come(last_s: int) -> None:
+    """Its feed goes on with it: what is released within the window after the drop is refused, though it comes after that."""
+    drop = (START_NS + 70 * S, Inbound(dropped("kor", [1], "false", START_NS + 70 * S), EVERYONE))
+    reports = [(START_NS + t * S, one("kor", float(t))) for t in range(60, last_s + 1)]
+    messages = sorted([*reports, drop], key=lambda each: each[0])
+    in_order = Watched().play(messages, 106.0)
+    late = Watched().play([*messages[:-1], (messages[-1][0] + 3 * S // 2, messages[-1][1])], 106.0)
+    assert late.picture == in_order.picture
+    assert len(late.picture) == (last_s > 100)
+
+
 def test_a_report_that_waited_for_longer_than_the_window_is_taken_as_it_comes() -> None:
     messages = [(START_NS + t * S, one("kor", float(t))) for t in range(60, 100)]
     old = msgspec.structs.replace(messages[0][1].message, released_ns=START_NS + 60 * S, session=1)
