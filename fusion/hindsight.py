@@ -80,6 +80,7 @@ class Hindsight:
         self._lag_ns, self._ahead_ns = int(timing.lag_s * _S), int(timing.ahead_s * _S)
         self._most_tracks = timing.order_tracks
         self._taken: list[Happening] = []
+        self._kept = 0  # rows of it, with what else it costs
         self._newest_ns = 0
         self._copies = [_Copy(Key(-1), Picture(settings))]
         self.wrong = False
@@ -95,23 +96,31 @@ class Hindsight:
         twin._taken, twin._copies = self._taken.copy(), self._copies.copy()
         return twin
 
-    def note(self, message: FeedMessage, block: Reports | None, received_ns: int, now_ns: int) -> None:
-        """The picture has taken a message, with its sound rows."""
+    def note(self, picture: Picture, message: FeedMessage, block: Reports | None, received_ns: int, now_ns: int) -> None:
+        """The picture has taken a message, of a frame these rows."""
+        if len(picture.clusters.reports) > self._most_tracks or self._kept > _MOST_ROWS:
+            self._forget_all()
         if self.blind:
             self.wrong |= message.released_ns < self._newest_ns
             self._newest_ns = max(self._newest_ns, min(message.released_ns, now_ns))
             return
         oldest_ns = max(now_ns - self._lag_ns, self._copies[0].key.at_ns + 1)
         at_ns = message.released_ns if oldest_ns <= message.released_ns <= now_ns + self._ahead_ns else now_ns
-        if block is not None and len(block):
-            in_time = (block.valid_ns >= now_ns - self._lag_ns) & (block.valid_ns <= now_ns + self._ahead_ns)
-            block = block if in_time.all() else block.take(in_time)
         rank, own_rank = _RANKS[type(message)]
         key = Key(at_ns, rank, COLUMN_OF[message.nation], own_rank, message.session, _about(message, block))
-        first, after = bisect_left(self._taken, key, key=_KEY), bisect_right(self._taken, key, key=_KEY)
-        if any(each.message == message for each in self._taken[first:after]):
-            return
-        self._insert(Happening(key, message, block, received_ns), after)
+        new = Happening(key, message, block, received_ns)
+        if not self._taken or self._taken[-1].key < key:
+            self._taken.append(new)
+        else:
+            first, after = bisect_left(self._taken, key, key=_KEY), bisect_right(self._taken, key, key=_KEY)
+            if any(each.message == message for each in self._taken[first:after]):
+                return
+            self._insert(new, after)
+        self._kept += _work(new)
+
+    def in_time(self, block: Reports, now_ns: int) -> Reports:
+        """The rows of a frame that are neither late nor ahead now, and are not taken later either."""
+        return block.take((block.valid_ns >= now_ns - self._lag_ns) & (block.valid_ns <= now_ns + self._ahead_ns))
 
     def note_tick(self, now_ns: int, *, aged: bool) -> None:
         """The clock has ticked, and has `aged` something or not."""
@@ -129,9 +138,8 @@ class Hindsight:
 
     def keep(self, picture: Picture, now_ns: int) -> None:
         """After a tick: where all is in order a copy of the picture, if the last is old; what is older than the window goes."""
-        if len(picture.clusters.reports) > self._most_tracks or sum(map(_work, self._taken)) > _MOST_ROWS:
-            self._taken.clear()
-            self._copies.clear()
+        if len(picture.clusters.reports) > self._most_tracks:
+            self._forget_all()
             return
         if self.blind:
             self._copies.append(_Copy(Key(now_ns), copy.deepcopy(picture)))
@@ -166,12 +174,18 @@ class Hindsight:
         if key.at_ns - self._copies[-1].key.at_ns >= _COPY_EVERY_NS:
             self._copies.append(_Copy(key, copy.deepcopy(picture)))
 
+    def _forget_all(self) -> None:
+        self._taken.clear()
+        self._copies.clear()
+        self._kept = 0
+
     def _forget(self, now_ns: int) -> None:
         """What is older than the window, but for the copy before it; and of copies the more, the older they are."""
         before = bisect_right(self._copies, Key(now_ns - self._lag_ns), key=_KEY) - 1
         if before > 0:
             del self._copies[:before]
         del self._taken[: bisect_right(self._taken, self._copies[0].key, key=_KEY)]
+        self._kept = sum(map(_work, self._taken))
         kept = self._copies[:1]
         for one, following in zip(self._copies[1:], self._copies[2:], strict=False):
             if following.key.at_ns - kept[-1].key.at_ns > _THINNED * (now_ns - following.key.at_ns):
