@@ -76,7 +76,7 @@ class Picture(Copied):
     def _take_reports(self, frame: TrackFrame, block: Reports, received_ns: int, now_ns: int) -> dict[str, int]:
         """Fuse a frame; the counts of its rows that were refused, by reason."""
         column = COLUMN_OF[frame.nation]
-        in_session = self._in_session(column, frame.session, now_ns)
+        in_session = self._in_session(column, frame.session, self._as_of(frame, now_ns))
         overtaken, block = self.clusters.take_overtaken(column, frame.session, block, now_ns, frame.released_ns)
         if len(overtaken):
             self._look_back(overtaken, now_ns)
@@ -156,10 +156,10 @@ class Picture(Copied):
     def _take_drop(self, message: TrackDropped, now_ns: int) -> None:
         """End national tracks; what becomes of a system track left without any depends on the reason."""
         column = COLUMN_OF[message.nation]
-        if self._in_session(column, message.session, now_ns):
+        if self._in_session(column, message.session, self._as_of(message, now_ns)):
             for number in message.tracks:
                 self.clusters.refuse(column, number, self._as_of(message, now_ns))
-                self._drop(column, number, message.reason, now_ns)
+                self._drop(column, number, message.reason, self._as_of(message, now_ns))
 
     def _take_decorrelation(self, message: Decorrelation, now_ns: int) -> dict[str, int]:
         """Two national tracks are not one object, or may be again; held as one, they are parted. Words refused, by reason."""
@@ -360,13 +360,13 @@ class Picture(Copied):
         """When a message counts as said: when it was released, but no later than clocks may be off."""
         return min(message.released_ns, now_ns + self._ahead_ns)
 
-    def _in_session(self, column: int, session: int, now_ns: int) -> bool:
+    def _in_session(self, column: int, session: int, as_of_ns: int) -> bool:
         taken, ended = self.clusters.begin_session(column, session)
         for number in ended:
-            self._drop(column, number, "lost", now_ns)
+            self._drop(column, number, "lost", as_of_ns)
         return taken
 
-    def _drop(self, column: int, number: int, reason: str, now_ns: int) -> None:
+    def _drop(self, column: int, number: int, reason: str, as_of_ns: int) -> None:
         dropped = self.clusters.drop(column, number)
         if dropped is None:
             return
@@ -374,19 +374,19 @@ class Picture(Copied):
         if not alone:
             self._estimate([system])
             self._expect_landing(system)
-        elif reason == "impact" and (self.book.cases[system].was_confirmed or not self._recognise(system, now_ns)):
+        elif reason == "impact" and (self.book.cases[system].was_confirmed or not self._recognise(system, as_of_ns)):
             self._end(system, "landed", "impact reported")
         elif reason == "false":
             self._end(system, "false", "reported as a false track")
         elif reason == "lost":
-            self._lose(system, now_ns)
+            self._lose(system, as_of_ns)
 
-    def _lose(self, system: int, now_ns: int) -> None:
+    def _lose(self, system: int, as_of_ns: int) -> None:
         """Every member is gone: it may be seen by others already, may never have been, or is kept as a prediction."""
         if not self.book.cases[system].to_be_told:
             self._end(system, "lost", "lost")
-        elif not self._recognise(system, now_ns):
-            self.clusters.systems.due_ns[system] = self.clusters.systems.lost_ns[system] = now_ns
+        elif not self._recognise(system, as_of_ns):
+            self.clusters.systems.due_ns[system] = self.clusters.systems.lost_ns[system] = as_of_ns
 
     def _vanished(self, system: int, now_ns: int) -> bool:
         """Whether a lost system track was seen for too short to be kept, and has not come back under another number meanwhile."""
@@ -427,7 +427,8 @@ class Picture(Copied):
         else:
             self._estimate([system], now_ns)
             if not self._recognise(system, now_ns):
-                table.due_ns[system] = now_ns + min(max(_S, (now_ns - int(table.newest_ns[system])) // 20), 5 * _S)
+                every_ns = min(max((now_ns - int(table.newest_ns[system])) // (20 * _S), 1), 5) * _S
+                table.due_ns[system] = (now_ns // every_ns + 1) * every_ns  # whenever it was lost
 
     def _end(self, system: int, event: Event, reason: str) -> None:
         self.book.close(system, event, reason)

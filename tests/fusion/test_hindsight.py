@@ -108,7 +108,23 @@ def test_the_picture_is_to_the_bit_that_of_the_order_of_release(seed: int, until
     late = Watched().play(delayed(messages, most_s, seed), until_s + 12.0)
     assert late.picture == in_order.picture
     assert len(in_order.picture) >= 4
-    assert late.engine.redone[RECIPIENT] > 0
+    assert late.engine.redone[RECIPIENT] > 0 or most_s < 1.0
+
+
+def test_when_a_lost_object_is_predicted_does_not_depend_on_when_its_end_came() -> None:
+    """The tick between a drop's release and its arrival had nothing to age."""
+    messages = [(START_NS + t * S, one("kor", float(t))) for t in range(60, 96)]
+    at_ns = START_NS + 95 * S + S // 4
+    drop = Inbound(dropped("kor", [1], "lost", at_ns), EVERYONE)
+    in_order = Watched().play([*messages, (at_ns, drop)], 110.0)
+    late = Watched().play([*messages, (at_ns + S // 2, drop)], 110.0)
+    assert late.picture == in_order.picture
+    assert set(late.members.values()) == {(0, 0, 0)}
+
+
+def test_what_comes_after_a_tick_but_in_order_is_nothing_to_put_right() -> None:
+    messages = [(at_ns + 3 * S // 10, inbound) for at_ns, inbound in upto(CROSSING.messages(), 75.0)]
+    assert not Watched().play(messages, 80.0).engine.redone
 
 
 @pytest.mark.parametrize("seed", range(4))
