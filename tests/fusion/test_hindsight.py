@@ -325,6 +325,35 @@ def test_the_alert_that_was_raised_first_goes_on_though_its_object_was_founded_l
     assert picture.clusters.systems.number[first] == 1
 
 
+def test_a_number_that_was_told_is_given_to_no_other() -> None:
+    told, now_ns = told_picture(*APART, Inbound(dropped("kor", [1], "false", START_NS + 76 * S), EVERYONE))
+    redone, _ = told_picture(*reports("jpn", 0.0))
+    take_over(redone, told, now_ns)
+    later = one("kor", 77.0, track=2, east_m=9e4).message
+    assert isinstance(later, TrackFrame)
+    redone.take(later, reports_of(later)[0], 0, now_ns + S)
+    assert sorted(told_of(redone)) == [1, 3]  # 2 was told, and is over
+
+
+def test_what_is_other_than_was_told_is_told_and_what_has_not_been_told_yet() -> None:
+    last = reports("jpn", 0.0)[-1]
+    told, now_ns = told_picture(*reports("jpn", 0.0))
+    take_over(same := told_picture(*reports("jpn", 0.0))[0], told, now_ns)
+    assert not same.changed
+    told, _ = told_picture(*reports("jpn", 0.0)[:-1])
+    take_over(newer := told_picture(*reports("jpn", 0.0))[0], told, now_ns)
+    assert len(newer.changes()[0]) == 1
+    told, _ = told_picture(*reports("jpn", 0.0)[:-1])
+    assert isinstance(last.message, TrackFrame)
+    told.take(last.message, reports_of(last.message)[0], 0, now_ns)
+    take_over(undrawn := told_picture(*reports("jpn", 0.0))[0], told, now_ns)
+    assert len(undrawn.changes()[0]) == 1
+    told, _ = told_picture(*reports("jpn", 0.0))
+    told.clusters.left_open[1, 0, 0] = 1.0  # what registration leaves open is in what is told
+    take_over(surer := told_picture(*reports("jpn", 0.0))[0], told, now_ns)
+    assert len(surer.changes()[0]) == 1
+
+
 def test_what_is_no_more_ends() -> None:
     told, now_ns = told_picture(*APART)
     redone, _ = pictured(*reports("jpn", 0.0))
