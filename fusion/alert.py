@@ -117,8 +117,9 @@ def news_of(case: Case, settings: Alerting, at_ns: int) -> str | None:
     """What is worth telling of the impact prediction: the first, or one that moved, widened or became much surer, or with which
     the class is told, not too soon after the last. None where nothing is.
 
-    Moved is as far as the fresh one is sure of: the one told may have been hardly sure of anything. Below `sure_m` it is sure
-    enough, and what happens inside of that is no news. Twice as wide and half as wide are news, so that none brings the other.
+    Moved is by sigmas of the surer of the two, along its ellipse's own axes: a narrow ellipse is soon beside the point. Below
+    `sure_m` it is sure enough, and what happens inside of that is no news. Twice as wide and half as wide are news, so that none
+    brings the other.
     """
     told, fresh = case.told_impact, case.impact
     if fresh is None or not case.standing:

@@ -98,12 +98,21 @@ def impact_of(valid_ns: int, state: Float, cov: Float, settings: Assessment) -> 
     return place(lat, lon, spread, valid_ns + int(fall_s * 1e9), sigma_s)
 
 
-def sigmas_apart(told: Place, fresh: Place, least_m: float = 1.0) -> float:
-    """How far two places are apart in sigmas of the fresh one, by its major half-axis, or by `least_m` where that is smaller.
+def sigmas_apart(one: Place, other: Place, least_m: float) -> float:
+    """How far two places are apart in sigmas of the surer one, along the axes of either ellipse; half-axes below `least_m` count
+    as that.
 
     Flat Earth: a measure of news, no more.
     """
-    north = math.radians(fresh.lat_deg - told.lat_deg) * EARTH_MEAN_RADIUS_M
-    turned = (fresh.lon_deg - told.lon_deg + 180.0) % 360.0 - 180.0
-    east = math.radians(turned) * EARTH_MEAN_RADIUS_M * math.cos(math.radians(told.lat_deg))
-    return math.hypot(north, east) * ELLIPSE_95 / max(fresh.semi_major_m, least_m)
+    north = math.radians(other.lat_deg - one.lat_deg) * EARTH_MEAN_RADIUS_M
+    turned = (other.lon_deg - one.lon_deg + 180.0) % 360.0 - 180.0
+    east = math.radians(turned) * EARTH_MEAN_RADIUS_M * math.cos(math.radians(one.lat_deg))
+    return max(_sigmas_off(north, east, one, least_m), _sigmas_off(north, east, other, least_m))
+
+
+def _sigmas_off(north_m: float, east_m: float, place: Place, least_m: float) -> float:
+    """How many sigmas of a place's ellipse a point so far from its middle is."""
+    bearing = math.radians(place.bearing_deg)
+    along = north_m * math.cos(bearing) + east_m * math.sin(bearing)
+    across = east_m * math.cos(bearing) - north_m * math.sin(bearing)
+    return math.hypot(along / max(place.semi_major_m, least_m), across / max(place.semi_minor_m, least_m)) * ELLIPSE_95

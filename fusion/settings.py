@@ -188,7 +188,8 @@ class Alerting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     quality: Annotated[int, Meta(ge=0, le=15, description="track quality that one sensor's coasting track needs")] = 4
     boost_quality: Annotated[int, Meta(ge=0, le=15, description="track quality that one sensor's boosting track needs")] = 1
     moved_sigma: Annotated[
-        float, Meta(ge=0.0, le=100.0, description="an impact point that moved this many of its present sigma is news")
+        float,
+        Meta(ge=0.0, le=100.0, description="an impact point that moved this many sigma, of what was told or is now, is news"),
     ] = 2.0
     widened: Annotated[float, Meta(ge=1.0, le=1e3, description="an impact ellipse that grew by this factor is news")] = 2.0
     surer: Annotated[
@@ -196,7 +197,7 @@ class Alerting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = 0.5
     sure_m: Annotated[
         float, Meta(ge=0.0, le=1e6, description="m; an impact ellipse of this half-axis is sure enough: less counts as this")
-    ] = 500.0
+    ] = 200.0
     update_every_s: Annotated[float, Meta(ge=0.0, le=3600.0, description="s of valid time between updates of one alert")] = 5.0
     past_sigma: Annotated[float, Meta(ge=0.0, le=100.0, description="closed this many sigma after the time of impact")] = 3.0
     past_s: Annotated[float, Meta(ge=0.0, le=3600.0, description="s; and at least this long after it")] = 5.0

@@ -14,13 +14,13 @@ LATER_NS = TOLD_NS + int(RULES.update_every_s * 1e9)
 NORTH_M = 111_195.0  # metres a degree on the mean sphere
 
 
-def ellipse(semi_major_m: float, north_m: float = 0.0) -> Place:
+def ellipse(semi_major_m: float, north_m: float = 0.0, bearing_deg: float = 0.0) -> Place:
     return Place(
         lat_deg=38.0 + north_m / NORTH_M,
         lon_deg=129.0,
         semi_major_m=semi_major_m,
         semi_minor_m=semi_major_m / 5.0,
-        bearing_deg=80.0,
+        bearing_deg=bearing_deg,
         time_ns=2 * TOLD_NS,
         time_sigma_s=1.0,
     )
@@ -37,17 +37,20 @@ def told(impact: Place | None, fresh: Place | None) -> Case:
         (ellipse(6000.0), None, None),
         (ellipse(6000.0), ellipse(3100.0), None),
         (ellipse(6000.0), ellipse(2900.0), "impact prediction surer"),
-        (ellipse(900.0), ellipse(10.0), None),  # surer than anybody asks
-        (ellipse(1100.0), ellipse(10.0), "impact prediction surer"),
+        (ellipse(390.0), ellipse(10.0), None),  # surer than anybody asks
+        (ellipse(410.0), ellipse(10.0), "impact prediction surer"),
         (ellipse(3000.0), ellipse(5900.0), None),
         (ellipse(3000.0), ellipse(6100.0), "impact prediction widened"),
-        (ellipse(10.0), ellipse(900.0), None),
-        (ellipse(10.0), ellipse(1100.0), "impact prediction widened"),
-        (ellipse(6000.0), ellipse(4000.0, 3200.0), None),  # a sigma is 2.448th part of the half-axis: 1,634 m
+        (ellipse(10.0), ellipse(390.0), None),
+        (ellipse(10.0), ellipse(410.0), "impact prediction widened"),
+        (ellipse(6000.0), ellipse(4000.0, 3200.0), None),  # along it a sigma is 2.448th part of the half-axis: 1,634 m
         (ellipse(6000.0), ellipse(4000.0, 3400.0), "impact prediction moved"),
         (ellipse(6000.0), ellipse(4000.0, -3400.0), "impact prediction moved"),
-        (ellipse(10.0), ellipse(10.0, 400.0), None),
-        (ellipse(10.0), ellipse(10.0, 420.0), "impact prediction moved"),
+        (ellipse(4000.0), ellipse(6000.0, 3400.0), "impact prediction moved"),  # beyond what was told
+        (ellipse(6000.0, 0.0, 90.0), ellipse(4000.0, 640.0, 90.0), None),  # across it a fifth of that: 327 m
+        (ellipse(6000.0, 0.0, 90.0), ellipse(4000.0, 680.0, 90.0), "impact prediction moved"),
+        (ellipse(10.0), ellipse(10.0, 160.0), None),
+        (ellipse(10.0), ellipse(10.0, 170.0), "impact prediction moved"),
     ],
 )
 def test_an_impact_is_news_where_it_moved_widened_or_became_much_surer(
