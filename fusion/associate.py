@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +22,21 @@ from numpy.typing import NDArray
 from bus.release import NATIONS
 from fusion.assign import assign
 from fusion.clusters import Clusters
+from fusion.crowd import dearer, neighbours
 from fusion.decorrelation import Decorrelations
 from fusion.gate import pairs_within
 from fusion.partial import prior_of, quantiles
 from fusion.partition import partition
 from fusion.settings import FusionSettings
 from fusion.tables import NONE, ReportTable, SystemTable
+from fusion.triangle import VARIANCES
 from fusion.triples import triples_within
 from physics.compile import jit
 
+Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
+
+_REACH_SIGMAS: Final = 8.0  # of the least sure of what may be a pair: further neighbours leave all the room there is
 
 
 @jit
@@ -62,6 +68,23 @@ def waiting_for(nations: int, mask: Rows, most: int) -> Rows:
     return rows[:n].copy()
 
 
+def crowded(triples: Rows, joint: Float, pairs: Rows, gains: Float, dearer: Float, n: int) -> tuple[Rows, Float]:
+    """Triples and what they gain less what their tracks' neighbours make dearer: the dearest and the cheapest of their pairs."""
+    filled = np.where(pairs == NONE, n, pairs)
+    filled.sort(axis=1)
+    keys = filled[:, 0] * n + filled[:, 1]
+    order = np.argsort(keys)
+    sides = np.stack([triples[:, [0, 1]], triples[:, [0, 2]], triples[:, [1, 2]]])
+    sides.sort(axis=2)
+    asked = sides[..., 0] * n + sides[..., 1]
+    at = order[np.minimum(np.searchsorted(keys[order], asked), len(keys) - 1)]
+    there = keys[at] == asked
+    costs = np.where(there, dearer[at], np.nan)
+    joint = joint - np.nanmax(costs, axis=0) - np.nanmin(costs, axis=0)
+    alone = np.where(there, gains[at], 0.0).max(axis=0)
+    return triples[joint > alone], joint[joint > alone]
+
+
 @dataclass(slots=True)
 class Associator:
     """The rules of association, and the evidence gathered so far for pairs of system tracks (by their numbers).
@@ -74,21 +97,21 @@ class Associator:
     evidence: dict[tuple[int, int], float] = field(default_factory=dict)
     looked_ns: int = 0
     gap: float = 0.0
-    _prior: NDArray[np.float64] = field(init=False)
-    _gates: NDArray[np.float64] = field(init=False)
+    _prior: Float = field(init=False)
+    _gates: Float = field(init=False)
 
     def __post_init__(self) -> None:
         rules = self.settings.association
         self._prior, self._gates = prior_of(rules), quantiles(rules.gate_chi2)
 
     @property
-    def motion(self) -> NDArray[np.float64]:
+    def motion(self) -> Float:
         """What `align.accelerations` goes by (5,)."""
         rules = self.settings.motion
         return np.array([rules.thrust_share, rules.tilt_share, rules.drag_share, rules.lift_share, rules.free_m_s2])
 
     @property
-    def bias_var(self) -> NDArray[np.float64]:
+    def bias_var(self) -> Float:
         """Variance (2,) of what sensors disagree by, position and velocity."""
         rules = self.settings.association
         return np.array([rules.bias_m**2, rules.bias_m_s**2])
@@ -107,6 +130,7 @@ class Associator:
             return {}
         rows = np.array(fresh, np.int64)
         first, second, costs = self._pairs(clusters.reports, rows, systems, lacking)
+        costs = costs + self._crowding(clusters.reports, rows, systems, lacking, first, second)
         matches = assign(first, second, costs, self.miss)
         sure = self.settings.association.sure
         return {fresh[row]: int(lacking[other]) for row, other, regret in matches if regret >= sure}
@@ -155,7 +179,7 @@ class Associator:
         ends = np.sort(waiting[won[won != NONE]].reshape(-1, 2))
         return dict(zip(map(tuple, ends.tolist()), regret[regret > 0.0].tolist(), strict=True))
 
-    def groups(self, systems: SystemTable, waiting: Rows) -> tuple[Rows, NDArray[np.float64], int]:
+    def groups(self, systems: SystemTable, waiting: Rows) -> tuple[Rows, Float, int]:
         """What may be one object of tracks that wait (rows): groups (g, 3), what they gain (g,), and how many are pairs.
 
         Pairs come first, then triples. They are indices of tracks by the first nation that each holds, NONE for none.
@@ -168,8 +192,14 @@ class Associator:
         pairs = np.full((len(a) + len(c), len(NATIONS)), NONE)
         pairs[: len(a), 0], pairs[: len(a), 1], pairs[len(a) :, 2] = first[a], second[b], third[c]
         pairs[np.arange(len(a), len(pairs)), (d >= len(first)).astype(np.int64)] = others[d]
-        gains = self.miss - np.concatenate([costs, more])
-        pairs, gains = pairs[gains > 0.0], gains[gains > 0.0]
+        more_dear = np.concatenate(
+            [
+                self._crowding(systems, waiting[first], systems, waiting[second], a, b),
+                self._crowding(systems, waiting[third], systems, waiting[others], c, d),
+            ]
+        )
+        gains = self.miss - np.concatenate([costs, more]) - more_dear
+        pairs, gains, more_dear = pairs[gains > 0.0], gains[gains > 0.0], more_dear[gains > 0.0]
         triples, joint = triples_within(
             pairs,
             gains,
@@ -187,7 +217,46 @@ class Associator:
         )
         may_be = self.decorrelations.allow(np.where(triples == NONE, NONE, waiting[triples]))
         triples, joint = triples[may_be], joint[may_be]
+        if more_dear.any():
+            triples, joint = crowded(triples, joint, pairs, gains, more_dear, len(waiting))
         return np.concatenate([pairs, triples]), np.concatenate([gains, joint]), len(pairs)
+
+    def _crowding(
+        self, one: ReportTable | SystemTable, rows: Rows, other: SystemTable, others: Rows, first: Rows, second: Rows
+    ) -> Float:
+        """By how much pairs (indices into rows and others) are dearer for tracks of their own nations (`fusion.crowd`).
+
+        Of reports that have no system track yet the neighbours are those beside them, and those that have one.
+        """
+        if not len(first):
+            return np.zeros(0)
+        held = np.flatnonzero(other.mask)
+        ends = np.concatenate([one.cov[rows[first]], other.cov[others[second]]])
+        widest = float(ends[:, VARIANCES[:3]].sum(axis=1).max())
+        reach_m = _REACH_SIGMAS * math.sqrt(2.0 * widest + 3.0 * self.bias_var[0])
+        near_a = self._neighbours(one, rows, other, held, reach_m)
+        if one is not other:
+            near_a = np.concatenate([near_a, self._neighbours(one, rows, one, rows, reach_m)], axis=1)
+        near_b = self._neighbours(other, others, other, held, reach_m)
+        return dearer(first, second, rows, one.cov, near_a, others, other.cov, near_b, self.bias_var, self._prior, self.miss)
+
+    def _neighbours(
+        self, of: ReportTable | SystemTable, rows: Rows, among: ReportTable | SystemTable, others: Rows, reach_m: float
+    ) -> Float:
+        return neighbours(
+            rows,
+            of.valid_ns,
+            of.state,
+            of.mask,
+            others,
+            among.valid_ns,
+            among.state,
+            among.cov,
+            among.phase,
+            among.mask,
+            reach_m,
+            self.motion,
+        )
 
     def likeness(self, clusters: Clusters, system: int) -> int | None:
         """The system track that a lost one most likely is: none of its nations saw both at once. None without any in the gate."""
@@ -202,7 +271,7 @@ class Associator:
             return None
         return int(apart[second[int(np.argmin(costs))]])
 
-    def doubtful(self, clusters: Clusters, chosen: Rows) -> tuple[Rows, Rows, NDArray[np.float64]]:
+    def doubtful(self, clusters: Clusters, chosen: Rows) -> tuple[Rows, Rows, Float]:
         """Of system tracks (rows) the pairs (indices into them) that may be one object, and their log odds against being two.
 
         Each pair once. A lost one has none: it is joined as soon as there is any.
@@ -214,9 +283,7 @@ class Associator:
         once = first < second
         return waiting[first[once]], waiting[second[once]], 0.5 * (self.miss - costs[once])
 
-    def _pairs(
-        self, one: ReportTable | SystemTable, rows: Rows, other: SystemTable, others: Rows
-    ) -> tuple[Rows, Rows, NDArray[np.float64]]:
+    def _pairs(self, one: ReportTable | SystemTable, rows: Rows, other: SystemTable, others: Rows) -> tuple[Rows, Rows, Float]:
         found = pairs_within(
             rows,
             one.valid_ns,

@@ -26,6 +26,10 @@ _LOG_2PI_6: Final = 6.0 * np.log(2.0 * np.pi)
 _VELOCITY_CHI2: Final = 16.3  # 3 degrees of freedom; leaves out 1 in 1,000
 _FURTHEST_CHI2: Final = 21.1  # of an offset under its prior; 1 in 10,000
 _DISTINCT_CHI2: Final = 21.1  # two offsets so far apart are two
+_MOST_GAIN: Final = (
+    16.3  # by one pair: missiles in a row are seldom missed, but a row shifted by one place is no likelier for that
+)
+_MOST_RIVAL: Final = 0.75  # of what the best explains: more than that is explained by a row shifted against itself
 
 
 class Pattern(NamedTuple):
@@ -56,11 +60,15 @@ def find_pattern(
         return None
     information: Float = np.linalg.inv(spread).astype(np.float64)
     log_det: Float = np.linalg.slogdet(spread)[1].astype(np.float64) + _LOG_2PI_6
-    offsets, scores, sharp = settle(np.ascontiguousarray(starts), apart, information, log_det, prior_var_m2, miss)
+    priced = np.maximum(log_det, miss - _MOST_GAIN)
+    offsets, scores, sharp = settle(np.ascontiguousarray(starts), apart, information, priced, prior_var_m2, miss)
     best = int(np.argmin(scores))
     away = offsets - offsets[best]
     distinct = np.einsum("ki,ij,kj->k", away, sharp[best], away) > _DISTINCT_CHI2
     margin = float((scores[distinct]).min() - scores[best]) if distinct.any() else np.inf
+    explained = miss * len(states_a) - scores[best]
+    if margin < (1.0 - _MOST_RIVAL) * explained:
+        return None
     left = apart.copy()
     left[..., :3] -= offsets[best]
     costs = np.einsum("abi,abij,abj->ab", left, information, left) + log_det

@@ -17,6 +17,7 @@ from fusion.partition import partition, solve
 from fusion.relaxation import Component, component_of, relax, seat, settle
 from fusion.search import search
 from fusion.settings import FusionSettings
+from fusion.tables import ReportTable, SystemTable
 from tests import oracles_fusion as oracle
 from tests.plain import both_ways
 
@@ -232,12 +233,21 @@ def test_the_gap_of_dense_clusters_is_one_percent_at_most(objects: int, spread_m
         assert all(oracle.together(taken, pair) for pair in ends)
 
 
+class Uncrowded(Associator):
+    """Neighbours make no pair dearer: more pairs to ask of than there are where they do."""
+
+    def _crowding(
+        self, one: ReportTable | SystemTable, rows: Rows, other: SystemTable, others: Rows, first: Rows, second: Rows
+    ) -> Float:
+        return np.zeros(len(first))
+
+
 def dense(rng: np.random.Generator, objects: int, spread_m: float) -> tuple[Rows, Float, int, int]:
-    """Groups as `problem` has them, of tracks of three nations within the gate."""
+    """Groups as `problem` has them, of tracks of three nations within the gate, whoever is beside them."""
     home = np.array([-3.05e6, 4.05e6, 4.05e6, 900.0, -700.0, 1500.0])
     true = home + rng.normal(size=(objects, 6)) * np.repeat([spread_m, spread_m / 20.0], 3)
     sigmas = np.repeat(np.array([[200.0, 12.0], [80.0, 8.0], [1500.0, 90.0]]), 3, axis=1)
-    clusters, associator = Clusters(SETTINGS.timing), Associator(SETTINGS)
+    clusters, associator = Clusters(SETTINGS.timing), Uncrowded(SETTINGS)
     table = clusters.systems
     for nation, sigma in enumerate(sigmas):
         for i in rng.permutation(objects):

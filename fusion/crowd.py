@@ -1,0 +1,108 @@
+"""Crowds: how much dearer a pair is where its tracks have neighbours of their own nation.
+
+A pair is held against both tracks being objects of their own. Where that can be anywhere in the room of an unseen object it is
+next to impossible. But in a row of missiles the next one is where the neighbours are: there a row
+shifted by one place would be cheaper than two missiles of which each is missed by one nation. So the room of a track's own object
+ends at the nearest track of its own nation: a pair gains only by how much nearer it is than the neighbours, and by how seldom two
+nations each miss an object that the other sees.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusion.align import MOST_DRAG_M_S2, flown
+from fusion.gate import compare
+from fusion.triangle import square
+from physics.compile import jit
+
+Float = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+_BOTH_MISS = 12.0  # twice the log of the odds against two nations missing an object each, either one of twenty
+NEIGHBOURS = 4  # of each track: the nearest by place, of which one may fly elsewhere
+
+
+@jit
+def neighbours(
+    rows: Rows,
+    valid_a: Rows,
+    state_a: Float,
+    mask_a: Rows,
+    others: Rows,
+    valid_b: Rows,
+    state_b: Float,
+    cov_b: Float,
+    phase_b: Float,
+    mask_b: Rows,
+    reach_m: float,
+    motion: Float,
+) -> Float:
+    """Where the nearest neighbours of tracks (rows of a table) are (n, NEIGHBOURS, 6): m and m/s off, at the track's own time.
+
+    They are of the same nation; infinite where there are fewer. `others` (rows of a table) may be the tracks themselves. Further
+    off than `reach_m` none counts.
+    """
+    n = len(rows)
+    found, ranges = np.full((n, NEIGHBOURS, 6), np.inf), np.full((n, NEIGHBOURS), np.inf)
+    x_b, fastest = np.empty(len(others)), 0.0
+    newest, oldest = np.int64(0), np.int64(2**62)
+    for j in range(len(others)):
+        x_b[j] = state_b[others[j], 0]
+        fastest = max(fastest, abs(state_b[others[j], 3]))
+        newest, oldest = max(newest, valid_b[others[j]]), min(oldest, valid_b[others[j]])
+    order = np.argsort(x_b, kind="mergesort")
+    x_sorted = x_b[order]
+    for i in range(n):
+        a = rows[i]
+        apart_s = max(abs(newest - valid_a[a]), abs(valid_a[a] - oldest)) * 1e-9
+        reached = reach_m + (fastest + MOST_DRAG_M_S2 * apart_s) * apart_s
+        first = np.searchsorted(x_sorted, state_a[a, 0] - reached)
+        last = np.searchsorted(x_sorted, state_a[a, 0] + reached, side="right")
+        for k in range(first, last):
+            b = others[order[k]]
+            if mask_a[a] & mask_b[b] == 0:
+                continue
+            dt_s = (valid_a[a] - valid_b[b]) * 1e-9
+            range2 = 0.0
+            x = state_b[b]
+            if dt_s != 0.0:
+                x, _ = flown(x, square(cov_b[b]), phase_b[b, 0], phase_b[b, 1], phase_b[b, 2], dt_s, motion, True, 0.0)
+            for axis in range(3):
+                range2 += (x[axis] - state_a[a, axis]) ** 2
+            if range2 >= min(reach_m * reach_m, ranges[i, NEIGHBOURS - 1]) or range2 == 0.0:
+                continue
+            place = NEIGHBOURS - 1
+            while place > 0 and ranges[i, place - 1] > range2:
+                ranges[i, place], found[i, place] = ranges[i, place - 1], found[i, place - 1]
+                place -= 1
+            ranges[i, place] = range2
+            found[i, place] = x - state_a[a]
+    return found
+
+
+@jit
+def dearer(
+    first: Rows,
+    second: Rows,
+    rows_a: Rows,
+    cov_a: Float,
+    near_a: Float,
+    rows_b: Rows,
+    cov_b: Float,
+    near_b: Float,
+    bias_var: Float,
+    prior_var: Float,
+    miss: float,
+) -> Float:
+    """By how much pairs (indices into rows_a and rows_b) are dearer for their `neighbours`: at least 0, and 0 without any."""
+    more, here = np.zeros(len(first)), np.zeros(6)
+    for p in range(len(first)):
+        a, b = square(cov_a[rows_a[first[p]]]), square(cov_b[rows_b[second[p]]])
+        for off in (near_a[first[p]], near_b[second[p]]):
+            for k in range(len(off)):
+                if np.isfinite(off[k, 0]):
+                    d2, log_det, _ = compare(here, a, off[k], b, bias_var, prior_var)
+                    more[p] = max(more[p], miss - log_det - max(d2, _BOTH_MISS))
+    return more
