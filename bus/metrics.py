@@ -169,7 +169,10 @@ class Metrics:
             registry=registry,
         )
         self.offset_sigma_m = Gauge(
-            "triwarn_feed_offset_sigma_metres", "One sigma of that offset; 0 where there is none", feeds, registry=registry
+            "triwarn_feed_offset_sigma_metres",
+            "One sigma of that; where it is 0, how far apart they may be all the same; NaN where they see too little in common",
+            feeds,
+            registry=registry,
         )
         self.offset_s = Gauge(
             "triwarn_feed_clock_offset_seconds",
@@ -178,7 +181,10 @@ class Metrics:
             registry=registry,
         )
         self.offset_sigma_s = Gauge(
-            "triwarn_feed_clock_offset_sigma_seconds", "One sigma of that; 0 where there is none", feeds, registry=registry
+            "triwarn_feed_clock_offset_sigma_seconds",
+            "One sigma of that; where it is 0, how far apart they may be all the same; NaN where they see too little in common",
+            feeds,
+            registry=registry,
         )
         self.raid_count = Gauge(
             "triwarn_raid_count",

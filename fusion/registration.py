@@ -5,9 +5,9 @@ position and time together. Where offsets are so large that no pair would be hel
 together (`fusion.pattern`).
 
 Rules:
-- Within what they claim, feeds are taken as they are. An offset counts where the mean difference is beyond the reports' own
-  covariance, their errors taken to be wholly the same, whichever one object is left out: one that is tracked wrong is no offset.
-  It stops counting where no offset explains it better than the one found.
+- Within what they claim, feeds are taken as they are. An offset, place and clock together, counts where it is beyond the reports'
+  own covariance, their errors taken to be wholly the same, whichever one object is left out: one that is tracked wrong is none.
+  It stops counting where no offset explains the differences better than the one found.
 - An offset beyond what offsets may be is of different objects: of a ripple of launches, each seen as the one before or after.
 - Differences do not tell whose the offset is. A feed's prior is in proportion to its own errors: the less sure one is moved more.
   What this leaves open (`fusion.offsets`) is told in the covariance of what is fused.
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from bus.release import NATIONS
 from fusion.align import flown
-from fusion.blocks import factor, inverse_of, plus
+from fusion.blocks import Symmetric, factor, inverse_of, plus
 from fusion.clusters import Clusters
 from fusion.offsets import NO_OFFSETS, WIDTH, Told, likeliest, open_of
 from fusion.partial import prior_of, tells_whole
@@ -36,7 +36,7 @@ from fusion.pattern import find_pattern
 from fusion.settings import FusionSettings
 from fusion.tables import NONE
 from fusion.triangle import VARIANCES, square, traces
-from physics.compile import jit
+from physics.compile import inlined, jit
 from physics.motion import ballistic_acceleration
 
 Float = NDArray[np.float64]
@@ -53,12 +53,18 @@ _SHARPEST: Final = np.repeat([_LEAST_VAR_M2, 0.01], 3)  # m2, m2/s2
 
 
 class Offset(NamedTuple):
-    """One feed against another: what is taken off between them, m (3,) and s, and one sigma of its length and of the time."""
+    """One feed against another: what is taken off between them, m (3,) and s, and one sigma of its length and of the time.
+
+    Where nothing is taken off these are how far apart the feeds may be all the same, and NaN where nobody can tell.
+    """
 
     position_m: Float
     time_s: float
     sigma_m: float
     sigma_s: float
+
+
+_NOT_KNOWN: Final = Offset(np.zeros(3), 0.0, math.nan, math.nan)
 
 
 class Registration:
@@ -75,12 +81,13 @@ class Registration:
         self._found = NO_OFFSETS
         self._own_var = np.ones(len(NATIONS))
         self._counts: dict[tuple[int, int], Told] = {}
+        self._within: dict[tuple[int, int], Offset] = {}
         self._at_ns = 0
 
     def between(self, one: int, other: int) -> Offset:
-        """What is taken off between two nations, by their columns: nothing, and sure of it, where they are as they claim."""
+        """What is taken off between two nations, by their columns: nothing where they are as they claim."""
         if not self.offsets.any():
-            return Offset(np.zeros(3), 0.0, 0.0, 0.0)
+            return self._within.get((min(one, other), max(one, other)), _NOT_KNOWN)
         at, to = one * WIDTH, other * WIDTH
         shift = self.offsets[one] - self.offsets[other]
         both = np.hstack([np.arange(at, at + WIDTH), np.arange(to, to + WIDTH)])
@@ -94,11 +101,7 @@ class Registration:
         if at_ns - self._at_ns < self._settings.association.look_every_s * 1e9:
             return False
         for pair in PAIRS:
-            told = self._told(clusters, *pair)
-            if told is None:
-                self._counts.pop(pair, None)
-            else:
-                self._counts[pair] = told
+            self._compare(clusters, pair)
         before = self.offsets
         if self._counts:
             self._own_var = np.array([self._prior_var(clusters, column) for column in range(len(NATIONS))])
@@ -114,36 +117,42 @@ class Registration:
         self._at_ns = at_ns
         return bool((self.offsets != before).any())
 
-    def _told(self, clusters: Clusters, one: int, other: int) -> Told | None:
-        """What two feeds say of the offset of the first against the second; None where it does not count: they see too few
-        objects in common, or the mean difference of positions is within what reports claim, had all objects the same error
-        or any one of them a wrong track, or it is further than offsets are.
+    def _compare(self, clusters: Clusters, pair: tuple[int, int]) -> None:
+        """Note of two feeds what they tell of the offset of the first against the second where it counts, and how far apart they
+        may be where it does not: it is within what reports claim, had all objects the same error or any one of them a wrong
+        track. Nothing where they see too few objects in common, or it is further than offsets are.
         """
-        rules = self._settings.registration
-        rows = self._joined(clusters, one, other)
+        before, _ = self._counts.pop(pair, None), self._within.pop(pair, None)
+        rules, held = self._settings.registration, clusters.reports
+        rows = self._joined(clusters, *pair)
         if len(rows) < rules.least_objects:
-            rows = np.vstack([rows, self._matched(clusters, one, other)])
+            rows = np.vstack([rows, self._matched(clusters, *pair)])
         if len(rows) < rules.least_objects:
-            return None
-        held = clusters.reports
+            return
         apart, spread, velocity, pull = differences(
             rows[:, 0], rows[:, 1], held.valid_ns, held.state, held.shift, held.cov, held.phase, self._motion
         )
         spread += np.diag(_SHARPEST)
         moves = np.zeros((len(rows), 6, WIDTH))
         moves[:, :3, :3], moves[:, :3, 3], moves[:, 3:, 3] = np.eye(3), velocity, pull
-        if (one, other) in self._counts:
-            counts = mean_chi2(apart, spread) > mean_chi2(apart - moves @ (self.offsets[one] - self.offsets[other]), spread)
-        else:
-            counts = mean_chi2(apart, spread) > rules.counts_chi2 and least_chi2(apart, spread) > rules.counts_chi2
-        if not counts:
-            return None
         weighed = np.linalg.solve(spread, moves)
         told = Told(np.einsum("kia,kib->ab", moves, weighed), np.einsum("kia,ki->a", weighed, apart))
-        var = self._widest(np.array([self._prior_var(clusters, column) for column in (one, other)])) ** 2
-        prior = 1.0 / var.sum(axis=0)
+        widest = self._widest(np.array([self._prior_var(clusters, column) for column in pair]))
+        prior = 1.0 / (widest**2).sum(axis=0)
         offset = np.linalg.solve(told.information + np.diag(prior), told.weighed)
-        return told if offset @ (prior * offset) < _NO_OFFSET_CHI2 else None
+        if offset @ (prior * offset) >= _NO_OFFSET_CHI2:
+            return
+        clock_var = 1.0 / float(prior[3])
+        far = common_chi2(apart, spread, velocity, clock_var)
+        if before is not None:
+            rest = apart - moves @ (self.offsets[pair[0]] - self.offsets[pair[1]])
+            counts = far > common_chi2(rest, spread, velocity, clock_var)
+        else:
+            counts = far > rules.counts_chi2 and least_chi2(apart, spread, velocity, clock_var) > rules.counts_chi2
+        if counts:
+            self._counts[pair] = told
+        else:
+            self._within[pair] = left_as_is(told, len(rows), prior)
 
     def _widest(self, own_var: Float) -> Float:
         """One sigma of the widest prior (n, 4) of feeds' offsets, by the variances (n,) of `_prior_var`."""
@@ -203,6 +212,17 @@ class Registration:
         return telling(rows[rows != NONE], clusters.reports.cov, self._whole)
 
 
+def left_as_is(told: Told, objects: int, prior: Float) -> Offset:
+    """How far apart two feeds may be of which nothing is taken off, by what they tell of so many objects, had all the same error.
+
+    Their likeliest offset is open too: it is within what reports claim, and stays where it is. `prior` (4,) is its information.
+    """
+    cov = np.linalg.inv(told.information / objects + np.diag(prior))
+    offset = cov @ told.weighed / objects
+    second = cov + np.outer(offset, offset)
+    return Offset(np.zeros(3), 0.0, math.sqrt(np.trace(second[:3, :3])), math.sqrt(second[3, 3]))
+
+
 @jit
 def tells(cov: Float, prior_var: Float) -> bool:
     """Whether a report of this covariance is sure enough to tell of an offset, and of all its directions."""
@@ -239,47 +259,60 @@ def joined(number: Rows, mask: Rows, members: Rows, one: int, other: int, valid_
 
 
 @jit
-def mean_chi2(apart: Float, spread: Float) -> float:
-    """How far the mean difference of positions is from none, had all the same error: the sharper ones count for more.
+def common_chi2(apart: Float, spread: Float, velocity: Float, clock_var: float) -> float:
+    """How far from none the likeliest offset of place and clock is that explains the differences, had all the same error.
 
-    Differences (k, 6), covariances (k, 6, 6). The mean is weighed by information, and is taken to be no surer than one difference
-    of the mean information. Errors that are one and the same, each in proportion to its own sigma, leave it surer than that, for
-    (sum 1/sigma)^2 <= k sum 1/sigma^2: so it errs on the side of none. NaN where it cannot be told.
+    Differences (k, 6), covariances (k, 6, 6), of which places count, and objects' velocities (k, 3), m/s: what a second makes of
+    each place. `clock_var`, s2, is that of the clock before: of objects that fly alike nothing else tells it from a place. The
+    offset is weighed by information, and is taken to be no surer than by one object of the mean information. A sum of k errors
+    has at most k times the sum of their covariances, whatever is the same in them: each in its place, or along its flight. So
+    errors within what is claimed make a chi-square of four degrees of freedom, or less. NaN where it cannot be told.
     """
-    return _mean_chi2_but(apart, spread, NONE)
+    return _common_chi2_but(apart, spread, velocity, clock_var, NONE)
 
 
 @jit
-def least_chi2(apart: Float, spread: Float) -> float:
-    """The least `mean_chi2` of all but one: what it is though any one object may be wrong. Of one object nothing."""
+def least_chi2(apart: Float, spread: Float, velocity: Float, clock_var: float) -> float:
+    """The least `common_chi2` of all but one: what it is though any one object may be wrong. Of one object nothing."""
     if len(apart) < 2:
         return 0.0
     least = np.inf
     for left_out in range(len(apart)):
-        least = min(least, _mean_chi2_but(apart, spread, left_out))
+        least = min(least, _common_chi2_but(apart, spread, velocity, clock_var, left_out))
     return least
 
 
 @jit
-def _mean_chi2_but(apart: Float, spread: Float, left_out: int) -> float:
-    """`mean_chi2` of all but one of the objects, NONE for all."""
+def _common_chi2_but(apart: Float, spread: Float, velocity: Float, clock_var: float, left_out: int) -> float:
+    """`common_chi2` of all but one of the objects, NONE for all."""
     k = len(apart) - (left_out != NONE)
-    total, sum_ = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), np.zeros(3)
+    total, sum_, moved = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
+    clock, late = 1.0 / clock_var, 0.0
     for i in range(len(apart)):
         if i == left_out:
             continue
-        p = spread[i]
+        p, x, v = spread[i], apart[i], velocity[i]
         xx, yy, zz = p[0, 0] + _LEAST_VAR_M2, p[1, 1] + _LEAST_VAR_M2, p[2, 2] + _LEAST_VAR_M2
         w = inverse_of(factor((xx, p[0, 1], p[0, 2], yy, p[1, 2], zz)))
+        wv = _of_vector(w, v[0], v[1], v[2])
+        wx = _of_vector(w, x[0], x[1], x[2])
         total = plus(total, w)
-        x, y, z = apart[i, 0], apart[i, 1], apart[i, 2]
-        sum_[0] += w[0] * x + w[1] * y + w[2] * z
-        sum_[1] += w[1] * x + w[3] * y + w[4] * z
-        sum_[2] += w[2] * x + w[4] * y + w[5] * z
-    f = factor(total)
-    y = sum_[1] - f[0] * sum_[0]
-    z = sum_[2] - f[1] * sum_[0] - f[2] * y
-    return float(sum_[0] * sum_[0] * f[3] + y * y * f[4] + z * z * f[5]) / k
+        sum_ = sum_[0] + wx[0], sum_[1] + wx[1], sum_[2] + wx[2]
+        moved = moved[0] + wv[0], moved[1] + wv[1], moved[2] + wv[2]
+        clock += v[0] * wv[0] + v[1] * wv[1] + v[2] * wv[2]
+        late += v[0] * wx[0] + v[1] * wx[1] + v[2] * wx[2]
+    inverse = inverse_of(factor(total))
+    place = _of_vector(inverse, sum_[0], sum_[1], sum_[2])
+    mean = _of_vector(inverse, moved[0], moved[1], moved[2])
+    clock -= moved[0] * mean[0] + moved[1] * mean[1] + moved[2] * mean[2]  # beyond what a place explains
+    late -= moved[0] * place[0] + moved[1] * place[1] + moved[2] * place[2]
+    return (sum_[0] * place[0] + sum_[1] * place[1] + sum_[2] * place[2] + late * late / clock) / k
+
+
+@inlined
+def _of_vector(a: Symmetric, x: float, y: float, z: float) -> tuple[float, float, float]:
+    """A v of a symmetric block."""
+    return a[0] * x + a[1] * y + a[2] * z, a[1] * x + a[3] * y + a[4] * z, a[2] * x + a[4] * y + a[5] * z
 
 
 @jit

@@ -101,8 +101,12 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     ] = 0.2
     counts_chi2: Annotated[
         float,
-        Meta(gt=0.0, le=1e4, description="an offset further than this counts; 1e-4 at 3 dof, all errors being one"),
-    ] = 21.1
+        Meta(
+            gt=0.0,
+            le=1e4,
+            description="an offset further than this, place and clock, counts; 1e-4 at 4 dof, all errors one",
+        ),
+    ] = 23.5
     least_objects: Annotated[
         int, Meta(ge=1, le=1000, description="objects that both feeds see: with fewer, an offset is taken for two objects")
     ] = 3

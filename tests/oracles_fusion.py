@@ -265,6 +265,16 @@ def likeliest_offsets(differences: dict[tuple[int, int], Float], sigma: Float, w
     return mean.reshape(widest.shape), mixed
 
 
+def common_chi2(apart: Float, spread: Float, velocity: Float, clock_var: float) -> float:
+    """Of the least-squares offset of place and clock, all errors being one (`fusion.registration.common_chi2`)."""
+    information, sum_ = np.diag([0.0, 0.0, 0.0, 1.0 / clock_var]), np.zeros(4)
+    for x, p, v in zip(apart, spread, velocity, strict=True):
+        moves, weight = np.column_stack([np.eye(3), v]), np.linalg.inv(p[:3, :3] + np.eye(3))
+        information += moves.T @ weight @ moves
+        sum_ += moves.T @ weight @ x[:3]
+    return float(sum_ @ np.linalg.solve(information, sum_)) / len(apart)
+
+
 def with_open(state: Float, cov: Float, left_open: Float) -> Float:
     """A covariance with what stays open of place and clock (`fusion.offsets.with_open`)."""
     late = np.hstack([state[3:], ballistic_acceleration(state)])

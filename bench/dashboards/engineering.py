@@ -214,7 +214,8 @@ _BIASES: Final = Row(
             title="Displacement between feeds, with one sigma",
             kind="lines",
             about="How far a feed's reports are displaced against another's beyond what they claim, as put right in the chosen "
-            "recipients' pictures (whole lines), and one sigma of it (dashed). 0 where nothing is.",
+            "recipients' pictures (whole lines; 0 where nothing is), and one sigma of it (dashed): where nothing is put right, "
+            "how far apart they may be all the same. No sigma where they see too little in common.",
             unit="lengthm",
             lowest=0.0,
             limits=Limits("green", ((500.0, "yellow"), (5000.0, "red"))),
@@ -229,7 +230,8 @@ _BIASES: Final = Row(
             title="Clocks of feeds, with one sigma",
             kind="lines",
             about="By how much a feed's clock is slow against another's, as put right in the chosen recipients' "
-            "pictures (whole lines), and one sigma of it (dashed). 0 where nothing is.",
+            "pictures (whole lines; 0 where nothing is), and one sigma of it (dashed): where nothing is put right, how far apart "
+            "they may be all the same. No sigma where feeds see too little in common.",
             unit="s",
             limits=Limits("green", ((0.1, "yellow"), (1.0, "red"))),
             dashed=".* sigma",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ from bus.release import NATIONS
 from fusion.associate import Associator
 from fusion.clusters import Clusters
 from fusion.partial import prior_of
-from fusion.registration import Registration, differences, joined, least_chi2, mean_chi2, telling
+from fusion.registration import Registration, common_chi2, differences, joined, least_chi2, telling
 from fusion.settings import Association, FusionSettings
 from fusion.tables import shift_into
 from physics.motion import ballistic_acceleration
@@ -23,9 +25,11 @@ from tests.fusion.scenes import JPN, KOR, START_NS, USA, S, report_block
 from tests.plain import both_ways
 
 Float = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 _SETTINGS = FusionSettings()
 _SIGMA = np.repeat([100.0, 8.0], 3)
+CHI2_95_4 = 9.488
 _JPN, _KOR, _USA = (NATIONS.index(nation) for nation in NATIONS)
 
 
@@ -142,7 +146,83 @@ def test_within_what_reports_claim_feeds_are_taken_as_they_are() -> None:
     register = registration()
     assert not register.review(clusters, START_NS)
     assert not register.offsets.any()
-    assert register.between(_KOR, _JPN)[1:] == (0.0, 0.0, 0.0)
+    between = register.between(_KOR, _JPN)
+    assert not between.position_m.any()
+    assert between.time_s == 0.0
+    assert 200.0 < between.sigma_m < 500.0  # but that they may be as far apart as they are is told
+    assert 0.0 < between.sigma_s < 0.3
+    assert register.between(_JPN, _KOR) == between
+
+
+def test_how_far_apart_feeds_may_be_that_see_nothing_in_common_nobody_knows() -> None:
+    register = registration()
+    for _ in range(2):
+        assert np.isnan(register.between(_KOR, _USA)[2:]).all()
+        assert not register.between(_KOR, _USA).position_m.any()
+        assert register.between(_KOR, _USA).time_s == 0.0
+        register.review(displaced_by(0.0), START_NS)
+    assert np.isfinite(register.between(_KOR, _JPN)[2:]).all()
+    register.review(Clusters(_SETTINGS.timing), START_NS + 100 * S)
+    assert np.isnan(register.between(_KOR, _JPN)[2:]).all()
+
+
+def fan(n: int) -> Float:
+    """States (n, 6) that fly apart to all sides at 2 km/s: what a clock makes of them is nought on average."""
+    states, turn = scattered(n, 7), 2.0 * np.pi * np.arange(n) / n
+    east, north = np.array([-0.7, -0.714, 0.0]), np.array([0.464, -0.455, 0.76])
+    states[:, 3:] = 2000.0 * (np.cos(turn)[:, None] * east + np.sin(turn)[:, None] * north)
+    return states
+
+
+@pytest.mark.parametrize("late_s", [-0.5, 0.5, 0.8])
+def test_a_slow_clock_counts_though_objects_fly_apart_and_their_mean_is_where_it_should_be(late_s: float) -> None:
+    clusters = held(fan(12), 3.0, offset_m=np.zeros(3), late_s=late_s, seed=8, joined=True)
+    register = registration()
+    assert register.review(clusters, START_NS)
+    between = register.between(_KOR, _JPN)
+    assert between.time_s == pytest.approx(late_s, abs=4.0 * between.sigma_s)
+    assert between.sigma_s < 0.1
+    assert np.linalg.norm(between.position_m) < 4.0 * between.sigma_m
+
+
+def test_a_clock_that_is_off_within_what_reports_claim_is_told_by_its_sigma() -> None:
+    register = registration()
+    assert not register.review(held(fan(12), 3.0, offset_m=np.zeros(3), late_s=0.2, seed=8, joined=True), START_NS)
+    assert 0.15 < register.between(_KOR, _JPN).sigma_s < 0.3
+
+
+def same_for_all(rng: np.random.Generator, states: Float) -> Float:
+    """Errors of places (k, 3) of one sigma, one and the same."""
+    return np.tile(rng.normal(size=3), (len(states), 1))
+
+
+def same_along_flight(rng: np.random.Generator, states: Float) -> Float:
+    """Errors of places (k, 3) of one sigma: along each object's flight the same, as a clock's."""
+    along = states[:, 3:] / np.linalg.norm(states[:, 3:], axis=1, keepdims=True)
+    across = rng.normal(size=along.shape)
+    return np.asarray(along * rng.normal() + across - along * (across * along).sum(axis=1, keepdims=True), np.float64)
+
+
+def independent(rng: np.random.Generator, states: Float) -> Float:
+    """Errors of places (k, 3) of one sigma, of each object its own."""
+    return rng.normal(size=(len(states), 3))
+
+
+@pytest.mark.parametrize(
+    "states", [fan(12), fan(3), scattered(20, 1), np.tile(fan(1), (8, 1))], ids=["fan", "few", "all", "alike"]
+)
+@pytest.mark.parametrize("errors", [same_for_all, same_along_flight, independent])
+def test_feeds_that_are_as_they_claim_are_never_held_to_be_off_whatever_their_errors_have_in_common(
+    errors: Callable[[np.random.Generator, Float], Float], states: Float
+) -> None:
+    """Two thousand draws: an error that all objects share is as likely beyond what is claimed as that of one object is."""
+    rng, k, chi2 = np.random.default_rng(1), len(states), []
+    spread = np.tile(np.diag(_SIGMA**2), (k, 1, 1))
+    for _ in range(2000):
+        apart = np.hstack([errors(rng, states) * _SIGMA[:3], rng.normal(size=(k, 3)) * _SIGMA[3:]])
+        chi2.append(common_chi2(apart, spread, np.ascontiguousarray(states[:, 3:]), 0.08))
+    assert max(chi2) < _SETTINGS.registration.counts_chi2
+    assert np.mean(np.array(chi2) > CHI2_95_4) < 0.05
 
 
 def displaced_by(offset_m: float) -> Clusters:
@@ -273,7 +353,7 @@ def test_reports_of_absurd_spread_do_not_stop_it(scale: float, joined: bool) -> 
     register = registration()
     register.review(clusters, START_NS)
     assert np.isfinite(register.offsets).all()
-    assert np.isfinite(register.between(_KOR, _JPN).sigma_m)
+    assert np.isfinite(register.between(_KOR, _JPN).sigma_m) == (scale < 1.0)  # who knows nothing of places tells of none
 
 
 def test_an_offset_that_is_no_longer_told_fades() -> None:
@@ -330,19 +410,25 @@ def test_a_shift_replaces_the_one_before() -> None:
     np.testing.assert_allclose(state, reported, atol=1e-6)
 
 
+def but_one(k: int) -> list[Rows]:
+    """All of so many but one, in each way."""
+    return [np.delete(np.arange(k), left_out) for left_out in range(k)]
+
+
 @settings(deadline=None)  # the first example compiles
 @given(st.integers(0, 2**32 - 1))
-@both_ways(mean_chi2, least_chi2)
-def test_the_distance_of_a_mean_is_that_of_numpy(seed: int) -> None:
-    rng, k = np.random.default_rng(seed), 5
+@both_ways(common_chi2, least_chi2)
+def test_the_distance_of_an_offset_of_place_and_clock_is_that_of_numpy(seed: int) -> None:
+    rng, k, clock_var = np.random.default_rng(seed), 5, 0.08
     apart, root = rng.normal(size=(k, 6)) * 100.0, rng.normal(size=(k, 6, 6)) * 100.0
-    spread = root @ root.transpose(0, 2, 1)
-    weights = np.linalg.inv(spread[:, :3, :3] + np.eye(3))
-    mean = np.linalg.solve(weights.sum(axis=0), np.einsum("kab,kb->a", weights, apart[:, :3]))
-    assert mean_chi2(apart, spread) == pytest.approx(mean @ weights.mean(axis=0) @ mean, rel=1e-6)
-    all_but_one = [mean_chi2(np.delete(apart, i, 0), np.delete(spread, i, 0)) for i in range(k)]
-    assert least_chi2(apart, spread) == pytest.approx(min(all_but_one), rel=1e-9)
-    assert least_chi2(apart[:1], spread[:1]) == 0.0
+    spread, velocity = root @ root.transpose(0, 2, 1), rng.normal(size=(k, 3)) * 1500.0
+    for alike in (False, True):
+        velocity = np.tile(velocity[0], (k, 1)) if alike else velocity
+        found = common_chi2(apart, spread, velocity, clock_var)
+        assert found == pytest.approx(oracle.common_chi2(apart, spread, velocity, clock_var), rel=1e-6)
+        all_but_one = [oracle.common_chi2(apart[rest], spread[rest], velocity[rest], clock_var) for rest in but_one(k)]
+        assert least_chi2(apart, spread, velocity, clock_var) == pytest.approx(min(all_but_one), rel=1e-6)
+    assert least_chi2(apart[:1], spread[:1], velocity[:1], clock_var) == 0.0
 
 
 def test_one_object_that_is_tracked_wrong_is_no_offset() -> None:
