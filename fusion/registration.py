@@ -9,8 +9,8 @@ Rules:
   own covariance, their errors taken to be wholly the same, whichever one object is left out: one that is tracked wrong is none.
   It stops counting where no offset explains the differences better than the one found.
 - An offset beyond what offsets may be is of different objects: of a ripple of launches, each seen as the one before or after.
-- Differences do not tell whose the offset is. A feed's prior is in proportion to its own errors: the less sure one is moved more.
-  What this leaves open (`fusion.offsets`) is told in the covariance of what is fused.
+- Differences do not tell whose the offset is. A feed's prior is in proportion to its own errors, of the surest quarter of its
+  tracks: the less sure one is moved more. What this leaves open (`fusion.offsets`) is told in the covariance of what is fused.
 - It is a function of the latest reports, smoothed over time. It keeps no sum over looks: errors persist from look to look. What
   feeds no longer tell, for want of objects in common, fades.
 - Reports that tell a part of a state (`fusion.partial`) tell of no offset, and nothing of how sure a feed is.
@@ -49,6 +49,7 @@ _TOGETHER_NS: Final = 5_000_000_000  # reports further apart in time tell more o
 _WIDEST: Final = (300e3, 3e3)  # m, m/s: a report that is less sure tells nothing, and its numbers are beyond computing with
 _LEAST_VAR_M2: Final = 1.0  # no report is surer
 _NO_OFFSET_CHI2: Final = 23.5  # an offset as unlikely as this, 1e-4 at 4 dof, by the widest prior, is none
+_SUREST: Final = 0.25  # of a feed's tracks: those that have just begun are less sure than it is off
 _SHARPEST: Final = np.repeat([_LEAST_VAR_M2, 0.01], 3)  # m2, m2/s2
 
 
@@ -161,12 +162,12 @@ class Registration:
         return widest
 
     def _prior_var(self, clusters: Clusters, column: int) -> float:
-        """Variance of a feed's offset on each axis, m2: by its own errors."""
+        """Variance of a feed's offset on each axis, m2: by its own errors, as of its surest quarter."""
         held = clusters.reports
         rows = telling(clusters.rows_of(column), held.cov, self._whole)
         if not len(rows):
             return self._settings.association.bias_m**2
-        own = float(np.median(held.cov[rows][:, VARIANCES[:3]].sum(axis=1))) / 3.0
+        own = float(np.quantile(held.cov[rows][:, VARIANCES[:3]].sum(axis=1), _SUREST)) / 3.0
         return self._settings.registration.sigmas**2 * min(max(own, 1.0), _WIDEST[0] ** 2)
 
     def _joined(self, clusters: Clusters, one: int, other: int) -> Rows:

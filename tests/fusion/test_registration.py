@@ -140,6 +140,16 @@ def test_the_surer_feed_is_moved_less() -> None:
     assert moved[_USA] < 1.0  # nobody saw anything of it
 
 
+def test_a_feed_most_of_whose_tracks_have_just_begun_is_held_to_be_off_by_as_little_as_its_others_say() -> None:
+    """New tracks are unsure of where their object is, and the feed is no further off than before."""
+    clusters = held(scattered(20, 5), 3.0, offset_m=np.array([1500.0, 0.0, 0.0]), late_s=0.0, seed=6, joined=True)
+    clusters.reports.cov[clusters.rows_of(_JPN)[:12]] *= 9.0
+    register = registration()
+    assert register.review(clusters, START_NS)
+    moved = np.linalg.norm(register.offsets[:, :3], axis=1)
+    assert moved[_JPN] == pytest.approx(moved[_KOR], rel=0.05)
+
+
 def test_within_what_reports_claim_feeds_are_taken_as_they_are() -> None:
     """Two sigma, the same for all objects: many objects make it certain, and it is still what the reports allow for."""
     clusters = held(scattered(40, 7), 3.0, offset_m=np.array([200.0, 0.0, 0.0]), late_s=0.0, seed=8, joined=True)
