@@ -88,6 +88,8 @@ class Casebook(Copied):
                 return
             quality = max(int(held.quality[row]) for row in self._clusters.members(system))
             if case.warned or plausible(*self._moves(system), quality, self._settings.alerting):
+                if case.anchor in self._anchors:  # another of the same founder has been raised meanwhile
+                    case.anchor = self._anchor(self._clusters.members(system)[0])
                 case.raised_ns = now_ns
                 self._anchors[case.anchor] = None
                 if len(self._anchors) > _KEEP_ANCHORS:

@@ -447,3 +447,25 @@ def test_frame_with_broken_columns_is_counted() -> None:
     broken.columns.pop("state")
     assert is_silent(step(engine, [Inbound(broken, NATIONS)], at(message)))
     assert engine.rejected == {"columns": 1}
+
+
+def test_two_that_were_founded_by_one_track_have_alerts_of_their_own() -> None:
+    """It was split before either was good enough for an alert."""
+    engine, raised = FusionEngine(), dict[str, set[int]]()
+    for t in range(70, 96):
+        for report in (one("jpn", float(t), east_m=3e4 if t > 74 else 0.0), one("kor", float(t))):
+            inbound = rated(report, 9 if t > 88 else 3)
+            at_ns = inbound.message.released_ns
+            for alert in engine.step([inbound], at_ns) + engine.catch_up(at_ns):
+                raised.setdefault(alert.id, set()).add(alert.system)
+    assert sorted(map(sorted, raised.values())) == [[1]] * 3 + [[2]] * 3
+
+
+def rated(inbound: Inbound, quality: int) -> Inbound:
+    """The same report, of another quality and of what was detected 67 s after the launch."""
+    message = inbound.message
+    assert isinstance(message, TrackFrame)
+    block, _ = reports_of(message)
+    age_ms = (block.valid_ns - START_NS - 67 * S) // 1_000_000
+    block = replace(block, quality=np.full(len(block), quality, np.uint8), detected_age_ms=age_ms.astype(np.uint32))
+    return inbound._replace(message=frame_of(block, message.nation, message.released_ns))
