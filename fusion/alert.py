@@ -45,6 +45,7 @@ TRANSITIONS: Final[dict[tuple[AlertState | None, Event], AlertState]] = {
     ("updated", "merged"): "retracted",
 }
 _OF_THE_ALERT: Final = ("anchor", "raised_ns", "waits_ns", "told_class", "told_impact", "told_ns", "state", "revision", "sent")
+_SAME_AS: Final = "same object as {recipient}-"
 FINAL: Final[frozenset[AlertState]] = frozenset(("closed", "retracted"))
 
 
@@ -104,6 +105,16 @@ def anchor_id(nation: Nation, track: int, detected_ns: int) -> str:
 def id_of(recipient: Nation, anchor: str) -> str:
     """The id of an alert to one recipient."""
     return f"{recipient}-{anchor}"
+
+
+def same_as(anchor: str) -> str:
+    """Why the alert of one that was merged ends."""
+    return _SAME_AS + anchor
+
+
+def merged_into(reason: str) -> str | None:
+    """The alert (less the recipient) as part of which one goes on that ended for this reason; None where it ended otherwise."""
+    return reason.removeprefix(_SAME_AS) if reason.startswith(_SAME_AS) else None
 
 
 def plausible(boosts: bool, speed_m_s: float, quality: int, settings: Alerting) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 from bus.classes import higher
 from bus.messages import Alert, AlertTimes, Member
 from bus.release import NATIONS, Nation
-from fusion.alert import FINAL, Case, Event, anchor_id, move, needs_impact, news_of, plausible
+from fusion.alert import FINAL, Case, Event, anchor_id, move, needs_impact, news_of, plausible, same_as
 from fusion.assess import apogee_of, boosting, class_of, impact_of, launch_of, may_lift
 from fusion.clusters import Clusters
 from fusion.copied import Copied
@@ -173,7 +173,7 @@ class Casebook(Copied):
         told = self._clusters.systems.told
         if (younger.raised_ns, told[gone]) < (elder.raised_ns, told[kept]):
             self._exchange(kept, gone)
-        self.send(gone, "merged", f"same object as {{recipient}}-{elder.anchor}")
+        self.send(gone, "merged", same_as(elder.anchor))
         elder.first_ns = min(elder.first_ns, younger.first_ns)
         elder.seeks_launch &= younger.seeks_launch
         elder.range_class = higher(elder.range_class, younger.range_class)
@@ -189,6 +189,10 @@ class Casebook(Copied):
         """End the alert, if one stands, and the case."""
         self.send(system, event, reason)
         del self.cases[system]
+
+    def has_told(self, anchor: str) -> bool:
+        """Whether an alert of this id (less the recipient) was raised, of the newest."""
+        return anchor in self._anchors
 
     def first_ns(self, systems: Rows) -> int:
         """When the first of these was reported first; 0 without any."""

@@ -31,6 +31,7 @@ from fusion.upkeep import next_of_each
 
 MAX_NUMBER: Final = 2**32 - 1
 _MOST_FRAMES: Final = 1024  # of a feed whose tracks are remembered
+_MOST_HAD: Final = 8  # national tracks that a system track had: by them hindsight knows it again
 _SENSORS: Final = Sensors()
 _RULES: Final = Association()
 
@@ -38,7 +39,7 @@ _RULES: Final = Association()
 class Clusters(Copied):
     """Reports and system tracks, and the bookkeeping between them."""
 
-    FLAT = frozenset(("aside", "_row_of", "_rows_in", "_gone", "_lost", "_session"))
+    FLAT = frozenset(("aside", "_row_of", "_rows_in", "_gone", "_lost", "_had", "_session"))
 
     def __init__(self, timing: Timing, sensors: Sensors = _SENSORS, rules: Association = _RULES) -> None:
         self.reports, self.systems = ReportTable(), SystemTable()
@@ -49,6 +50,9 @@ class Clusters(Copied):
         self._rows_in: tuple[dict[bytes, Rows], ...] = tuple({} for _ in NATIONS)  # a column: rows by a frame's track numbers
         self._gone: dict[tuple[int, int], int] = {}  # dropped tracks, and until when of release their stragglers are refused
         self._lost: tuple[dict[tuple[int, int], int], ...] = tuple({} for _ in NATIONS)  # kept rows by session and number
+        self._had: dict[
+            int, tuple[Key, ...]
+        ] = {}  # a system track (row): those of its members that were dropped and are no more held
         self._session: dict[int, int] = {}
         self._past: dict[int, dict[int, None]] = {}
         self._next = self._next_told = 1
@@ -266,6 +270,7 @@ class Clusters(Copied):
         table = self.systems
         if table.mask[system] == 0:
             for old in self.members(system):
+                self._remember(system, self._key(old))
                 self._forget(old)
             table.members[system] = NONE
         column = int(self.reports.nation[row])
@@ -291,6 +296,10 @@ class Clusters(Copied):
     def members(self, system: int) -> list[int]:
         """Report rows of a system track, by nation."""
         return [row for row in self.systems.members[system].tolist() if row != NONE]
+
+    def had(self, system: int) -> tuple[Key, ...]:
+        """National tracks of a system track that were dropped, and are not held any more: the newest."""
+        return self._had.get(system, ())
 
     def refuse(self, column: int, number: int, released_ns: int) -> None:
         """A national track was dropped by its feed: what is on its way of it is not taken, nor what follows within the window."""
@@ -333,6 +342,7 @@ class Clusters(Copied):
             self.systems.mask[system] = 0
         else:
             self.leave(row)
+            self._remember(system, self._key(row))
             self._forget(row)
         return system, alone
 
@@ -348,18 +358,29 @@ class Clusters(Copied):
                 self._rows_in[column].clear()
             self._forget(row)
         number = int(self.systems.told[system])
+        self._had.pop(system, None)
         self.systems.give_back(system)
         return number
 
     def absorb(self, kept: int, gone: int) -> int:
         """Move the members of `gone` that are still reported into `kept`; the number that `gone`, which ends, was told by."""
+        self._remember(kept, *self.had(gone))
         for row in self.members(gone):
-            if not self.reports.dropped[row]:
+            if self.reports.dropped[row]:
+                self._remember(kept, self._key(row))
+            else:
                 self.join(row, kept)
                 self.systems.members[gone, self.reports.nation[row]] = NONE
         self.systems.seen[kept] |= self.systems.seen[gone]
         self.aside.update({row: kept for row, system in self.aside.items() if system == gone})
         return self.end(gone)
+
+    def _key(self, row: int) -> Key:
+        return Key(int(self.reports.nation[row]), int(self.reports.session[row]), int(self.reports.track[row]))
+
+    def _remember(self, system: int, *tracks: Key) -> None:
+        if tracks:
+            self._had[system] = (*self.had(system), *tracks)[-_MOST_HAD:]
 
     def forget_stragglers(self, now_ns: int) -> None:
         """Dropped tracks of which nothing can be on its way any more that was released by the end of their refusal."""

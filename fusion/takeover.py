@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bus.messages import Alert
-from bus.release import NATIONS
-from fusion.alert import FINAL, Event
+from bus.release import NATIONS, Nation
+from fusion.alert import FINAL, Event, merged_into
 from fusion.clusters import Clusters
 from fusion.picture import Picture
 from fusion.tables import Rows
@@ -27,7 +27,7 @@ Tracks = dict[int, list[Track]]  # the national tracks of each system track (row
 
 class Likeness(NamedTuple):
     """System tracks by row: which here are the `same` as which there; which there are `gone`, each with the row here, if any,
-    that has national tracks of it; which here were `parted` from one there that has an alert.
+    that it is a part of; which here were `parted` from one there that has an alert.
     """
 
     same: dict[int, int]
@@ -38,8 +38,15 @@ class Likeness(NamedTuple):
 def take_over(redone: Picture, told: Picture, now_ns: int) -> None:
     """Have `redone`, the picture of the same recipients as `told`, go on in its place; that one is of no use afterwards."""
     ours, theirs = _tracks_of(redone.clusters), _tracks_of(told.clusters)
-    same, gone, parted = _likeness(ours, theirs, redone, told)
-    ended = [_end(told, system, None if home is None else same[home], redone.book.outbox) for system, home in gone.items()]
+    known = _with_had(theirs, told.clusters)
+    same, gone, parted = _likeness(_with_had(ours, redone.clusters), known, redone, told)
+    ended = []
+    for system, home in gone.items():
+        if home is None:
+            told.book.close(system, *_ending(told, system, _names(known[system]), redone.book.outbox))
+        else:
+            told.book.merge(same[home], system)
+        ended.append(told.clusters.end(system))
     _leave_over(redone, same)
     redone.book.go_on_from(told.book, same, parted, now_ns)
     redone.clusters.name_on(told.clusters)
@@ -89,8 +96,25 @@ def _likeness(ours: Tracks, theirs: Tracks, redone: Picture, told: Picture) -> L
         if system not in same and before not in taken:
             same[system] = before
             taken.add(before)
-    gone = {before: homes.get(before) for before in theirs if before not in taken}
+    gone: dict[int, int | None] = {}
+    for before in sorted(theirs.keys() - taken, key=lambda system: (cases[system].raised_ns, told_as[system])):
+        home = homes[before] if before in homes else _heir(redone, _names(theirs[before]))
+        if home is None or home in same:
+            gone[before] = home
+        else:
+            same[home] = before
     return Likeness(same, gone, {system for system, before in shared if system not in same and cases[before].standing})
+
+
+def _heir(redone: Picture, names: set[tuple[Nation, int]]) -> int | None:
+    """What a system track went on as a part of, by the last word on one of its members; None where it did not."""
+    last = _last_word(names, redone.book.outbox)
+    while last is not None and (kept := merged_into(last.reason)) is not None:
+        heir = next((system for system, case in redone.book.cases.items() if case.anchor == kept), None)
+        if heir is not None:
+            return heir
+        last = _end_of(kept, redone.book.outbox)
+    return None
 
 
 def _tracks_of(clusters: Clusters) -> Tracks:
@@ -103,20 +127,36 @@ def _tracks_of(clusters: Clusters) -> Tracks:
     }
 
 
-def _end(told: Picture, system: int, kept: int | None, alerts: Sequence[Alert]) -> int:
-    """End a system track: it is a part of `kept` or, where that is none, over as `alerts` say. The number that it was told by."""
-    if kept is None:
-        told.book.close(system, *_ending(told.clusters, system, alerts))
-    else:
-        told.book.merge(kept, system)
-    return told.clusters.end(system)
+def _with_had(tracks: Tracks, clusters: Clusters) -> Tracks:
+    """With those that a system track had, if no other has them now: whichever was dropped last, it is the same."""
+    held = {track for each in tracks.values() for track in each}
+    return {system: each + [track for track in clusters.had(system) if track not in held] for system, each in tracks.items()}
 
 
-def _ending(clusters: Clusters, system: int, alerts: Sequence[Alert]) -> tuple[Event, str]:
-    """How a system track ended, and why, by the last of these alerts that says so of one of its members."""
-    held = clusters.reports
-    members = {(NATIONS[int(held.nation[row])], int(held.track[row])) for row in clusters.members(system)}
-    for alert in reversed(alerts):
-        if alert.state in FINAL and any((member.nation, member.track) in members for member in alert.members):
-            return "false" if alert.state == "retracted" else "lost", alert.reason
-    return "lost", "lost"
+def _names(tracks: Sequence[Track]) -> set[tuple[Nation, int]]:
+    """As alerts name them."""
+    return {(NATIONS[column], number) for column, _, number in tracks}
+
+
+def _ending(told: Picture, system: int, names: set[tuple[Nation, int]], alerts: Sequence[Alert]) -> tuple[Event, str]:
+    """How a system track ended, and why, by the last word on one of its members. What went on as a part of another ended as
+    that did, unless that was told with an alert of its own.
+    """
+    last = _last_word(names, alerts)
+    while last is not None and (kept := merged_into(last.reason)) is not None:
+        if told.book.has_told(kept) and kept != told.book.cases[system].anchor:
+            return "merged", last.reason
+        last = _end_of(kept, alerts)
+    if last is None:
+        return "lost", "lost"
+    return "false" if last.state == "retracted" else "lost", last.reason
+
+
+def _last_word(names: set[tuple[Nation, int]], alerts: Sequence[Alert]) -> Alert | None:
+    """The last of these alerts that says of one of these national tracks that it is over."""
+    over = (alert for alert in reversed(alerts) if alert.state in FINAL)
+    return next((alert for alert in over if any((each.nation, each.track) in names for each in alert.members)), None)
+
+
+def _end_of(anchor: str, alerts: Sequence[Alert]) -> Alert | None:
+    return next((alert for alert in alerts if alert.id == anchor and alert.state in FINAL), None)

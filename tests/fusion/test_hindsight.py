@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bus.messages import Alert, PictureFrame, TrackFrame, reports_of, system_tracks_of
 from bus.release import EVERYONE, NATIONS, Nation, release
-from fusion.alert import FINAL
+from fusion.alert import FINAL, same_as
 from fusion.engine import FusionEngine, Inbound
 from fusion.group import Group
 from fusion.hindsight import Hindsight
@@ -252,6 +252,15 @@ def told_picture(*messages: Inbound) -> tuple[Picture, int]:
     return picture, now_ns
 
 
+def told_confirmed(*messages: Inbound) -> tuple[Picture, int]:
+    """As if each had been confirmed: of that nothing is taken back but what was merged."""
+    picture, now_ns = told_picture(*messages)
+    for system in picture.book.cases:
+        picture.book.send(system, "corroborated", "confirmed")
+    picture.book.outbox.clear()
+    return picture, now_ns
+
+
 def pictured(*messages: Inbound) -> tuple[Picture, int]:
     """The same, its alerts unsent."""
     picture, now_ns = Picture(FusionSettings()), START_NS
@@ -381,3 +390,50 @@ def test_what_was_told_as_over_stays_over_unless_somebody_reports_it() -> None:
     take_over(redone, told_picture(*reports("jpn", 0.0))[0], now_ns)
     assert [alert.state for alert in redone.book.outbox] == ["quick"]
     assert len(told_of(redone)) == 2
+
+
+def test_a_lost_object_goes_on_whichever_of_its_nations_drops_came_last() -> None:
+    messages = [(each.message.released_ns, each) for each in by_time(reports("jpn", 0.0), reports("kor", 0.0))]
+    one_ns, other_ns = START_NS + 76 * S, START_NS + 76 * S + S // 5
+    first, second = (
+        Inbound(dropped("jpn", [1], "lost", one_ns), EVERYONE),
+        Inbound(dropped("kor", [1], "lost", other_ns), EVERYONE),
+    )
+    in_order = Watched().play([*messages, (one_ns, first), (other_ns, second)], 86.0)
+    late = Watched().play([*messages, (other_ns, second), (other_ns + S // 5, first)], 86.0)
+    assert late.engine.redone[RECIPIENT] > 0
+    assert late.picture == in_order.picture
+    assert len(late.picture) == 1
+    assert not any(alert.state in FINAL for _, alert in late.alerts)
+
+
+def test_what_was_merged_in_hindsight_is_not_counted_as_down() -> None:
+    """None of the national tracks that it was told by is one of the elder's, in which it ended."""
+    told, now_ns = told_confirmed(*APART)
+    (_, (anchor, _)), (younger, _) = sorted(told_of(told).items())
+    redone, _ = told_picture(*reports("jpn", 0.0))
+    gone = next(case.sent for case in told.book.cases.values() if case.anchor != anchor)
+    assert gone is not None
+    redone.book.outbox.append(msgspec.structs.replace(gone, state="retracted", reason=same_as(anchor)))
+    take_over(redone, told, now_ns)
+    assert [(alert.state, alert.system, alert.reason) for alert in redone.book.outbox] == [
+        ("retracted", younger, same_as(anchor))
+    ]
+    assert not redone.book.over
+
+
+def test_what_ended_in_one_that_is_over_too_ended_in_it_or_as_it_did() -> None:
+    told, now_ns = told_confirmed(*APART)
+    (_, (anchor, _)), (younger, (own, _)) = sorted(told_of(told).items())
+    elder, gone = sorted((case.sent for case in told.book.cases.values() if case.sent), key=lambda alert: alert.system)
+    over = [
+        msgspec.structs.replace(gone, state="retracted", reason=same_as(anchor)),
+        msgspec.structs.replace(elder, state="closed", reason="impact reported"),
+    ]
+    redone, _ = told_picture()
+    redone.book.outbox = over
+    take_over(redone, told, now_ns)
+    ends = {alert.system: (alert.state, alert.reason) for alert in redone.book.outbox}
+    assert ends[younger] == ("retracted", same_as(anchor))
+    assert ends[elder.system] == ("closed", "impact reported")
+    assert own != anchor
