@@ -58,10 +58,10 @@ class Group:
         if self._ticked:
             self._ticked = False
             self._hindsight.keep(self.picture, now_ns)
-            if self._hindsight.wrong and (shed or self._hindsight.blind):
+            if self._hindsight.missed or (shed and self._hindsight.wrong):
                 put_off["order"] = 1
-                self._hindsight.wrong = not self._hindsight.blind
-            elif self._hindsight.wrong:
+                self._hindsight.missed = False
+            if self._hindsight.wrong and not shed:
                 self._put_right(now_ns)
         return put_off
 

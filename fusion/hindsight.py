@@ -70,7 +70,8 @@ _KEY: Final = attrgetter("key")
 
 
 class Hindsight:
-    """What one picture has taken lately, in order, and what it was. `wrong`: something came that was released before what it has.
+    """What one picture has taken lately, in order, and what it was. `wrong`: something came that was released before what it has;
+    `missed`, until counted: that will not be put right.
 
     Of a picture of more than `timing.order_tracks` national tracks nothing is kept, and what is wrong with it stays so (`blind`).
     """
@@ -83,7 +84,7 @@ class Hindsight:
         self._kept = 0  # rows of it, with what else it costs
         self._newest_ns = 0
         self._copies = [_Copy(Key(-1), Picture(settings))]
-        self.wrong = False
+        self.wrong = self.missed = False
 
     @property
     def blind(self) -> bool:
@@ -101,19 +102,27 @@ class Hindsight:
         if len(picture.clusters.reports) > self._most_tracks or self._kept > _MOST_ROWS:
             self._forget_all()
         if self.blind:
-            self.wrong |= message.released_ns < self._newest_ns
+            self.missed |= message.released_ns < self._newest_ns
             self._newest_ns = max(self._newest_ns, min(message.released_ns, now_ns))
             return
-        oldest_ns = max(now_ns - self._lag_ns, self._copies[0].key.at_ns + 1)
-        at_ns = message.released_ns if oldest_ns <= message.released_ns <= now_ns + self._ahead_ns else now_ns
+        self._go_by(now_ns)
+        if not self.blind:
+            self._note(Happening(self._key(message, block, now_ns), message, block, received_ns))
+
+    def _key(self, message: FeedMessage, block: Reports | None, now_ns: int) -> Key:
+        oldest_ns = self._copies[0].key.at_ns + 1
+        known = max(oldest_ns, now_ns - self._lag_ns) <= message.released_ns <= now_ns + self._ahead_ns
+        at_ns = message.released_ns if known else max(oldest_ns, now_ns)
         rank, own_rank = _RANKS[type(message)]
-        key = Key(at_ns, rank, COLUMN_OF[message.nation], own_rank, message.session, _about(message, block))
-        new = Happening(key, message, block, received_ns)
+        return Key(at_ns, rank, COLUMN_OF[message.nation], own_rank, message.session, _about(message, block))
+
+    def _note(self, new: Happening) -> None:
+        key = new.key
         if not self._taken or self._taken[-1].key < key:
             self._taken.append(new)
         else:
             first, after = bisect_left(self._taken, key, key=_KEY), bisect_right(self._taken, key, key=_KEY)
-            if any(each.message == message for each in self._taken[first:after]):
+            if any(each.message == new.message for each in self._taken[first:after]):
                 return
             self._insert(new, after)
         self._kept += _work(new)
@@ -124,11 +133,32 @@ class Hindsight:
 
     def note_tick(self, now_ns: int, *, aged: bool) -> None:
         """The clock has ticked, and has `aged` something or not."""
+        self._go_by(now_ns)
         if not self.blind:
             before = bisect_left(self._taken, Key(now_ns), key=_KEY)
             follows = any(each.message is not None and each.key.at_ns == now_ns for each in self._taken[before:])
             tick = Happening(Key(now_ns, _LAST if follows else _FIRST), counts=aged)
             self._insert(tick, bisect_right(self._taken, tick.key, key=_KEY))
+
+    def _go_by(self, now_ns: int) -> None:
+        """Forget the ticks of a clock that was ahead, and has been set back; what counted as released by it does as it says."""
+        latest_ns = now_ns + self._ahead_ns
+        if self.blind or max(each[-1].key.at_ns for each in (self._copies, self._taken) if each) <= latest_ns:
+            return
+        if self._copies[0].key.at_ns > latest_ns:
+            self._forget_all()
+            return
+        latest = Key(latest_ns, _LAST + 1)
+        at = bisect_right(self._taken, latest, key=_KEY)
+        later = self._taken[at:]
+        gone = [each for each in later if each.message is None or each.key.at_ns != each.message.released_ns]
+        self._taken[at:] = [each for each in later if each.message is not None and each.key.at_ns == each.message.released_ns]
+        if any(each.counts for each in gone):
+            self.wrong = True
+            del self._copies[bisect_right(self._copies, latest, key=_KEY) :]
+        for each in gone:
+            if each.message is not None:
+                self._note(each._replace(key=self._key(each.message, each.block, now_ns)))
 
     def _insert(self, new: Happening, at: int) -> None:
         if new.counts:
@@ -175,6 +205,8 @@ class Hindsight:
             self._copies.append(_Copy(key, copy.deepcopy(picture)))
 
     def _forget_all(self) -> None:
+        self.missed |= self.wrong
+        self.wrong = False
         self._taken.clear()
         self._copies.clear()
         self._kept = 0

@@ -437,3 +437,38 @@ def test_what_ended_in_one_that_is_over_too_ended_in_it_or_as_it_did() -> None:
     assert ends[younger] == ("retracted", same_as(anchor))
     assert ends[elder.system] == ("closed", "impact reported")
     assert own != anchor
+
+
+def ticked(watched: Watched, messages: Sequence[Message], ahead_s: float, times: Iterable[float]) -> Watched:
+    """Messages as they come, and a tick after each; at these times the clock is ahead, of messages and ticks."""
+    for at_ns, inbound in messages:
+        now_ns = at_ns + (int(ahead_s * S) if (at_ns - START_NS) / S in times else 0)
+        watched._take((inbound,), now_ns, shed=False)
+        watched._take((), now_ns + S // 4, shed=False)
+    return watched
+
+
+@pytest.mark.parametrize("ahead_s", [6.0, 28.0, 60.0, 300.0])
+def test_a_clock_that_was_ahead_for_a_moment_is_put_right_at_once(ahead_s: float) -> None:
+    messages = [(START_NS + t * S, one("kor", float(t))) for t in range(70, 110)]
+    watched = ticked(Watched(), messages[:20], ahead_s, [80.0])
+    assert set(watched.members.values()) == {(0, 1, 0)}
+    assert watched.engine.redone[RECIPIENT] <= 2
+    redone = watched.engine.redone[RECIPIENT]
+    ticked(watched, messages[20:], 0.0, ())
+    assert watched.engine.redone[RECIPIENT] == redone
+    assert set(watched.members.values()) == {(0, 1, 0)}
+
+
+@pytest.mark.parametrize("back_s", [3.0, 10.0, 40.0])
+def test_a_clock_that_is_set_back_hides_nothing_from_hindsight(back_s: float) -> None:
+    """A drop that comes meanwhile is not kept where it is never taken again."""
+    first = [(START_NS + t * S, one("kor", float(t))) for t in range(40, 79)]
+    drop = (START_NS + 79 * S, Inbound(dropped("kor", [1], "false", START_NS + 79 * S), EVERYONE))
+    other = [(START_NS + t * S, one("kor", float(t), track=2, east_m=9e4)) for t in range(80, 95)]
+    other[9], other[10] = other[10], (other[10][0] + S // 8, other[9][1])
+    watched = ticked(Watched(), [*first, drop, *other], -back_s, [79.0, 80.0, 81.0])
+    hindsight = watched.hindsight
+    assert all(each.key > hindsight._copies[0].key for each in hindsight._taken)
+    assert set(watched.members.values()) == {(0, 2, 0)}
+    assert len(watched.rows) == 1
