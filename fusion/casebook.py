@@ -36,7 +36,7 @@ _KEEP_ANCHORS = 10_000
 class Casebook(Copied):
     """Cases by row of their system track."""
 
-    FLAT, SHARED = frozenset(("outbox", "over", "counts", "_anchors")), frozenset(("_settings",))
+    FLAT, SHARED = frozenset(("outbox", "over", "counts", "_anchors", "_waits")), frozenset(("_settings",))
 
     def __init__(self, settings: FusionSettings, clusters: Clusters) -> None:
         self._settings, self._clusters = settings, clusters
@@ -46,6 +46,7 @@ class Casebook(Copied):
         self.over: list[tuple[int, bool]] = []  # system tracks whose alert was closed (number, whether confirmed), until counted
         self.counts: Counter[str] = Counter()
         self._anchors: dict[str, None] = {}
+        self._waits: list[int] = []  # until when cases wait that may not be raised yet
 
     def open(self, system: int, row: int) -> None:
         """A case for a new system track, founded by a report; its launch point comes from that report."""
@@ -62,6 +63,7 @@ class Casebook(Copied):
         """
         table, theirs = self._clusters.systems, told._clusters.systems
         self.outbox, self.over, self.counts, self._anchors = told.outbox, told.over, told.counts, told._anchors
+        self._waits, until_ns = told._waits, now_ns + int(self._settings.timing.grace_s * 1e9)
         for system, case in self.cases.items():
             case.warned |= case.standing
             if system in same:
@@ -70,8 +72,21 @@ class Casebook(Copied):
                 table.alert[system], table.settled[system] = theirs.alert[before], theirs.settled[before]
             else:
                 case.go_on_from(Case(self._anchor(self._clusters.members(system)[0]), case.first_ns))
-                case.waits_ns = now_ns + int(self._settings.timing.grace_s * 1e9) if system in parted else 0
+                case.waits_ns = until_ns if system in parted else 0
                 table.alert[system], table.settled[system] = NO_ALERT, False
+        if parted:
+            self._waits.append(until_ns)
+
+    def judge_waiting(self, now_ns: int) -> bool:
+        """Judge those whose wait is over: nobody may report them any more. Whether there were any."""
+        if not self._waits or min(self._waits) > now_ns:
+            return False
+        self._waits = [until_ns for until_ns in self._waits if until_ns > now_ns]
+        over = [system for system, case in self.cases.items() if case.state is None and 0 < case.waits_ns <= now_ns]
+        for system in over:
+            self.cases[system].waits_ns = 0
+            self.judge(system, now_ns)
+        return bool(over)
 
     def judge(self, system: int, now_ns: int) -> None:
         """After a change of the estimate or the members: is there an alert to raise or to confirm?"""

@@ -178,8 +178,9 @@ class Picture(Copied):
         for system in due:
             if table.number[system] and table.due_ns[system] <= now_ns:
                 self._age(system, now_ns)
+        waited = self.book.judge_waiting(now_ns)
         self._aged = True
-        return bool(due)
+        return bool(due) or waited
 
     def go_on_from(self, told: Picture, ended: list[int]) -> None:
         """Tell what another picture of the same recipients has still to tell, and that these (numbers) ended too."""

@@ -472,3 +472,15 @@ def test_a_clock_that_is_set_back_hides_nothing_from_hindsight(back_s: float) ->
     assert all(each.key > hindsight._copies[0].key for each in hindsight._taken)
     assert set(watched.members.values()) == {(0, 2, 0)}
     assert len(watched.rows) == 1
+
+
+def test_what_was_parted_is_warned_of_once_its_wait_is_over_though_nobody_reports_it_any_more() -> None:
+    told, now_ns = told_picture(*TOGETHER)
+    (number,) = told_of(told)
+    redone, _ = pictured(*APART)
+    take_over(redone, told, now_ns)
+    assert not redone.tick(now_ns + S)
+    assert [state for _, state in told_of(redone).values()].count(None) == 1
+    assert redone.tick(now_ns + int(Timing().grace_s * S))
+    assert [(alert.state, alert.system) for alert in redone.book.outbox] == [("quick", number + 1)]
+    assert not redone.tick(now_ns + 4 * S)
