@@ -38,11 +38,12 @@ class Group:
         return other
 
     def take(self, message: FeedMessage, block: Reports | None, received_ns: int, now_ns: int) -> dict[str, int]:
-        """Fuse a message with its sound rows; the counts of what was refused, by reason."""
+        """Fuse a message with its sound rows, once; the counts of what was refused, by reason."""
+        if self._hindsight.has(message, block, now_ns):
+            return {}
         refused = self.picture.take(message, block, received_ns, now_ns)
-        if block is not None and ("late" in refused or "range" in refused):
-            block = self._hindsight.in_time(block, now_ns)
-        self._hindsight.note(self.picture, message, block, received_ns, now_ns)
+        in_part = "late" in refused or "range" in refused
+        self._hindsight.note(self.picture, message, block, received_ns, now_ns, in_part=in_part)
         stamp = Stamp(message.released_ns, message.due_ns, received_ns)
         self.stamp = max(self.stamp or stamp, stamp)
         return refused

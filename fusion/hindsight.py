@@ -97,8 +97,27 @@ class Hindsight:
         twin._taken, twin._copies = self._taken.copy(), self._copies.copy()
         return twin
 
-    def note(self, picture: Picture, message: FeedMessage, block: Reports | None, received_ns: int, now_ns: int) -> None:
-        """The picture has taken a message, of a frame these rows."""
+    def has(self, message: FeedMessage, block: Reports | None, now_ns: int) -> bool:
+        """Whether just this was taken before, as far as is kept."""
+        if self.blind or not self._taken or message.released_ns > self._taken[-1].key.at_ns:
+            return False
+        key = self._key(message, _about(message, block), now_ns)
+        first, after = bisect_left(self._taken, key, key=_KEY), bisect_right(self._taken, key, key=_KEY)
+        return any(each.message == message for each in self._taken[first:after])
+
+    def note(
+        self,
+        picture: Picture,
+        message: FeedMessage,
+        block: Reports | None,
+        received_ns: int,
+        now_ns: int,
+        *,
+        in_part: bool = False,
+    ) -> None:
+        """The picture has taken a message with these rows or, `in_part`, with those that are neither late nor ahead: the others
+        are not taken later either.
+        """
         if len(picture.clusters.reports) > self._most_tracks or self._kept > _MOST_ROWS:
             self._forget_all()
         if self.blind:
@@ -107,28 +126,24 @@ class Hindsight:
             return
         self._go_by(now_ns)
         if not self.blind:
-            self._note(Happening(self._key(message, block, now_ns), message, block, received_ns))
+            key = self._key(message, _about(message, block), now_ns)
+            self._note(Happening(key, message, self._in_time(block, now_ns) if block and in_part else block, received_ns))
 
-    def _key(self, message: FeedMessage, block: Reports | None, now_ns: int) -> Key:
+    def _key(self, message: FeedMessage, tracks: tuple[int, ...], now_ns: int) -> Key:
         oldest_ns = self._copies[0].key.at_ns + 1
         known = max(oldest_ns, now_ns - self._lag_ns) <= message.released_ns <= now_ns + self._ahead_ns
         at_ns = message.released_ns if known else max(oldest_ns, now_ns)
         rank, own_rank = _RANKS[type(message)]
-        return Key(at_ns, rank, COLUMN_OF[message.nation], own_rank, message.session, _about(message, block))
+        return Key(at_ns, rank, COLUMN_OF[message.nation], own_rank, message.session, tracks)
 
     def _note(self, new: Happening) -> None:
-        key = new.key
-        if not self._taken or self._taken[-1].key < key:
+        if not self._taken or self._taken[-1].key < new.key:
             self._taken.append(new)
         else:
-            first, after = bisect_left(self._taken, key, key=_KEY), bisect_right(self._taken, key, key=_KEY)
-            if any(each.message == new.message for each in self._taken[first:after]):
-                return
-            self._insert(new, after)
+            self._insert(new, bisect_right(self._taken, new.key, key=_KEY))
         self._kept += _work(new)
 
-    def in_time(self, block: Reports, now_ns: int) -> Reports:
-        """The rows of a frame that are neither late nor ahead now, and are not taken later either."""
+    def _in_time(self, block: Reports, now_ns: int) -> Reports:
         return block.take((block.valid_ns >= now_ns - self._lag_ns) & (block.valid_ns <= now_ns + self._ahead_ns))
 
     def note_tick(self, now_ns: int, *, aged: bool) -> None:
@@ -158,7 +173,7 @@ class Hindsight:
             del self._copies[bisect_right(self._copies, latest, key=_KEY) :]
         for each in gone:
             if each.message is not None:
-                self._note(each._replace(key=self._key(each.message, each.block, now_ns)))
+                self._note(each._replace(key=self._key(each.message, each.key.tracks, now_ns)))
 
     def _insert(self, new: Happening, at: int) -> None:
         if new.counts:

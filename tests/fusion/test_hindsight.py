@@ -484,3 +484,12 @@ def test_what_was_parted_is_warned_of_once_its_wait_is_over_though_nobody_report
     assert redone.tick(now_ns + int(Timing().grace_s * S))
     assert [(alert.state, alert.system) for alert in redone.book.outbox] == [("quick", number + 1)]
     assert not redone.tick(now_ns + 4 * S)
+
+
+def test_what_comes_again_is_not_fused_again_though_its_track_has_fallen_silent() -> None:
+    messages = [(START_NS + t * S, one("kor", float(t))) for t in range(70, 76)]
+    again = (messages[-1][0] + 29 * S, messages[-1][1])
+    once, twice = Watched().play(messages, 125.0), Watched().play([*messages, again], 125.0)
+    assert twice.rows == once.rows
+    assert twice.alerts == once.alerts
+    assert not twice.engine.redone
