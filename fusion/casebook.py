@@ -58,8 +58,8 @@ class Casebook(Copied):
 
     def go_on_from(self, told: Casebook, same: dict[int, int], parted: set[int], now_ns: int) -> None:
         """Tell on where another casebook has left off, of system tracks (rows) that are the `same` as some there. The others have
-        not been told of: what was warned of here is to be, and what has been as a part of another, the `parted`, in a while, for
-        it may soon be a part again.
+        not been told of: what was warned of here is to be, and in a while the `parted`: what has been as a part of another, for
+        it may soon be a part again, or has been told as over.
         """
         table, theirs = self._clusters.systems, told._clusters.systems
         self.outbox, self.over, self.counts, self._anchors = told.outbox, told.over, told.counts, told._anchors

@@ -2,7 +2,7 @@
 
 What is the same object goes on under its number, with its alert. What was told as two and is one ends in the elder. What was told
 as one and is two keeps number and alert for the greater part; the other is told of anew, and warned of in a while: it may soon be
-a part again. What was told as over stays over, unless somebody reports it. What is no more ends.
+a part again. So is what nobody reports any more and was told as over, but is not. What is no more ends.
 """
 
 from __future__ import annotations
@@ -47,8 +47,7 @@ def take_over(redone: Picture, told: Picture, now_ns: int) -> None:
         else:
             told.book.merge(same[home], system)
         ended.append(told.clusters.end(system))
-    _leave_over(redone, same)
-    redone.book.go_on_from(told.book, same, parted, now_ns)
+    redone.book.go_on_from(told.book, same, parted | _lost(redone) - same.keys(), now_ns)
     redone.clusters.name_on(told.clusters)
     for system in sorted(redone.book.cases.keys() - same.keys()):
         redone.clusters.name(system)
@@ -63,13 +62,10 @@ def take_over(redone: Picture, told: Picture, now_ns: int) -> None:
         redone.book.judge(system, now_ns)
 
 
-def _leave_over(redone: Picture, same: dict[int, int]) -> None:
-    """What nobody reports any more, and was told as over, stays so."""
+def _lost(redone: Picture) -> set[int]:
+    """What nobody reports any more: where it was told as over, that was too soon."""
     table = redone.clusters.systems
-    for system in np.flatnonzero((table.number != 0) & (table.mask == 0)).tolist():
-        if system not in same:
-            del redone.book.cases[system]
-            redone.clusters.end(system)
+    return set(np.flatnonzero((table.number != 0) & (table.mask == 0)).tolist())
 
 
 def _differ(redone: Clusters, told: Clusters, here: Rows, there: Rows) -> NDArray[np.bool_]:

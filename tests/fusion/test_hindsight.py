@@ -379,17 +379,34 @@ def test_what_was_never_there_is_taken_back_as_in_order() -> None:
     assert [(alert.state, alert.reason) for alert in redone.book.outbox] == [("retracted", "reported as a false track")]
 
 
-def test_what_was_told_as_over_stays_over_unless_somebody_reports_it() -> None:
+def test_what_was_told_as_over_and_is_not_is_warned_of_anew_in_a_while_if_nobody_reports_it() -> None:
     lost = Inbound(dropped("kor", [1], "lost", START_NS + 76 * S), EVERYONE)
-    told, now_ns = told_picture(*reports("jpn", 0.0))
-    redone, _ = pictured(*APART, lost)
-    take_over(redone, told, now_ns)
-    assert len(told_of(redone)) == 1
+    redone, now_ns = pictured(*by_time(reports("jpn", 0.0), reports("kor", 5e4, range(50, 76))), lost)
+    held = len(told_of(redone))
+    take_over(redone, told_picture(*reports("jpn", 0.0))[0], now_ns)
+    assert len(told_of(redone)) == held == 2
     assert not redone.book.outbox
+    redone.tick(now_ns + int(Timing().grace_s * S))
+    assert [alert.state for alert in redone.book.outbox] == ["quick"]
     redone, _ = pictured(*APART)
     take_over(redone, told_picture(*reports("jpn", 0.0))[0], now_ns)
     assert [alert.state for alert in redone.book.outbox] == ["quick"]
     assert len(told_of(redone)) == 2
+
+
+def test_of_two_drops_that_came_swapped_the_last_word_is_that_of_the_order_of_release() -> None:
+    """Told first as lost, then as false; in order nobody says false of the last that is left."""
+    messages = [(each.message.released_ns, each) for each in by_time(reports("jpn", 0.0), reports("kor", 0.0))]
+    one_ns, other_ns = START_NS + 76 * S, START_NS + 76 * S + S // 5
+    false, lost = (
+        Inbound(dropped("jpn", [1], "false", one_ns), EVERYONE),
+        Inbound(dropped("kor", [1], "lost", other_ns), EVERYONE),
+    )
+    in_order = Watched().play([*messages, (one_ns, false), (other_ns, lost)], 86.0)
+    late = Watched().play([*messages, (other_ns, lost), (other_ns + S // 5, false)], 86.0)
+    assert late.picture == in_order.picture
+    assert len(late.picture) == 1
+    assert len([alert for alert in late.engine.standing_alerts() if alert.recipient == RECIPIENT]) == 1
 
 
 def test_a_lost_object_goes_on_whichever_of_its_nations_drops_came_last() -> None:
