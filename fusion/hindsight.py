@@ -60,10 +60,14 @@ class Happening(NamedTuple):
 
 
 class _Copy(NamedTuple):
-    """A picture with all that counts up to `key` in it, which nobody changes any more."""
+    """A picture with all that counts up to `key` in it, which nobody changes any more; how often it had been put right by then.
+
+    Until it is put right once more it holds the alerts of the last time: they say how what was told ended.
+    """
 
     key: Key
     picture: Picture
+    after: int = 0
 
 
 _KEY: Final = attrgetter("key")
@@ -85,6 +89,7 @@ class Hindsight:
         self._newest_ns = 0
         self._copies = [_Copy(Key(-1), Picture(settings))]
         self.wrong = self.missed = False
+        self._redone = 0
 
     @property
     def blind(self) -> bool:
@@ -187,16 +192,19 @@ class Hindsight:
             self._forget_all()
             return
         if self.blind:
-            self._copies.append(_Copy(Key(now_ns), copy.deepcopy(picture)))
+            self._copies.append(_Copy(Key(now_ns), _told(picture)))
         if not self.wrong:
             last = next((each.key for each in reversed(self._taken) if each.counts), self._copies[-1].key)
-            self._copy(last, picture)
+            if self._is_old(last):
+                self._copies.append(_Copy(last, _told(picture), self._redone))
         self._forget(now_ns)
 
     def redo(self) -> Picture | None:
         """The picture with all that is kept in it, in order; None where that is more than a tick's work: the next goes on."""
         base, work = self._copies[-1], 0
         picture = copy.deepcopy(base.picture)
+        if base.after < self._redone:
+            picture.hush()
         for i in range(bisect_right(self._taken, base.key, key=_KEY), len(self._taken)):
             each = self._taken[i]
             if each.message is None:
@@ -208,16 +216,17 @@ class Hindsight:
             if not each.counts:
                 continue
             if work > _A_TICKS_WORK and i + 1 < len(self._taken):
-                self._copies.append(_Copy(each.key, picture))
+                self._copies.append(_Copy(each.key, picture, self._redone))
                 return None
-            self._copy(each.key, picture)
+            if self._is_old(each.key):
+                self._copies.append(_Copy(each.key, copy.deepcopy(picture), self._redone))
         self.wrong = False
+        self._redone += 1
         return picture
 
-    def _copy(self, key: Key, picture: Picture) -> None:
-        """Keep a copy of the picture, where the last is old: of all that counts it has what is up to `key`."""
-        if key.at_ns - self._copies[-1].key.at_ns >= _COPY_EVERY_NS:
-            self._copies.append(_Copy(key, copy.deepcopy(picture)))
+    def _is_old(self, key: Key) -> bool:
+        """Whether the last copy is so old that there is to be one with all that counts up to `key`."""
+        return key.at_ns - self._copies[-1].key.at_ns >= _COPY_EVERY_NS
 
     def _forget_all(self) -> None:
         self.missed |= self.wrong
@@ -238,6 +247,13 @@ class Hindsight:
             if following.key.at_ns - kept[-1].key.at_ns > _THINNED * (now_ns - following.key.at_ns):
                 kept.append(one)
         self._copies = kept + self._copies[1:][-1:]
+
+
+def _told(picture: Picture) -> Picture:
+    """A copy of a picture, of which all is told or being told."""
+    twin = copy.deepcopy(picture)
+    twin.hush()
+    return twin
 
 
 def _work(each: Happening) -> int:

@@ -187,6 +187,12 @@ class Picture(Copied):
         self.counter, self._ended = told.counter, told._ended + ended
         self._touched = bool(self.clusters.systems.touched.any())
 
+    def hush(self) -> None:
+        """Have nothing to tell: somebody else has told it."""
+        self.book.outbox.clear()
+        self.book.over.clear()
+        self._ended.clear()
+
     def catch_up(self, now_ns: int, *, shed: bool = False) -> dict[Work, int]:
         """The upkeep after messages and ticks: look for pairs, forget and make impact predictions. Without any of them, nothing.
 

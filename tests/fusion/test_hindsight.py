@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from fusion.hindsight import Hindsight
 from fusion.picture import Picture
 from fusion.settings import FusionSettings, Timing
 from fusion.takeover import take_over
-from tests.fusion.scenes import JPN, KOR, START_NS, S, Scene, decorrelation, dropped, one
+from tests.fusion.scenes import JPN, KOR, START_NS, S, Scene, decorrelation, dropped, frame_of, one
 
 Message = tuple[int, Inbound]
 
@@ -79,6 +80,11 @@ class Watched:
     @property
     def hindsight(self) -> Hindsight:
         return self._group._hindsight
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """The copies that are kept."""
+        return [each.picture for each in self.hindsight._copies]
 
     @property
     def _group(self) -> Group:
@@ -510,3 +516,26 @@ def test_what_comes_again_is_not_fused_again_though_its_track_has_fallen_silent(
     assert twice.rows == once.rows
     assert twice.alerts == once.alerts
     assert not twice.engine.redone
+
+
+def test_copies_hold_no_more_than_what_was_to_be_told_the_last_time() -> None:
+    """Every four seconds another missile, dropped after two."""
+    messages = [(START_NS + t * S, one("jpn", float(t), east_m=9e4)) for t in range(60, 160)]
+    for t in range(60, 160, 4):
+        messages += [(START_NS + i * S, one("kor", 70.0 + i - t, track=t)) for i in range(t, t + 2)]
+    messages = [(at_ns, as_of(inbound, at_ns)) for at_ns, inbound in messages]
+    messages += [(at_ns + S // 3, as_of(inbound, at_ns + S // 3)) for at_ns, inbound in messages[:100]]
+    ends = [START_NS + (t + 2) * S for t in range(60, 160, 4)]
+    messages += [(at_ns, Inbound(dropped("kor", [(at_ns - START_NS) // S - 2], "false", at_ns), EVERYONE)) for at_ns in ends]
+    late = Watched().play(delayed(messages, 9.0, 1), 160.0)
+    assert late.engine.redone[RECIPIENT] > 100
+    held = [(len(each.book.outbox), len(each.book.over), len(each._ended)) for each in late.pictures]
+    assert max(map(max, held)) <= 20
+
+
+def as_of(inbound: Inbound, at_ns: int) -> Inbound:
+    """The same report, of and released at another time."""
+    message = inbound.message
+    assert isinstance(message, TrackFrame)
+    block, _ = reports_of(message)
+    return inbound._replace(message=frame_of(replace(block, valid_ns=np.full(len(block), at_ns)), message.nation, at_ns))
