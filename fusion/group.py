@@ -27,7 +27,7 @@ class Group:
         self.stamp: Stamp | None = None
         self.redone = 0
         self._hindsight = Hindsight(settings)
-        self._ticked = False
+        self._ticks: tuple[tuple[int, bool], ...] = ()  # the clock's ticks that hindsight has not noted, and which aged something
 
     def part(self, staying: tuple[Nation, ...]) -> Group:
         """Those of its recipients who do not stay, as a group of their own."""
@@ -41,6 +41,7 @@ class Group:
         """Fuse a message with its sound rows, once; the counts of what was refused, by reason."""
         if self._hindsight.has(message, block, now_ns):
             return {}
+        self._note_ticks(tended=False)
         refused = self.picture.take(message, block, received_ns, now_ns)
         in_part = "late" in refused or "range" in refused
         self._hindsight.note(self.picture, message, block, received_ns, now_ns, in_part=in_part)
@@ -50,14 +51,13 @@ class Group:
 
     def tick(self, now_ns: int) -> None:
         """Age."""
-        self._hindsight.note_tick(now_ns, aged=self.picture.tick(now_ns))
-        self._ticked = True
+        self._ticks = (*self._ticks, (now_ns, self.picture.tick(now_ns)))
 
     def catch_up(self, now_ns: int, *, shed: bool = False) -> dict[Work, int]:
         """`Picture.catch_up`; after a tick, put the picture right. Where it is to shed, that is put off."""
         put_off = self.picture.catch_up(now_ns, shed=shed)
-        if self._ticked:
-            self._ticked = False
+        if self._ticks:
+            self._note_ticks(tended=self.picture.tended)
             self._hindsight.keep(self.picture, now_ns)
             if self._hindsight.missed or (shed and self._hindsight.wrong):
                 put_off["order"] = 1
@@ -65,6 +65,11 @@ class Group:
             if self._hindsight.wrong and not shed:
                 self._put_right(now_ns)
         return put_off
+
+    def _note_ticks(self, *, tended: bool) -> None:
+        for at_ns, aged in self._ticks:
+            self._hindsight.note_tick(at_ns, counts=aged or tended)
+        self._ticks = ()
 
     def _put_right(self, now_ns: int) -> None:
         redone = self._hindsight.redo()

@@ -151,13 +151,13 @@ class Hindsight:
     def _in_time(self, block: Reports, now_ns: int) -> Reports:
         return block.take((block.valid_ns >= now_ns - self._lag_ns) & (block.valid_ns <= now_ns + self._ahead_ns))
 
-    def note_tick(self, now_ns: int, *, aged: bool) -> None:
-        """The clock has ticked, and has `aged` something or not."""
+    def note_tick(self, now_ns: int, *, counts: bool) -> None:
+        """The clock has ticked; it `counts` where that, or the upkeep after it, did anything."""
         self._go_by(now_ns)
         if not self.blind:
             before = bisect_left(self._taken, Key(now_ns), key=_KEY)
             follows = any(each.message is not None and each.key.at_ns == now_ns for each in self._taken[before:])
-            tick = Happening(Key(now_ns, _LAST if follows else _FIRST), counts=aged)
+            tick = Happening(Key(now_ns, _LAST if follows else _FIRST), counts=counts)
             self._insert(tick, bisect_right(self._taken, tick.key, key=_KEY))
 
     def _go_by(self, now_ns: int) -> None:
@@ -208,10 +208,12 @@ class Hindsight:
         for i in range(bisect_right(self._taken, base.key, key=_KEY), len(self._taken)):
             each = self._taken[i]
             if each.message is None:
-                self._taken[i] = each = each._replace(counts=picture.tick(each.key.at_ns))
+                aged = picture.tick(each.key.at_ns)
+                picture.catch_up(each.key.at_ns)
+                self._taken[i] = each = each._replace(counts=aged or picture.tended)
             else:
                 picture.take(each.message, each.block, each.received_ns, each.key.at_ns)
-            picture.catch_up(each.key.at_ns)
+                picture.catch_up(each.key.at_ns)
             work += _work(each)
             if not each.counts:
                 continue

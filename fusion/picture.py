@@ -61,6 +61,7 @@ class Picture(Copied):
         self._newest_ns = 0
         self._fused: list[Rows] = []  # system tracks that messages have changed since the last upkeep
         self._aged = False  # whether there was a tick since then
+        self.tended = False  # whether the last upkeep did anything
         self._touched = False  # whether any system track changed since they were last handed out
         self._ended: list[int] = []  # numbers of those that ended
 
@@ -202,13 +203,14 @@ class Picture(Copied):
         """
         put_off: dict[Work, int] = {}
         fused, aged = self._fused, self._aged
+        self.tended = False
         if not (fused or aged):
             return put_off
         self._fused, self._aged = [], False
         if shed and self._associator.due(self._newest_ns) and not self._alert_waits():
             put_off["looks"] = 1
         else:
-            self._look(now_ns, _WAITING_A_TICK if aged else _WAITING_A_MESSAGE)
+            self.tended = self._look(now_ns, _WAITING_A_TICK if aged else _WAITING_A_MESSAGE)
         table = self.clusters.systems
         systems = np.flatnonzero(table.number) if aged else fused[0] if len(fused) == 1 else np.unique(np.concatenate(fused))
         void, ripe = due(systems, *self._due_by())
@@ -216,7 +218,9 @@ class Picture(Copied):
             needed = [system for system in ripe.tolist() if self.book.needs_impact(system)]
             put_off["impacts"], ripe = len(ripe) - len(needed), np.array(needed, np.int64)
         most = _IMPACTS_A_TICK if aged else _IMPACTS_A_MESSAGE
-        self._predict(void, longest_overdue(ripe, table.impact_ns, table.number, most))
+        chosen = longest_overdue(ripe, table.impact_ns, table.number, most)
+        self._predict(void, chosen)
+        self.tended |= len(void) > 0 or len(chosen) > 0
         return put_off
 
     @property
@@ -281,17 +285,20 @@ class Picture(Copied):
         if landing_ns is not None and self.book.cases[system].standing:
             table.due_ns[system] = min(int(table.due_ns[system]), landing_ns)
 
-    def _look(self, now_ns: int, most_waiting: int) -> None:
+    def _look(self, now_ns: int, most_waiting: int) -> bool:
+        """Look for displaced feeds and for pairs, each where it is time; whether it was."""
+        offsets, due = self.registration.offsets, self._associator.due(self._newest_ns)
         if self.registration.review(self.clusters, self._newest_ns):
             self.clusters.correct(self.registration.offsets, self.registration.left_open)
             table = self.clusters.systems
             self._estimate(np.flatnonzero((table.number != 0) & (table.mask != 0)))
-        if self._associator.due(self._newest_ns):
+        if due:
             self._tend_echoes(now_ns)
         for kept, *others in self._associator.look(self.clusters, self._newest_ns, most_waiting):
             for other in others:
                 if not self.clusters.decorrelations.between(kept, other):  # each pair may be, and the whole that they make not
                     kept = self._merge(kept, other, now_ns)
+        return due or self.registration.offsets is not offsets  # each review makes them anew
 
     def _tend_echoes(self, now_ns: int) -> None:
         """Set aside what has been found out, and take again what strayed."""

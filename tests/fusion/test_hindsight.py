@@ -23,7 +23,7 @@ from fusion.hindsight import Hindsight
 from fusion.picture import Picture
 from fusion.settings import FusionSettings, Timing
 from fusion.takeover import take_over
-from tests.fusion.scenes import JPN, KOR, START_NS, S, Scene, decorrelation, dropped, frame_of, one
+from tests.fusion.scenes import JPN, KOR, START_NS, S, Scene, decorrelation, dropped, flight, frame_of, one, report_block
 
 Message = tuple[int, Inbound]
 
@@ -539,3 +539,20 @@ def as_of(inbound: Inbound, at_ns: int) -> Inbound:
     assert isinstance(message, TrackFrame)
     block, _ = reports_of(message)
     return inbound._replace(message=frame_of(replace(block, valid_ns=np.full(len(block), at_ns)), message.nation, at_ns))
+
+
+def test_a_look_that_only_a_tick_makes_is_in_its_order_too() -> None:
+    """So many wait for a partner that looks are left to ticks: one between a release and its arrival was without it."""
+    rng = np.random.default_rng(1)
+    places = rng.normal(scale=2_000.0, size=(70, 3))
+    messages: list[Message] = []
+    for t in range(60, 80):
+        for eye, later_ns in ((JPN, S // 20), (KOR, S // 4)):
+            states = flight(t + 2)[t * 4] + np.hstack([places + rng.normal(scale=300.0, size=places.shape), 0.0 * places])
+            sigma, at_ns = np.repeat([300.0, 30.0], 3), START_NS + t * S + later_ns
+            block = report_block(np.arange(1, 71), START_NS + t * S, states, sigma, np.zeros(70, np.bool_), eye)
+            messages.append((at_ns, Inbound(frame_of(block, eye.nation, at_ns), EVERYONE)))
+    in_order = Watched().play(messages, 82.0)
+    late = Watched().play([(at_ns + 3 * S // 10, inbound) for at_ns, inbound in messages], 82.0)
+    assert late.picture == in_order.picture
+    assert len(late.picture) < 140
