@@ -6,8 +6,9 @@ picture as it was; once something has come that was released before what is in t
 it takes all since in order. That picture is what the engine goes on with (`fusion.group`), once it has taken over what has been
 told (`fusion.takeover`).
 
-In order is by the instant of release; of one instant frames, then drops, then words, each by nation, then by track. What comes
-twice counts once. What was released before the window, or further ahead than clocks may be, counts as released when it came.
+In order is by the instant of release; of one instant frames, then drops, then words, each by nation, then as its feed numbers
+them, then by track and time. What comes twice counts once.
+What was released before the window, or further ahead than clocks may be, counts as released when it came.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Key(NamedTuple):
     column: int = 0
     own_rank: int = 0
     session: int = 0
-    tracks: tuple[int, ...] = ()
+    seq: int = 0
+    about: tuple[int, ...] = ()
 
 
 class Happening(NamedTuple):
@@ -134,12 +136,12 @@ class Hindsight:
             key = self._key(message, _about(message, block), now_ns)
             self._note(Happening(key, message, self._in_time(block, now_ns) if block and in_part else block, received_ns))
 
-    def _key(self, message: FeedMessage, tracks: tuple[int, ...], now_ns: int) -> Key:
+    def _key(self, message: FeedMessage, about: tuple[int, ...], now_ns: int) -> Key:
         oldest_ns = self._copies[0].key.at_ns + 1
         known = max(oldest_ns, now_ns - self._lag_ns) <= message.released_ns <= now_ns + self._ahead_ns
         at_ns = message.released_ns if known else max(oldest_ns, now_ns)
         rank, own_rank = _RANKS[type(message)]
-        return Key(at_ns, rank, COLUMN_OF[message.nation], own_rank, message.session, tracks)
+        return Key(at_ns, rank, COLUMN_OF[message.nation], own_rank, message.session, message.seq, about)
 
     def _note(self, new: Happening) -> None:
         if not self._taken or self._taken[-1].key < new.key:
@@ -178,7 +180,7 @@ class Hindsight:
             del self._copies[bisect_right(self._copies, latest, key=_KEY) :]
         for each in gone:
             if each.message is not None:
-                self._note(each._replace(key=self._key(each.message, each.key.tracks, now_ns)))
+                self._note(each._replace(key=self._key(each.message, each.key.about, now_ns)))
 
     def _insert(self, new: Happening, at: int) -> None:
         if new.counts:
@@ -263,9 +265,9 @@ def _work(each: Happening) -> int:
 
 
 def _about(message: FeedMessage, block: Reports | None) -> tuple[int, ...]:
-    """Which tracks a message is about: of a frame the first tells it from others of its instant."""
+    """Which tracks a message is about: of a frame the first, and its oldest time, tell it from others of its instant."""
     if isinstance(message, TrackDropped):
         return tuple(message.tracks)
     if isinstance(message, Decorrelation):
         return tuple(each.track for each in message.tracks)
-    return tuple(block.track[:1].tolist()) if block is not None else ()
+    return (int(block.track[0]), int(block.valid_ns.min())) if block else ()

@@ -556,3 +556,23 @@ def test_a_look_that_only_a_tick_makes_is_in_its_order_too() -> None:
     late = Watched().play([(at_ns + 3 * S // 10, inbound) for at_ns, inbound in messages], 82.0)
     assert late.picture == in_order.picture
     assert len(late.picture) < 140
+
+
+@pytest.mark.parametrize("seqs", [(1, 1), (1, 2), (2, 1)])
+def test_two_frames_of_a_feed_and_an_instant_have_an_order_whichever_comes_first(seqs: tuple[int, int]) -> None:
+    """How long it was seen goes by the first: for less than 20 s it vanishes, else it is kept."""
+    at_ns = START_NS + 65 * S + S // 10
+    both = [
+        msgspec.structs.replace(one("kor", t).message, released_ns=at_ns, seq=seq)
+        for t, seq in zip((60.0, 65.0), seqs, strict=True)
+    ]
+    others = [(START_NS + t * S + S // 10, one("kor", float(t))) for t in range(66, 85)]
+    over = (START_NS + 85 * S, Inbound(dropped("kor", [1], "lost", START_NS + 85 * S), EVERYONE))
+    pictures = []
+    for first, second in (both, both[::-1]):
+        watched = Watched().play(
+            [(at_ns, Inbound(first, EVERYONE)), (at_ns + S // 20, Inbound(second, EVERYONE)), *others, over], 95.0
+        )
+        pictures.append(watched.picture)
+    assert pictures[0] == pictures[1]
+    assert len(pictures[0]) == (seqs[0] <= seqs[1])
