@@ -7,8 +7,8 @@ it takes all since in order. That picture is what the engine goes on with (`fusi
 told (`fusion.takeover`).
 
 In order is by the instant of release; of one instant frames, then drops, then words, each by nation, then as its feed numbers
-them, then by track and time. What comes twice counts once.
-What was released before the window, or further ahead than clocks may be, counts as released when it came.
+them, then by track and time. What comes twice counts once. What was released before the window, or further ahead than clocks may
+be, counts as released when it came.
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ class Hindsight:
         self._taken: list[Happening] = []
         self._kept = 0  # rows of it, with what else it costs
         self._newest_ns = 0
+        self._begun: dict[int, tuple[int, int]] = {}  # a column: the session of its feed's newest message, and when that began
         self._copies = [_Copy(Key(-1), Picture(settings))]
         self.wrong = self.missed = False
         self._redone = 0
@@ -101,7 +102,7 @@ class Hindsight:
     def branch(self) -> Hindsight:
         """The same for a copy of the picture: what is kept never changes, and is of both."""
         twin = copy.copy(self)
-        twin._taken, twin._copies = self._taken.copy(), self._copies.copy()
+        twin._taken, twin._copies, twin._begun = self._taken.copy(), self._copies.copy(), self._begun.copy()
         return twin
 
     def has(self, message: FeedMessage, block: Reports | None, now_ns: int) -> bool:
@@ -125,16 +126,32 @@ class Hindsight:
         """The picture has taken a message with these rows or, `in_part`, with those that are neither late nor ahead: the others
         are not taken later either.
         """
-        if len(picture.clusters.reports) > self._most_tracks or self._kept > _MOST_ROWS:
+        if len(picture.clusters.reports) > self._most_tracks:
             self._forget_all()
+        elif self._kept > _MOST_ROWS:
+            self._forget_oldest()
         if self.blind:
             self.missed |= message.released_ns < self._newest_ns
             self._newest_ns = max(self._newest_ns, min(message.released_ns, now_ns))
             return
         self._go_by(now_ns)
         if not self.blind:
+            self.missed |= now_ns - self._lag_ns <= message.released_ns < self._copies[0].key.at_ns
             key = self._key(message, _about(message, block), now_ns)
-            self._note(Happening(key, message, self._in_time(block, now_ns) if block and in_part else block, received_ns))
+            new = Happening(key, message, self._in_time(block, now_ns) if block and in_part else block, received_ns)
+            if self._begins(new) or new.block is None or len(new.block):
+                self._note(new)
+
+    def _begins(self, new: Happening) -> bool:
+        """Whether a message is the first of a feed's session: then it counts, though it is an empty frame."""
+        assert new.message is not None
+        if isinstance(new.message, Decorrelation):
+            return False
+        session, at_ns = self._begun.get(new.key.column, (-1, 0))
+        first = session != new.message.session or new.key.at_ns < at_ns
+        if first:
+            self._begun[new.key.column] = new.message.session, new.key.at_ns
+        return first
 
     def _key(self, message: FeedMessage, about: tuple[int, ...], now_ns: int) -> Key:
         oldest_ns = self._copies[0].key.at_ns + 1
@@ -239,12 +256,25 @@ class Hindsight:
         self._copies.clear()
         self._kept = 0
 
+    def _forget_oldest(self) -> None:
+        """Forget until what is kept is no more than may be: what comes from before that will not be put right."""
+        while self._kept > _MOST_ROWS and len(self._copies) > 1:
+            del self._copies[0]
+            before = bisect_right(self._taken, self._copies[0].key, key=_KEY)
+            self._kept -= sum(map(_work, self._taken[:before]))
+            del self._taken[:before]
+        if self._kept > _MOST_ROWS:
+            self._forget_all()
+
     def _forget(self, now_ns: int) -> None:
         """What is older than the window, but for the copy before it; and of copies the more, the older they are."""
         before = bisect_right(self._copies, Key(now_ns - self._lag_ns), key=_KEY) - 1
         if before > 0:
             del self._copies[:before]
         del self._taken[: bisect_right(self._taken, self._copies[0].key, key=_KEY)]
+        if not self.wrong:  # of a quiet sky there is no copy for long, and ticks that did nothing before the window never will
+            old = bisect_left(self._taken, Key(now_ns - self._lag_ns), key=_KEY)
+            del self._taken[: next((i for i, each in enumerate(self._taken[:old]) if each.counts), old)]
         self._kept = sum(map(_work, self._taken))
         kept = self._copies[:1]
         for one, following in zip(self._copies[1:], self._copies[2:], strict=False):

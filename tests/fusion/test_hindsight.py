@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bus.columns import Reports
 from bus.messages import Alert, PictureFrame, TrackFrame, reports_of, system_tracks_of
 from bus.release import EVERYONE, NATIONS, Nation, release
 from fusion.alert import FINAL, same_as
@@ -576,3 +577,46 @@ def test_two_frames_of_a_feed_and_an_instant_have_an_order_whichever_comes_first
         pictures.append(watched.picture)
     assert pictures[0] == pictures[1]
     assert len(pictures[0]) == (seqs[0] <= seqs[1])
+
+
+def test_empty_frames_are_not_kept_but_for_those_that_begin_a_session() -> None:
+    nothing = one("kor", 60.0)._replace(message=frame_of(block_of(one("kor", 60.0)).take(np.zeros(0, np.int64)), "kor", START_NS))
+    flood = [(START_NS + 62 * S + i * S // 500, again(nothing, START_NS + 62 * S + i * S // 500, 1)) for i in range(2000)]
+    reports_ = [(START_NS + t * S, one("kor", float(t))) for t in range(60, 70)]
+    watched = Watched().play(sorted([*reports_, *flood], key=lambda each: each[0]), 70.0)
+    assert len([each for each in watched.hindsight._taken if each.message is not None]) == len(reports_)
+    restart = (START_NS + 71 * S, again(nothing, START_NS + 71 * S, 2))
+    in_order = Watched().play([*reports_, restart], 73.0)
+    late = Watched().play([*reports_, (restart[0] + S, restart[1])], 73.0)
+    assert late.picture == in_order.picture
+    assert set(late.members.values()) == {(0, 0, 0)}
+
+
+def test_of_more_than_may_be_kept_only_the_oldest_is_forgotten_and_what_is_missed_by_it_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fusion.hindsight._MOST_ROWS", 12_000)
+    messages = [(START_NS + t * S // 4, one("kor", t / 4)) for t in range(240, 320)]
+    a_while = [*messages[:70], messages[71], (messages[71][0] + 1, messages[70][1]), *messages[72:]]
+    watched = Watched().play(a_while, 81.0)
+    assert watched.engine.redone[RECIPIENT] == 1
+    assert watched.engine.shed["order"] == 0
+    assert not watched.hindsight.blind
+    longer = [*messages[:10], *messages[11:], (messages[-1][0] + 1, messages[10][1])]
+    watched = Watched().play(longer, 81.0)
+    assert not watched.engine.redone
+    assert watched.engine.shed["order"] == 1
+
+
+def test_of_a_quiet_sky_no_more_ticks_are_kept_than_of_the_window() -> None:
+    assert len(Watched().play([], 120.0).hindsight._taken) <= 2 * int(Timing().lag_s) + 1
+
+
+def block_of(inbound: Inbound) -> Reports:
+    assert isinstance(inbound.message, TrackFrame)
+    return reports_of(inbound.message)[0]
+
+
+def again(inbound: Inbound, at_ns: int, session: int) -> Inbound:
+    """The same, released at another time and by another session."""
+    return inbound._replace(message=msgspec.structs.replace(inbound.message, released_ns=at_ns, session=session))
