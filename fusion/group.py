@@ -59,11 +59,11 @@ class Group:
         if self._ticks:
             self._note_ticks(tended=self.picture.tended)
             self._hindsight.keep(self.picture, now_ns)
-            if self._hindsight.missed or (shed and self._hindsight.wrong):
-                put_off["order"] = 1
-                self._hindsight.missed = False
             if self._hindsight.wrong and not shed:
                 self._put_right(now_ns)
+            if self._hindsight.missed or self._hindsight.wrong:
+                put_off["order"] = 1
+                self._hindsight.missed = False
         return put_off
 
     def _note_ticks(self, *, tended: bool) -> None:

@@ -220,9 +220,18 @@ def test_much_to_put_right_is_put_right_over_some_ticks(monkeypatch: pytest.Monk
     one_late = [*messages[:before], *messages[before + 1 :], (START_NS + 91 * S, messages[before][1])]
     late = Watched().play(one_late, 91.5)
     assert not late.engine.redone
+    assert late.engine.shed["order"] == 1  # a tick that left it undone
     late.play([], 104.0)
     assert late.engine.redone[RECIPIENT] == 1
     assert late.picture == Watched().play(messages, 104.0).picture
+
+
+def test_putting_right_that_is_never_done_is_counted_at_each_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fusion.hindsight._A_TICKS_WORK", 1)
+    messages = upto(CROSSING.messages(), 80.0)
+    late = Watched().play(delayed(messages, 9.0, 1), 80.0)
+    assert late.engine.redone[RECIPIENT] + late.engine.shed["order"] > 40
+    assert late.engine.shed["order"] > 20
 
 
 def test_what_is_kept_is_of_the_lag_window_and_copies_get_fewer_as_they_age() -> None:
