@@ -293,6 +293,18 @@ class Clusters(Copied):
             self.leave(row)
         self.aside[row], self.reports.off[row] = system, 0
 
+    def home(self, row: int) -> int:
+        """The system track that a report is a member of, or set aside for; NONE where it is not held."""
+        return self.aside.get(row, int(self.reports.system[row]))
+
+    def is_apart(self, row: int, system: int) -> bool:
+        """Whether an operator keeps a report apart from a system track: from a member, or from an echo of it."""
+        return any(self.home(other) == system for other in self.decorrelations.others(row))
+
+    def are_apart(self, one: int, other: int) -> bool:
+        """Whether members or echoes of two system tracks are kept apart."""
+        return any({self.home(x), self.home(y)} == {one, other} for x, y in self.decorrelations.rows)
+
     def members(self, system: int) -> list[int]:
         """Report rows of a system track, by nation."""
         return [row for row in self.systems.members[system].tolist() if row != NONE]

@@ -46,6 +46,7 @@ class Decorrelations:
         self._held: dict[Key, list[int]] = {}  # of every track that a word is about its rows: two where it came back once lost
         self._ended: set[Key] = set()
         self.rows: list[tuple[int, int]] = []
+        self._others: dict[int, list[int]] = {}  # the same by row
 
     def take(self, column: int, pair: Pair, released_ns: int, apart: bool) -> int:
         """A nation's word on two tracks; how many older ones of the same nation had to make room."""
@@ -63,9 +64,9 @@ class Decorrelations:
         return len(pushed_out)
 
     def rows_of(self, key: Key) -> list[int]:
-        """Rows of the reports held of a track, a lost one's last report too."""
+        """Rows of the reports held of a track, a lost one's last report and one set aside too."""
         held = self._reports
-        there = (held.system != NONE) & (held.track == key.number) & (held.nation == key.column) & (held.session == key.session)
+        there = (held.mask != 0) & (held.track == key.number) & (held.nation == key.column) & (held.session == key.session)
         return np.flatnonzero(there).tolist()
 
     def hold(self, fresh: list[int]) -> None:
@@ -122,6 +123,10 @@ class Decorrelations:
         tracks = [[row for row in group if row != NONE] for group in groups.tolist()]
         return np.array([not any(itertools.starmap(self.between, itertools.combinations(each, 2))) for each in tracks], np.bool_)
 
+    def others(self, row: int) -> list[int]:
+        """Rows of the reports that a report is kept apart from."""
+        return self._others.get(row, [])
+
     def between(self, one: int, other: int) -> bool:
         """Whether two system tracks (rows) hold members that are apart."""
         of = self._reports.system
@@ -141,3 +146,7 @@ class Decorrelations:
         self._ended &= named
         apart = {pair for (_, pair), (_, are_apart) in self._words.items() if are_apart}
         self.rows = sorted((x, y) for one, other in apart for x in self._held[one] for y in self._held[other])
+        self._others = {}
+        for x, y in self.rows:
+            self._others.setdefault(x, []).append(y)
+            self._others.setdefault(y, []).append(x)

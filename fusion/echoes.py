@@ -8,7 +8,7 @@
   (`fusion.combine`), but it confirms nothing. It is found out by where it stands: so near to what those say whose sensors are
   told as independent errors are once in a hundred times. A new one that does, and a held one that does look after look, is set
   aside: its latest report is held and watched, and has no part in any system track. What strays out of the gate of what it was
-  set aside for is taken again.
+  set aside for is taken again. What an operator says is not the other's object is none of its echoes.
 
 A nation cannot see one object twice: without this, its own track and its echo would stand apart, and so would two halves of one
 object that each hold their own echo.
@@ -169,7 +169,7 @@ class Echoes:
         nearest: dict[int, tuple[float, int]] = {}
         for i, j, cost in zip(first.tolist(), second.tolist(), costs.tolist(), strict=True):
             row, system = int(rows[i]), int(systems[j])
-            if only is None or only[row] == system:
+            if (only is None or only[row] == system) and not clusters.is_apart(row, system):
                 nearest[row] = min(nearest.get(row, (cost, system)), (cost, system))
         return {row: system for row, (_, system) in nearest.items()}
 

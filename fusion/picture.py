@@ -165,10 +165,7 @@ class Picture(Copied):
     def _take_decorrelation(self, message: Decorrelation, now_ns: int) -> dict[str, int]:
         """Two national tracks are not one object, or may be again; held as one, they are parted. Words refused, by reason."""
         refused = self.clusters.decorrelate(message, now_ns)
-        of = self.clusters.reports.system
-        for one, other in self.clusters.decorrelations.rows:
-            if of[one] == of[other] != NONE:
-                self._part(one, other, now_ns)
+        self._keep_apart(now_ns)
         return refused
 
     def tick(self, now_ns: int) -> bool:
@@ -296,18 +293,21 @@ class Picture(Copied):
             self._tend_echoes(now_ns)
         for kept, *others in self._associator.look(self.clusters, self._newest_ns, most_waiting):
             for other in others:
-                if not self.clusters.decorrelations.between(kept, other):  # each pair may be, and the whole that they make not
+                if not self.clusters.are_apart(kept, other):  # each pair may be, and the whole that they make not
                     kept = self._merge(kept, other, now_ns)
         return due or self.registration.offsets is not offsets  # each review makes them anew
 
     def _tend_echoes(self, now_ns: int) -> None:
         """Set aside what has been found out, and take again what strayed."""
         table = self.clusters.systems
+        self._keep_apart(now_ns)
         found, strayed = self._echoes.review(self.clusters)
         for row, system in found:
             before = int(self.clusters.reports.system[row])
             if before != system and self.book.cases[before].standing and not self.book.cases[system].standing:
                 continue  # of a warning and none the warning stays
+            if self.clusters.is_apart(row, system):
+                continue  # from another that was found just now
             self.clusters.set_aside(row, system)
             if table.mask[before]:
                 self._estimate([before])
@@ -315,10 +315,31 @@ class Picture(Copied):
                 self.book.merge(system, before)
                 self._ended.append(self.clusters.end(before))
         for row in strayed:
-            del self.clusters.aside[row]
-            own = self._house(row, None)
-            self._estimate([own])
-            self.book.judge(own, now_ns)
+            self._take_again(row, now_ns, warned=False)
+
+    def _take_again(self, row: int, now_ns: int, *, warned: bool) -> None:
+        """A report that was set aside gets a system track of its own, and an alert by its own worth or as it was `warned` of."""
+        system, table = self.clusters.aside.pop(row), self.clusters.systems
+        own = self._house(row, None)
+        table.times[own] = table.times[system]
+        self._estimate([own])
+        self.book.cases[own].warned = warned
+        self.book.judge(own, now_ns)
+        self._fused.append(np.array([own], np.int64))
+
+    def _keep_apart(self, now_ns: int) -> None:
+        """Part what is held as one, or for an echo of one, and by an operator's word is not."""
+        home, aside, held = self.clusters.home, self.clusters.aside, self.clusters.reports
+        for one, other in self.clusters.decorrelations.rows:
+            system = home(one)
+            if system == NONE or system != home(other):
+                continue
+            echoes = [row for row in (one, other) if row in aside]
+            if echoes:
+                newest = max(echoes, key=lambda row: (int(held.detected_ns[row]), int(held.nation[row])))
+                self._take_again(newest, now_ns, warned=self.book.cases[system].standing)
+            else:
+                self._part(one, other, now_ns)
 
     def _merge(self, one: int, other: int, now_ns: int) -> int:
         """Make two system tracks one: the one that was founded first, which is returned."""

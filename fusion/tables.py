@@ -61,7 +61,7 @@ class Table(Copied):
 class ReportTable(Table):
     """The newest report of each national track. `system` is the row of the system track that it is a member of; `shift` is what
     was taken off its state because its feed is displaced; `parted`: how often its system track was split; `whole`: it tells of a
-    whole state (`fusion.partial`).
+    whole state (`fusion.partial`). `mask` is its nation's bit, 0 in a free row.
     """
 
     FIELDS = {  # noqa: RUF012 (a table, never changed)
@@ -106,6 +106,11 @@ class ReportTable(Table):
     off: Rows
     parted: Rows
     dropped: NDArray[np.bool_]
+
+    def give_back(self, row: int) -> None:
+        """Free a row; it is no longer a report."""
+        self.mask[row] = 0
+        super().give_back(row)
 
 
 class SystemTable(Table):

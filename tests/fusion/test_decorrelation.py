@@ -130,6 +130,42 @@ def test_they_stay_apart_look_after_look(speaker: Nation) -> None:
     assert watched.engine.decorrelations == dict.fromkeys(NATIONS, 1)
 
 
+def untold(nation: Nation, t_s: float) -> Inbound:
+    """A report that stands where Korea's stands and tells of no sensor."""
+    inbound = one(nation, t_s)
+    block, _ = reports_of(inbound.message)  # type: ignore[arg-type]
+    fields = {name: getattr(block, name) for name in Reports.COLUMNS} | {"pedigree": np.zeros(len(block), np.uint32)}
+    return Inbound(frame_of(Reports(**fields), nation, START_NS + int(t_s * S)), NATIONS)
+
+
+@pytest.mark.parametrize("word_s", [69.5, 70.5, 78.5])
+def test_what_tells_no_sensor_is_no_echo_of_what_an_operator_says_it_is_not(word_s: float) -> None:
+    """Whether the word comes before the tracks, before the one has been found out, or once it is set aside: for good."""
+    watched = Watched()
+    for t_s in range(70, 110):
+        if t_s - 1 < word_s < t_s:
+            watched.take([decorrelation("jpn", "jpn/1 kor/1", word_s)], word_s)
+        if t_s > word_s:
+            watched.alerts.clear()
+        watched.take([one("kor", t_s), untold("jpn", t_s)], t_s)
+        if t_s == 78:
+            assert watched.members == ([(0, 1, 0)] if word_s > t_s else [(0, 1, 0), (1, 0, 0)])
+        assert "retracted" not in {alert.state for alert in watched.alerts}
+    assert watched.standing == {(0, 1, 0): "quick", (1, 0, 0): "quick"}
+    assert watched.engine.decorrelations["kor"] == 1
+
+
+def test_of_two_that_are_apart_one_at_most_is_an_echo_of_a_third() -> None:
+    watched = Watched()
+    for t_s in range(70, 80):
+        watched.take([one("kor", t_s), untold("jpn", t_s), untold("usa", t_s)], t_s)
+    assert watched.members == [(0, 1, 0)]
+    watched.take([decorrelation("kor", "jpn/1 usa/1", 79.5)], 79.5)
+    for t_s in range(80, 100):
+        watched.take([one("kor", t_s), untold("jpn", t_s), untold("usa", t_s)], t_s)
+        assert watched.members == [(0, 0, 1), (0, 1, 0)]
+
+
 @pytest.mark.parametrize("known", [(), ("jpn",), ("kor",)])
 def test_a_word_holds_though_it_comes_before_the_tracks(known: tuple[Nation, ...]) -> None:
     watched = Watched()
@@ -390,7 +426,7 @@ def test_candidates_are_sifted_as_by_asking_every_member(rng: random.Random, of_
     reports, systems = ReportTable(), SystemTable()
     rows = [reports.take() for _ in range(24)]
     for row in rows:
-        reports.nation[row], reports.session[row], reports.track[row] = row % 3, 1, row + 1
+        reports.nation[row], reports.session[row], reports.track[row], reports.mask[row] = row % 3, 1, row + 1, 1 << row % 3
         reports.system[row] = row // 3 if rng.random() < 0.9 else NONE
     for system in range(8):
         systems.members[system] = [3 * system + c if reports.system[3 * system + c] != NONE else NONE for c in range(3)]
