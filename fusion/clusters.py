@@ -39,12 +39,13 @@ _RULES: Final = Association()
 class Clusters(Copied):
     """Reports and system tracks, and the bookkeeping between them."""
 
-    FLAT = frozenset(("aside", "_row_of", "_rows_in", "_gone", "_lost", "_had", "_session"))
+    FLAT = frozenset(("aside", "_row_of", "_rows_in", "_gone", "_lost", "_had", "_session", "_echoed"))
 
     def __init__(self, timing: Timing, sensors: Sensors = _SENSORS, rules: Association = _RULES) -> None:
         self.reports, self.systems = ReportTable(), SystemTable()
         self.decorrelations = Decorrelations(self.reports)
         self._lag_ns, self._ahead_ns = int(timing.lag_s * 1e9), int(timing.ahead_s * 1e9)
+        self._grace_ns = int(timing.grace_s * 1e9)
         self.aside: dict[int, int] = {}  # reports set aside (rows), and the system track whose echo each is
         self._row_of: tuple[dict[int, int], ...] = tuple({} for _ in NATIONS)  # a column: its tracks' rows by number
         self._rows_in: tuple[dict[bytes, Rows], ...] = tuple({} for _ in NATIONS)  # a column: rows by a frame's track numbers
@@ -56,6 +57,7 @@ class Clusters(Copied):
         self._session: dict[int, int] = {}
         self._past: dict[int, dict[int, None]] = {}
         self._next = self._next_told = 1
+        self._echoed: dict[tuple[int, int], int] = {}  # echoes of what has ended, and until when of release they are left out
         self._offsets = np.zeros((len(NATIONS), WIDTH))
         self.left_open = np.zeros((1 << len(NATIONS), WIDTH, WIDTH))
         self._leaves_open = [False] * len(self.left_open)
@@ -80,6 +82,7 @@ class Clusters(Copied):
             ended = sorted(self._row_of[column])
             self.decorrelations.end_session(column, known)
             self._gone = {key: until for key, until in self._gone.items() if key[0] != column}
+            self._echoed = {key: until for key, until in self._echoed.items() if key[0] != column}
         self._session[column] = session
         return True, ended
 
@@ -136,7 +139,7 @@ class Clusters(Copied):
         valid_held, released_held, row_of = self.reports.valid_ns, self.reports.released_ns, self._row_of[column]
         chosen: dict[int, int] = {}
         fresh: dict[int, None] = {}
-        late = ahead = 0
+        late = ahead = echoes = 0
         for index, (number, valid_ns) in enumerate(zip(block.track.tolist(), block.valid_ns.tolist(), strict=True)):
             if not oldest <= valid_ns <= youngest:
                 late, ahead = late + (valid_ns < oldest), ahead + (valid_ns > youngest)
@@ -145,6 +148,9 @@ class Clusters(Copied):
             if row is None:
                 if self._gone.get((column, number), -1) >= released_ns:
                     late += 1
+                    continue
+                if self._echoed.get((column, number), -1) >= released_ns:
+                    echoes += 1
                     continue
                 self._gone.pop((column, number), None)
                 row = self.reports.take()
@@ -159,7 +165,7 @@ class Clusters(Copied):
         if chosen:
             rows, indices = (np.fromiter(each, np.int64, len(chosen)) for each in (chosen, chosen.values()))
             self._write(column, block, rows, indices, list(fresh), released_ns)
-        refused = {reason: n for reason, n in (("late", late), ("range", ahead)) if n}
+        refused = {reason: n for reason, n in (("late", late), ("range", ahead), ("echo", echoes)) if n}
         moved = np.fromiter((row for row in chosen if row not in fresh), np.int64, len(chosen) - len(fresh))
         return moved, list(fresh), refused
 
@@ -359,10 +365,15 @@ class Clusters(Copied):
         return system, alone
 
     def end(self, system: int) -> int:
-        """Forget a system track, its reports and its echoes; the number that it was told by."""
-        echoes = [row for row, of in self.aside.items() if of == system]
+        """Forget a system track, its reports and its echoes; the number that it was told by.
+
+        What made the echoes has yet to hear of it: they are left out for a while.
+        """
+        echoes, held = [row for row, of in self.aside.items() if of == system], self.reports
         for row in echoes:
             del self.aside[row]
+            newest_ns = max(int(held.released_ns[row]), int(self.systems.valid_ns[system]))
+            self._echoed[int(held.nation[row]), int(held.track[row])] = newest_ns + self._grace_ns
         for row in self.members(system) + echoes:
             if not self.reports.dropped[row]:
                 column = int(self.reports.nation[row])
@@ -398,6 +409,8 @@ class Clusters(Copied):
         """Dropped tracks of which nothing can be on its way any more that was released by the end of their refusal."""
         if self._gone:
             self._gone = {key: until for key, until in self._gone.items() if until >= now_ns - self._lag_ns}
+        if self._echoed:
+            self._echoed = {key: until for key, until in self._echoed.items() if until >= now_ns - self._lag_ns}
 
     def _forget(self, row: int) -> None:
         self.decorrelations.let_go(row)

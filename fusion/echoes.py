@@ -8,7 +8,12 @@
   (`fusion.combine`), but it confirms nothing. It is found out by where it stands: so near to what those say whose sensors are
   told as independent errors are once in a hundred times. A new one that does, and a held one that does look after look, is set
   aside: its latest report is held and watched, and has no part in any system track. What strays out of the gate of what it was
-  set aside for is taken again. What an operator says is not the other's object is none of its echoes.
+  set aside for is taken again.
+- Of what is lost there is only a prediction. What is made of it stands on it, and is no surer than it is: that is set aside too,
+  and taken again once it is further off than an echo, or surer, for then somebody sees the object. While it is set aside nothing
+  holds the prediction up. With its end its echoes end: what is still on its way of them is left out for `timing.grace_s`.
+
+What an operator says is not the other's object is none of its echoes.
 
 A nation cannot see one object twice: without this, its own track and its echo would stand apart, and so would two halves of one
 object that each hold their own echo.
@@ -16,7 +21,7 @@ object that each hold their own echo.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +35,26 @@ from fusion.gate import pairs_within
 from fusion.lineage import foreign_bits, own_bits
 from fusion.partial import prior_of, quantiles, tells_whole
 from fusion.settings import FusionSettings
-from fusion.tables import NONE, Float, Rows
+from fusion.tables import NONE, Float, ReportTable, Rows
+from fusion.triangle import square
 
 _NO_BIAS: Final = np.zeros(2)
 _LONG_AGO: Final = -(2**62)
 _NEAR: Final = 4.0  # of the gate: what is held to be there already may have turned meanwhile
+_SURER: Final = 2.0  # times in variance: what is made of a prediction is as sure as that
+
+
+class _Known(NamedTuple):
+    """What reports may be echoes of: system tracks, the members that they are known by, whether lost, and the estimates."""
+
+    systems: Rows
+    members: Rows
+    lost: NDArray[np.bool_]
+    valid_ns: Rows
+    state: Float
+    cov: Float
+    phase: Float
+    whole: NDArray[np.bool_]
 
 
 class Echoes:
@@ -143,8 +163,23 @@ class Echoes:
         """Of reports (rows) those inside these gates of what is told of a system track, the nearest such, or that in `only`."""
         if not len(rows):
             return {}
-        systems, at_ns, x, p, phase, whole = self._told(clusters)
-        held = clusters.reports
+        known, held = self._known(clusters), clusters.reports
+        live, lost = np.flatnonzero(~known.lost), np.flatnonzero(known.lost)
+        found = self._pairs(held, rows, known, live, gates)
+        if len(lost):
+            again = self._pairs(held, rows, known, lost, self._echo)
+            tells_more = self._tell_more(held, rows[again[0]], known.members[again[1]])
+            first, second, costs = (np.concatenate([one, other[~tells_more]]) for one, other in zip(found, again, strict=True))
+            found = first, second, costs
+        nearest: dict[int, tuple[float, int]] = {}
+        for i, j, cost in zip(*(each.tolist() for each in found), strict=True):
+            row, system = int(rows[i]), int(known.systems[j])
+            if (only is None or only[row] == system) and not clusters.is_apart(row, system):
+                nearest[row] = min(nearest.get(row, (cost, system)), (cost, system))
+        return {row: system for row, (_, system) in nearest.items()}
+
+    def _pairs(self, held: ReportTable, rows: Rows, known: _Known, others: Rows, gates: Float) -> tuple[Rows, Rows, Float]:
+        """Reports (indices into rows) inside these gates of what is known (indices, of `others`), and the costs."""
         first, second, costs = pairs_within(
             rows,
             held.valid_ns,
@@ -153,37 +188,47 @@ class Echoes:
             held.phase,
             np.zeros(held.capacity, np.int64),
             held.whole,
-            np.arange(len(systems)),
-            at_ns,
-            x,
-            p,
-            phase,
-            np.zeros(len(systems), np.int64),
-            whole,
+            others,
+            known.valid_ns,
+            known.state,
+            known.cov,
+            known.phase,
+            np.zeros(len(known.systems), np.int64),
+            known.whole,
             self._motion,
             _NO_BIAS,
             self._prior,
             gates,
             int((self._timing.lag_s + self._timing.silent_s) * 1e9),
         )
-        nearest: dict[int, tuple[float, int]] = {}
-        for i, j, cost in zip(first.tolist(), second.tolist(), costs.tolist(), strict=True):
-            row, system = int(rows[i]), int(systems[j])
-            if (only is None or only[row] == system) and not clusters.is_apart(row, system):
-                nearest[row] = min(nearest.get(row, (cost, system)), (cost, system))
-        return {row: system for row, (_, system) in nearest.items()}
+        return first, others[second], costs
 
-    def _told(self, clusters: Clusters) -> tuple[Rows, Rows, Float, Float, Float, NDArray[np.bool_]]:
-        """Estimates by those who tell their sensors: system tracks, valid times, states, covariances, phases, whether whole."""
+    def _tell_more(self, held: ReportTable, rows: Rows, members: Rows) -> NDArray[np.bool_]:
+        """Whether reports (rows) are surer in any direction than what these members (n, 3), lost, predict for their time, or tell
+        of a sensor of their own nation's.
+        """
+        _, _, _, predicted, _, _ = self._fuse(held, members, held.valid_ns[rows])
+        pairs = zip(held.cov[rows], predicted, strict=True)
+        ratios = [np.linalg.eigvals(np.linalg.solve(square(told), square(p))).real.max() for told, p in pairs]
+        own = held.pedigree[rows] & self._own[held.nation[rows]]
+        return np.asarray((np.array(ratios, np.float64) > _SURER) | (own != 0), np.bool_)
+
+    def _known(self, clusters: Clusters) -> _Known:
+        """Estimates of objects by those who tell their sensors, and predictions of those that were lost."""
         held, table = clusters.reports, clusters.systems
-        systems = np.flatnonzero((table.number != 0) & (table.mask != 0))
-        members = table.members[systems]
-        members[clusters.may_be_echoes(members)] = NONE
-        told = (members != NONE).any(axis=1)
-        systems, members = systems[told], members[told]
-        at_ns, _, x, p, phase, _ = fuse_many(
+        systems = np.flatnonzero(table.number != 0)
+        members, lost = table.members[systems], table.mask[systems] == 0
+        members[clusters.may_be_echoes(members) & ~lost[:, None]] = NONE
+        some = (members != NONE).any(axis=1)
+        systems, members, lost = systems[some], members[some], lost[some]
+        valid_ns, _, x, p, phase, _ = self._fuse(held, members, np.where(lost, table.valid_ns[systems], 0))
+        whole = (held.whole[members] & (members != NONE)).any(axis=1)
+        return _Known(systems, members, lost, valid_ns, x, p, phase, whole)
+
+    def _fuse(self, held: ReportTable, members: Rows, at_ns: Rows) -> tuple[Rows, Rows, Float, Float, Float, Float]:
+        return fuse_many(
             members,
-            np.zeros(len(systems), np.int64),
+            at_ns,
             held.valid_ns,
             held.state,
             held.cov,
@@ -199,4 +244,3 @@ class Echoes:
             self._splits,
             NONE,
         )
-        return systems, at_ns, x, p, phase, (held.whole[members] & (members != NONE)).any(axis=1)

@@ -86,9 +86,10 @@ class Picture(Copied):
         block, echoes = self._echoes.sift(self.clusters, column, block, self._as_of(frame, now_ns))
         moved, fresh, refused = self.clusters.take(column, block, now_ns, frame.released_ns)
         if echoes:
-            refused["echo"] = echoes
+            refused["echo"] = refused.get("echo", 0) + echoes
         held = self.clusters.reports
-        if self.clusters.aside:
+        if self.clusters.aside:  # which are looked at though nobody else reports
+            self._newest_ns = max(self._newest_ns, int(held.valid_ns[moved].max(initial=0)))
             moved = moved[held.system[moved] != NONE]
         if fresh:
             fresh = self._without_echoes(fresh)
@@ -315,15 +316,17 @@ class Picture(Copied):
                 self.book.merge(system, before)
                 self._ended.append(self.clusters.end(before))
         for row in strayed:
-            self._take_again(row, now_ns, warned=False)
+            home = self._associator.place(self.clusters, [row], int(self.clusters.reports.nation[row])).get(row)
+            self._take_again(row, home, now_ns)
 
-    def _take_again(self, row: int, now_ns: int, *, warned: bool) -> None:
-        """A report that was set aside gets a system track of its own, and an alert by its own worth or as it was `warned` of."""
+    def _take_again(self, row: int, home: int | None, now_ns: int, *, warned: bool = False) -> None:
+        """House a report that was set aside; its alert is of its own worth, or as it was `warned` of."""
         system, table = self.clusters.aside.pop(row), self.clusters.systems
-        own = self._house(row, None)
-        table.times[own] = table.times[system]
+        own = self._house(row, home)
+        if home is None:
+            table.times[own] = table.times[system]
         self._estimate([own])
-        self.book.cases[own].warned = warned
+        self.book.cases[own].warned |= warned
         self.book.judge(own, now_ns)
         self._fused.append(np.array([own], np.int64))
 
@@ -337,7 +340,7 @@ class Picture(Copied):
             echoes = [row for row in (one, other) if row in aside]
             if echoes:
                 newest = max(echoes, key=lambda row: (int(held.detected_ns[row]), int(held.nation[row])))
-                self._take_again(newest, now_ns, warned=self.book.cases[system].standing)
+                self._take_again(newest, None, now_ns, warned=self.book.cases[system].standing)
             else:
                 self._part(one, other, now_ns)
 

@@ -210,6 +210,83 @@ def test_a_picture_is_the_same_though_it_comes_back_without_its_sensors() -> Non
     assert apart_fed - apart < 0.05 * rows
 
 
+def lost_and_fed_back(sensors: str, end: str) -> tuple[Counter[tuple[str, str]], list[int]]:
+    """Korea sees an object for 30 s, and goes on with another; Japan sends all of its picture back, a second late.
+
+    Alerts by their object's founder and state, and how many system tracks there were each second.
+    """
+    engine, held, before = FusionEngine(), dict[int, SystemTracks](), set[int]()
+    told, numbers = Counter[tuple[str, str]](), list[int]()
+    for t_s in np.arange(70.0, 440.0):
+        other = elsewhere(one("kor", t_s, eye=KOR), 7)
+        assert isinstance(other.message, TrackFrame)
+        block, now_ns = reports_of(other.message)[0], START_NS + int(t_s * S)
+        sent: list[TrackFrame | TrackDropped] = [frame_of(replace(block, valid_ns=np.array([now_ns])), "kor", now_ns)]
+        sent += _echo(held, before, now_ns, sensors)
+        if t_s < 100.0:
+            sent.append(one("kor", t_s, eye=KOR).message)  # type: ignore[arg-type]
+        elif t_s == 100.0 and end == "dropped":
+            sent.append(dropped("kor", [1], "lost", now_ns))
+        for messages in [*([Inbound(each, EVERYONE)] for each in sent), []]:
+            outputs = step(engine, messages, now_ns)
+            told.update((alert.id[4:9], alert.state) for alert in outputs.alerts if alert.recipient == RECIPIENT)
+            _hold(held, outputs.pictures)
+        numbers.append(engine.system_tracks[RECIPIENT])
+    return told, numbers
+
+
+@pytest.mark.parametrize("end", ["dropped", "silent"])
+def test_what_is_made_of_a_prediction_of_a_lost_object_is_an_echo(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It raises no alert, again and again, and nothing stands for longer by it."""
+    monkeypatch.setattr("bench.distort.foreign", lambda picture, _: np.ones(len(picture), np.bool_))
+    told, numbers = lost_and_fed_back("unknown", end)
+    assert (told, numbers) == lost_and_fed_back("none", end)
+    assert max(numbers) == 2
+    assert numbers[-1] == 0
+
+
+@pytest.mark.parametrize("others", [True, False])
+@pytest.mark.parametrize("first_s", [85, 101, 130])
+@pytest.mark.parametrize("seed", range(4))
+def test_who_sees_a_lost_object_is_heard_though_no_sensor_is_told(seed: int, first_s: int, others: bool) -> None:
+    """With errors of his own, from before the object was lost or later, where others still report something or nobody does."""
+    engine, rng, sigma = FusionEngine(), np.random.default_rng(seed), np.repeat([100.0, 10.0], 3)
+    errors, heard = rng.normal(size=6), 0
+    for t_s in np.arange(80.0, 150.0):
+        now_ns = START_NS + int(t_s * S)
+        errors = 0.95 * errors + np.sqrt(1.0 - 0.95**2) * rng.normal(size=6)
+        seen = one("kor", t_s, eye=KOR)
+        if t_s < 100.0:
+            step(engine, [seen], now_ns)
+        elif t_s == 100.0:
+            step(engine, [Inbound(dropped("kor", [1], "lost", now_ns), EVERYONE)], now_ns)
+        if others:
+            step(engine, [elsewhere(seen, 7)], now_ns)
+        if t_s >= first_s:
+            state = reports_of(seen.message)[0].state + errors * sigma  # type: ignore[arg-type]
+            step(engine, [retold(seen, "jpn", 0, state=state)], now_ns)
+        step(engine, [], now_ns)
+        clusters = engine._groups[0].picture.clusters
+        heard += int(t_s >= max(first_s, 100) and (clusters.systems.mask & 1).any())
+    assert heard >= 150 - max(first_s, 100) - 12
+
+
+def test_an_echo_that_is_surer_than_the_prediction_is_taken_again() -> None:
+    """Exactly on the path, time and again: somebody sees the object, for a prediction grows ever less sure."""
+    engine, mask = FusionEngine(), list[int]()
+    for t_s in np.arange(80.0, 140.0):
+        now_ns, seen = START_NS + int(t_s * S), one("kor", t_s, eye=KOR)
+        if t_s < 100.0:
+            step(engine, [seen], now_ns)
+        elif t_s == 100.0:
+            step(engine, [Inbound(dropped("kor", [1], "lost", now_ns), EVERYONE)], now_ns)
+        step(engine, [retold(seen, "jpn", 0)], now_ns)
+        step(engine, [], now_ns)
+        mask.append(int(engine._groups[0].picture.clusters.systems.mask.max()))
+    assert mask[15:22] == [2] * 5 + [0] * 2
+    assert mask[-20:] == [1] * 20
+
+
 def test_what_stands_on_a_track_for_a_while_and_goes_its_own_way_is_taken_again() -> None:
     """A missile of its own, of a nation that tells no sensors."""
     engine, east_m = FusionEngine(), np.concatenate([np.zeros(8), np.arange(1.0, 25.0) * 500.0])
