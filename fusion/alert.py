@@ -16,12 +16,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bus.classes import RangeClass
 from bus.messages import Alert, AlertState, AlertTimes, Member, Place
 from bus.release import Nation
-from fusion.assess import sigmas_apart
+from fusion.assess import BOOSTING, sigmas_apart
 from fusion.settings import Alerting
 
+Float = NDArray[np.float64]
 Event = Literal["raised", "corroborated", "predicted", "landed", "lost", "false", "merged"]
 
 TRANSITIONS: Final[dict[tuple[AlertState | None, Event], AlertState]] = {
@@ -122,6 +126,16 @@ def plausible(boosts: bool, speed_m_s: float, quality: int, settings: Alerting) 
     if boosts:
         return quality >= settings.boost_quality
     return speed_m_s >= settings.speed_m_s and quality >= settings.quality
+
+
+def may_be_plausible(phase: Float, state: Float, whole: NDArray[np.bool_], settings: Alerting) -> NDArray[np.bool_]:
+    """Which system tracks are `plausible` by their motion, were only the quality enough: phases (n, 3), states (n, 6), (n,).
+
+    Of one that tells a part of its state a partner may tell the velocity.
+    """
+    boosts = (phase[:, 0] >= BOOSTING) | (phase.sum(axis=1) <= 0.0)
+    fast = (state[:, 3:] ** 2).sum(axis=1) >= settings.speed_m_s**2
+    return np.asarray(boosts | fast | ~whole, np.bool_)
 
 
 def news_of(case: Case, settings: Alerting, at_ns: int) -> str | None:

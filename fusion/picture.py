@@ -18,7 +18,7 @@ from bus.columns import Reports
 from bus.messages import Decorrelation, FeedMessage, Raid, TrackDropped, TrackFrame
 from bus.metrics import Work
 from bus.release import NATIONS
-from fusion.alert import Event
+from fusion.alert import Event, may_be_plausible
 from fusion.assess import BOOSTING
 from fusion.associate import Associator
 from fusion.casebook import Casebook
@@ -30,7 +30,7 @@ from fusion.lineage import COLUMN_OF
 from fusion.raid import RaidCounter, shares
 from fusion.registration import Registration
 from fusion.settings import FusionSettings
-from fusion.tables import CONFIRMED, NONE, Float, Rows
+from fusion.tables import CONFIRMED, NO_ALERT, NONE, Float, Rows
 from fusion.upkeep import due, longest_overdue, tend_into
 
 _S: Final = 1_000_000_000
@@ -196,8 +196,8 @@ class Picture(Copied):
         """The upkeep after messages and ticks: look for pairs, forget and make impact predictions. Without any of them, nothing.
 
         After messages, of the system tracks that they changed; after a tick, of all. Where it is to shed, what no alert needs is
-        put off until it is not, and the counts of that returned: looks where no track that waits has an alert, predictions that
-        could not be told.
+        put off until it is not, and the counts of that returned: looks where no track that waits has an alert or may get one,
+        predictions that could not be told.
         """
         put_off: dict[Work, int] = {}
         fused, aged = self._fused, self._aged
@@ -253,10 +253,11 @@ class Picture(Copied):
         return self.counter.take(at_ns, first_ns, table.told[rows], terms)
 
     def _alert_waits(self) -> bool:
-        """Whether a track that waits for a partner has an alert, which that may confirm or retract."""
-        mask = self.clusters.systems.mask
-        waiting = np.flatnonzero((mask != 0) & (mask != (1 << len(NATIONS)) - 1))
-        return any(self.book.cases[system].standing for system in waiting.tolist())
+        """Whether a track that waits for a partner has an alert, which that may confirm or retract, or may be raised with it."""
+        table = self.clusters.systems
+        waits = (table.mask != 0) & (table.mask != (1 << len(NATIONS)) - 1)
+        raisable = ~table.settled & may_be_plausible(table.phase, table.state, table.whole, self._settings.alerting)
+        return bool((waits & (raisable | (table.alert != NO_ALERT))).any())
 
     def _estimate(self, systems: list[int] | Rows, at_ns: int = 0, column: int = NONE) -> Float:
         """Estimate anew from the members' latest reports; how far the member in `column` is from the others (m,), d2."""

@@ -19,7 +19,7 @@ from msgspec.structs import replace as with_fields
 from prometheus_client import CollectorRegistry
 
 from bus.clock import Clock, SimulatedClock
-from bus.columns import Reports
+from bus.columns import Reports, pack_cov
 from bus.memory import MemoryBus
 from bus.messages import Alert, PictureFrame, TrackDropped, decode, encode, reports_of, system_tracks_of
 from bus.metrics import WORKS, Budgets, Metrics
@@ -73,6 +73,42 @@ def test_a_look_that_may_confirm_an_alert_is_taken_at_once() -> None:
             engine.step([one(nation, t_s, east_m=east_m, eye=eye)], now_ns)  # type: ignore[arg-type]
             states += [alert.state for alert in engine.catch_up(now_ns, shed=True)]
     assert {"confirmed", "retracted"} <= set(states)
+    assert engine.shed["looks"] == 0
+
+
+def poor(inbound: Inbound, quality: int) -> Inbound:
+    """A report of a quality that is reason enough for an alert, or is not."""
+    block, _ = reports_of(inbound.message)  # type: ignore[arg-type]
+    fields = {name: getattr(block, name) for name in Reports.COLUMNS} | {"quality": np.full(len(block), quality, np.uint8)}
+    return Inbound(frame_of(Reports(**fields), inbound.message.nation, inbound.message.released_ns), NATIONS)
+
+
+def place_alone(inbound: Inbound) -> Inbound:
+    """A report that tells of no velocity."""
+    block, _ = reports_of(inbound.message)  # type: ignore[arg-type]
+    state = block.state.copy()
+    state[:, 3:] = 0.0
+    cov = pack_cov(np.diag(np.repeat([100.0**2, 6000.0**2], 3))[None])
+    fields = {name: getattr(block, name) for name in Reports.COLUMNS} | {"state": state, "cov": cov}
+    return Inbound(frame_of(Reports(**fields), inbound.message.nation, inbound.message.released_ns), NATIONS)
+
+
+@pytest.mark.parametrize("shed", [False, True])
+def test_a_look_that_may_raise_a_first_alert_is_taken_at_once(shed: bool) -> None:
+    """One feed is poor, the other is good and tells places alone: neither is warned of, both together are."""
+    engine, first = FusionEngine(), dict[str, float]()
+    for t_s in range(80, 100):
+        now_ns = START_NS + t_s * S
+        for east_m in (0.0, 400.0):
+            track = 1 + int(east_m > 0.0)
+            fast = poor(one("jpn", t_s, track=track, east_m=east_m, eye=JPN), 3)
+            for inbound in (fast, place_alone(one("kor", t_s, track=track, east_m=east_m))):
+                alerts = engine.step([inbound], now_ns) + engine.catch_up(now_ns, shed=shed)
+                first.update({alert.state: t_s for alert in alerts if alert.state not in first})
+        engine.step((), now_ns)
+        engine.catch_up(now_ns, shed=shed)
+    assert first["confirmed"] <= 90
+    assert engine.system_tracks["jpn"] == 2
     assert engine.shed["looks"] == 0
 
 
