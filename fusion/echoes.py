@@ -2,8 +2,9 @@
 
 - Known by its pedigree, where that tells a sensor of another nation. While each such nation is heard itself, what tells no other
   sensors has nothing new in it: it is left out before it is held. What tells its own nation's too is left out where it stands on
-  a system track that one of its sensors has a part in already; elsewhere its own sensors see what else nobody tells of, and it is
-  taken. So it is where a nation is not heard: its sensors have no other way here.
+  a system track that its nation has another part in, with one of its sensors; elsewhere its own sensors have no other way here,
+  and it is taken, and never set aside: what it shares with others' parts is intersected (`fusion.combine`). So it is where a
+  nation is not heard: its sensors have no other way here.
 - Unknown, where no sensor is told. It may be anything, so it is taken: it founds, and adds what intersection gives
   (`fusion.combine`), but it confirms nothing. It is found out by where it stands: so near to what those say whose sensors are
   told as independent errors are once in a hundred times. A new one that does, and a held one that does look after look, is set
@@ -92,7 +93,9 @@ class Echoes:
         return (block.take(~old), int(old.sum())) if old.any() else (block, 0)
 
     def _has_part(self, clusters: Clusters, column: int, block: Reports, rows: Rows) -> NDArray[np.bool_]:
-        """Of these reports of a frame whether each stands on a system track that one of its sensors has another part in."""
+        """Of these reports of a frame whether each stands on a system track that their nation has another part in, with one of
+        their sensors.
+        """
         table, held = clusters.systems, clusters.reports
         systems, nobody = np.flatnonzero((table.number != 0) & (table.mask != 0)), np.zeros(table.capacity, np.int64)
         whole = np.zeros(len(block), np.bool_)
@@ -122,8 +125,8 @@ class Echoes:
         for i, j in zip(first.tolist(), second.tolist(), strict=True):
             row = int(rows[i])
             for member in clusters.members(int(systems[j])):
-                itself = held.nation[member] == column and held.track[member] == block.track[row]
-                found[i] |= bool(held.pedigree[member] & block.pedigree[row]) and not itself
+                own = held.nation[member] == column and held.track[member] != block.track[row]
+                found[i] |= bool(own and held.pedigree[member] & block.pedigree[row])
         return found
 
     def at_once(self, clusters: Clusters, fresh: list[int]) -> dict[int, int]:
@@ -131,7 +134,7 @@ class Echoes:
         if not self._any:
             return {}
         rows = np.array(fresh, np.int64)
-        return self._standing_on(clusters, rows[clusters.may_be_echoes(rows)], self._echo)
+        return self._standing_on(clusters, self._suspects(clusters, rows), self._echo)
 
     def review(self, clusters: Clusters) -> tuple[list[tuple[int, int]], list[int]]:
         """At a look: reports (rows) that have been echoes of a system track for long enough, and those set aside that strayed."""
@@ -140,7 +143,7 @@ class Echoes:
         held, table = clusters.reports, clusters.systems
         members = table.members[(table.number != 0) & (table.mask != 0)].ravel()
         members = members[members != NONE]
-        suspects = members[clusters.may_be_echoes(members)]
+        suspects = self._suspects(clusters, members)
         near, found = self._standing_on(clusters, suspects, self._echo), []
         self._near = {row: (system, self._near_for(row, system) + 1) for row, system in near.items()}
         for row, (system, looks) in self._near.items():
@@ -154,6 +157,12 @@ class Echoes:
                 strayed.append(row)
         self._any = bool(len(suspects) or clusters.aside)
         return found, strayed
+
+    def _suspects(self, clusters: Clusters, rows: Rows) -> Rows:
+        """Those of the reports (rows) that may be echoes, and of which no sensor of their own nation's is told."""
+        held = clusters.reports
+        own = held.pedigree[rows] & self._own[held.nation[rows]]
+        return np.asarray(rows[clusters.may_be_echoes(rows) & (own == 0)], np.int64)
 
     def _near_for(self, row: int, system: int) -> int:
         before, looks = self._near.get(row, (NONE, 0))
@@ -204,14 +213,11 @@ class Echoes:
         return first, others[second], costs
 
     def _tell_more(self, held: ReportTable, rows: Rows, members: Rows) -> NDArray[np.bool_]:
-        """Whether reports (rows) are surer in any direction than what these members (n, 3), lost, predict for their time, or tell
-        of a sensor of their own nation's.
-        """
+        """Whether reports (rows) are surer in any direction than what these members (n, 3), lost, predict for their time."""
         _, _, _, predicted, _, _ = self._fuse(held, members, held.valid_ns[rows])
         pairs = zip(held.cov[rows], predicted, strict=True)
         ratios = [np.linalg.eigvals(np.linalg.solve(square(told), square(p))).real.max() for told, p in pairs]
-        own = held.pedigree[rows] & self._own[held.nation[rows]]
-        return np.asarray((np.array(ratios, np.float64) > _SURER) | (own != 0), np.bool_)
+        return np.array(ratios, np.float64) > _SURER
 
     def _known(self, clusters: Clusters) -> _Known:
         """Estimates of objects by those who tell their sensors, and predictions of those that were lost."""
