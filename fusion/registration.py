@@ -7,7 +7,7 @@ together (`fusion.pattern`).
 Rules:
 - Within what they claim, feeds are taken as they are. An offset, place and clock together, counts where it is beyond the reports'
   own covariance, their errors taken to be wholly the same, whichever one object is left out: one that is tracked wrong is none.
-  It stops counting where no offset explains the differences better than the one found.
+  It stops counting where no offset explains the differences nearly as well as the one found.
 - An offset beyond what offsets may be is of different objects: of a ripple of launches, each seen as the one before or after.
 - Differences do not tell whose the offset is. A feed's prior is in proportion to its own errors, of the surest quarter of its
   tracks: the less sure one is moved more. What this leaves open (`fusion.offsets`) is told in the covariance of what is fused.
@@ -48,6 +48,7 @@ _MOST_UNMET: Final = 24  # of each feed, where pairs are sought too: that grows 
 _TOGETHER_NS: Final = 5_000_000_000  # reports further apart in time tell more of flight than of offsets
 _WIDEST: Final = (300e3, 3e3)  # m, m/s: a report that is less sure tells nothing, and its numbers are beyond computing with
 _LEAST_VAR_M2: Final = 1.0  # no report is surer
+_STILL_COUNTS_CHI2: Final = 9.5  # an offset found is kept while it explains so much more than none: 0.95 at 4 dof
 _NO_OFFSET_CHI2: Final = 23.5  # an offset as unlikely as this, 1e-4 at 4 dof, by the widest prior, is none
 _SUREST: Final = 0.25  # of a feed's tracks: those that have just begun are less sure than it is off
 _SHARPEST: Final = np.repeat([_LEAST_VAR_M2, 0.01], 3)  # m2, m2/s2
@@ -147,7 +148,7 @@ class Registration:
         far = common_chi2(apart, spread, velocity, clock_var)
         if before is not None:
             rest = apart - moves @ (self.offsets[pair[0]] - self.offsets[pair[1]])
-            counts = far > common_chi2(rest, spread, velocity, clock_var)
+            counts = far > common_chi2(rest, spread, velocity, clock_var) + _STILL_COUNTS_CHI2
         else:
             counts = far > rules.counts_chi2 and least_chi2(apart, spread, velocity, clock_var) > rules.counts_chi2
         if counts:

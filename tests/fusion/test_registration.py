@@ -245,10 +245,19 @@ def test_an_offset_counts_beyond_what_is_claimed_and_then_for_as_long_as_it_says
     """650 m are beyond what these reports claim: an offset about that must not come and go."""
     assert not registration().review(displaced_by(500.0), START_NS)
     register = registration()
-    for k, offset_m in enumerate((900.0, 500.0, 300.0)):
+    for k, offset_m in enumerate((900.0, 600.0, 500.0)):
         register.review(displaced_by(offset_m), START_NS + 1000 * k * S)
         assert register.between(_KOR, _JPN).position_m[0] == pytest.approx(offset_m, abs=100.0)
     register.review(displaced_by(100.0), START_NS + 3000 * S)
+    assert not register.offsets.any()
+
+
+def test_an_offset_stops_counting_that_explains_little_more_than_none() -> None:
+    """What a wrong pair made was kept for four minutes after it was right, for it explained a little more than none."""
+    register = registration()
+    register.review(displaced_by(900.0), START_NS)
+    register.review(displaced_by(250.0), START_NS + 1000 * S)
+    register.review(displaced_by(250.0), START_NS + 2000 * S)
     assert not register.offsets.any()
 
 
