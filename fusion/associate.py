@@ -231,14 +231,17 @@ class Associator:
         if not len(first):
             return np.zeros(0)
         held = np.flatnonzero(other.mask)
-        ends = np.concatenate([one.cov[rows[first]], other.cov[others[second]]])
-        widest = float(ends[:, VARIANCES[:3]].sum(axis=1).max())
+        (of_a, first), (of_b, second) = (np.unique(ends, return_inverse=True) for ends in (first, second))
+        rows_a, rows_b = rows[of_a], others[of_b]
+        widest = max(
+            float(table.cov[each][:, VARIANCES[:3]].sum(axis=1).max()) for table, each in ((one, rows_a), (other, rows_b))
+        )
         reach_m = _REACH_SIGMAS * math.sqrt(2.0 * widest + 3.0 * self.bias_var[0])
-        near_a = self._neighbours(one, rows, other, held, reach_m)
+        near_a = self._neighbours(one, rows_a, other, held, reach_m)
         if one is not other:
-            near_a = np.concatenate([near_a, self._neighbours(one, rows, one, rows, reach_m)], axis=1)
-        near_b = self._neighbours(other, others, other, held, reach_m)
-        return dearer(first, second, rows, one.cov, near_a, others, other.cov, near_b, self.bias_var, self._prior, self.miss)
+            near_a = np.concatenate([near_a, self._neighbours(one, rows_a, one, rows, reach_m)], axis=1)
+        near_b = self._neighbours(other, rows_b, other, held, reach_m)
+        return dearer(first, second, rows_a, one.cov, near_a, rows_b, other.cov, near_b, self.bias_var, self._prior, self.miss)
 
     def _neighbours(
         self, of: ReportTable | SystemTable, rows: Rows, among: ReportTable | SystemTable, others: Rows, reach_m: float

@@ -46,23 +46,26 @@ def neighbours(
     """
     n = len(rows)
     found, ranges = np.full((n, NEIGHBOURS, 6), np.inf), np.full((n, NEIGHBOURS), np.inf)
-    x_b, fastest = np.empty(len(others)), 0.0
+    x_b, fastest, reached = np.empty(len(others)), np.zeros(3), np.zeros(3)
     newest, oldest = np.int64(0), np.int64(2**62)
     for j in range(len(others)):
         x_b[j] = state_b[others[j], 0]
-        fastest = max(fastest, abs(state_b[others[j], 3]))
+        for axis in range(3):
+            fastest[axis] = max(fastest[axis], abs(state_b[others[j], 3 + axis]))
         newest, oldest = max(newest, valid_b[others[j]]), min(oldest, valid_b[others[j]])
     order = np.argsort(x_b, kind="mergesort")
     x_sorted = x_b[order]
     for i in range(n):
         a = rows[i]
         apart_s = max(abs(newest - valid_a[a]), abs(valid_a[a] - oldest)) * 1e-9
-        reached = reach_m + (fastest + MOST_DRAG_M_S2 * apart_s) * apart_s
-        first = np.searchsorted(x_sorted, state_a[a, 0] - reached)
-        last = np.searchsorted(x_sorted, state_a[a, 0] + reached, side="right")
+        for axis in range(3):
+            reached[axis] = reach_m + (fastest[axis] + MOST_DRAG_M_S2 * apart_s) * apart_s
+        first = np.searchsorted(x_sorted, state_a[a, 0] - reached[0])
+        last = np.searchsorted(x_sorted, state_a[a, 0] + reached[0], side="right")
         for k in range(first, last):
             b = others[order[k]]
-            if mask_a[a] & mask_b[b] == 0:
+            beyond = abs(state_b[b, 1] - state_a[a, 1]) > reached[1] or abs(state_b[b, 2] - state_a[a, 2]) > reached[2]
+            if beyond or mask_a[a] & mask_b[b] == 0:
                 continue
             dt_s = (valid_a[a] - valid_b[b]) * 1e-9
             range2 = 0.0
