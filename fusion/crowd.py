@@ -21,6 +21,7 @@ Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 _BOTH_MISS = 12.0  # twice the log of the odds against two nations missing an object each, either one of twenty
+_SWEEP_FROM = 24  # tracks; of fewer, scanning is cheaper than sorting
 NEIGHBOURS = 4  # of each track: the nearest by place, of which one may fly elsewhere
 
 
@@ -53,18 +54,23 @@ def neighbours(
         for axis in range(3):
             fastest[axis] = max(fastest[axis], abs(state_b[others[j], 3 + axis]))
         newest, oldest = max(newest, valid_b[others[j]]), min(oldest, valid_b[others[j]])
-    order = np.argsort(x_b, kind="mergesort")
+    sweep = n > _SWEEP_FROM
+    order = np.argsort(x_b, kind="mergesort") if sweep else np.arange(len(others))
     x_sorted = x_b[order]
     for i in range(n):
         a = rows[i]
         apart_s = max(abs(newest - valid_a[a]), abs(valid_a[a] - oldest)) * 1e-9
         for axis in range(3):
             reached[axis] = reach_m + (fastest[axis] + MOST_DRAG_M_S2 * apart_s) * apart_s
-        first = np.searchsorted(x_sorted, state_a[a, 0] - reached[0])
-        last = np.searchsorted(x_sorted, state_a[a, 0] + reached[0], side="right")
+        first, last = 0, len(others)
+        if sweep:
+            first = np.searchsorted(x_sorted, state_a[a, 0] - reached[0])
+            last = np.searchsorted(x_sorted, state_a[a, 0] + reached[0], side="right")
         for k in range(first, last):
             b = others[order[k]]
-            beyond = abs(state_b[b, 1] - state_a[a, 1]) > reached[1] or abs(state_b[b, 2] - state_a[a, 2]) > reached[2]
+            beyond = False
+            for axis in range(3):
+                beyond |= abs(state_b[b, axis] - state_a[a, axis]) > reached[axis]
             if beyond or mask_a[a] & mask_b[b] == 0:
                 continue
             dt_s = (valid_a[a] - valid_b[b]) * 1e-9

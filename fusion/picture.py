@@ -218,7 +218,6 @@ class Picture(Copied):
         most = _IMPACTS_A_TICK if aged else _IMPACTS_A_MESSAGE
         chosen = longest_overdue(ripe, table.impact_ns, table.number, most)
         self._predict(void, chosen)
-        self.tended |= len(void) > 0 or len(chosen) > 0
         return put_off
 
     @property

@@ -44,6 +44,7 @@ Rows = NDArray[np.int64]
 
 PAIRS: Final = tuple(itertools.combinations(range(len(NATIONS)), 2))
 _MOST: Final = 48  # objects a look goes by: more tell no more of what is common to all
+_MOST_OWN: Final = 1000  # tracks that tell how sure a feed is: taken evenly from all
 _MOST_UNMET: Final = 24  # of each feed, where pairs are sought too: that grows with their cube, and a frame may wait for it
 _TOGETHER_NS: Final = 5_000_000_000  # reports further apart in time tell more of flight than of offsets
 _WIDEST: Final = (300e3, 3e3)  # m, m/s: a report that is less sure tells nothing, and its numbers are beyond computing with
@@ -165,7 +166,8 @@ class Registration:
     def _prior_var(self, clusters: Clusters, column: int) -> float:
         """Variance of a feed's offset on each axis, m2: by its own errors, as of its surest quarter."""
         held = clusters.reports
-        rows = telling(clusters.rows_of(column), held.cov, self._whole)
+        reported = clusters.rows_of(column)
+        rows = telling(reported[:: 1 + len(reported) // _MOST_OWN], held.cov, self._whole)
         if not len(rows):
             return self._settings.association.bias_m**2
         own = float(np.quantile(held.cov[rows][:, VARIANCES[:3]].sum(axis=1), _SUREST)) / 3.0
