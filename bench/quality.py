@@ -41,6 +41,7 @@ FEEDS_BACK: Final[Nation] = NATIONS[0]
 _TICK_NS: Final = 500_000_000
 _S: Final = 1_000_000_000
 
+Flies = Literal["salvo", "volley", "alone"]
 Run = tuple[list[Sums], list[float]]  # of one case: its sums, one a flight, and its bound, centralised GOSPA second by second, m
 
 
@@ -52,7 +53,7 @@ class Case(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    flies: Literal["salvo", "alone"] = "salvo"
+    flies: Flies = "salvo"
     spacing_m: float = SHIPPED_M
     bias_sigmas: float = 0.0
     twice: bool = False
@@ -73,6 +74,9 @@ CASES: Final[tuple[Case, ...]] = (
     Case(name="salvo, 50 m apart", spacing_m=50.0),
     Case(name="salvo, 1 km apart", spacing_m=1000.0),
     Case(name="salvo, 5 km apart", spacing_m=5000.0),
+    Case(name="abreast, 400 m apart", flies="volley"),
+    Case(name="abreast, 1 km apart", flies="volley", spacing_m=1000.0),
+    Case(name="abreast, 1 km apart, bias 10 sigma", flies="volley", spacing_m=1000.0, bias_sigmas=10.0),
     Case(name="alone", flies="alone"),
     Case(name="alone, duplicates", flies="alone", twice=True),
     Case(name="alone, fed back, pedigree known", flies="alone", feedback="known"),
@@ -120,18 +124,22 @@ def _fly_all(cases: tuple[Case, ...], run: int) -> dict[str, Run]:
     return found
 
 
-def scenarios_of(flies: Literal["salvo", "alone"], spacing_m: float, run: int) -> list[Scenario]:
-    """What a run flies: the salvo, or some published flights in their turn."""
-    if flies == "salvo":
-        return [salvo_of(spacing_m)]
+def scenarios_of(flies: Flies, spacing_m: float, run: int) -> list[Scenario]:
+    """What a run flies: the salvo one after the other or abreast, or some published flights in their turn."""
+    if flies != "alone":
+        return [salvo_of(spacing_m, abreast=flies == "volley")]
     flights = flyable(glide=False)
     return [flights[(ALONE_A_RUN * (run - 1) + k) % len(flights)] for k in range(ALONE_A_RUN)]
 
 
 @cache
-def salvo_of(spacing_m: float) -> Scenario:
-    """The shipped salvo with so many metres between launchers."""
+def salvo_of(spacing_m: float, *, abreast: bool = False) -> Scenario:
+    """The shipped salvo with so many metres between launchers; `abreast`: all at one instant and in one direction."""
     text = load_scenario(SALVO).text.replace(f"spacing_m = {SHIPPED_M}", f"spacing_m = {spacing_m}")
+    if abreast:
+        text = text.replace("interval_s = 2.5", "interval_s = 0.0").replace(
+            "azimuth_spread_deg = 6.0", "azimuth_spread_deg = 0.0"
+        )
     return parse_scenario(text, f"{SALVO}, {spacing_m:g} m")
 
 

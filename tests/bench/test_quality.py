@@ -204,7 +204,9 @@ def test_cases_fly_what_they_say() -> None:
     assert {case.feedback for case in CASES} == {"none", "known", "unknown"}
     assert len({case.name for case in CASES}) == len(CASES)
     for case in CASES:
-        assert salvo_of(case.spacing_m).launches[0].spacing_m == case.spacing_m
+        for abreast in (False, True):
+            launch = salvo_of(case.spacing_m, abreast=abreast).launches[0]
+            assert (launch.spacing_m, launch.interval_s == 0.0) == (case.spacing_m, abreast)
     flown = [scenario.name for run in range(1, 6) for scenario in scenarios_of("alone", 400.0, run)]
     assert len(set(flown)) == 5 * ALONE_A_RUN
     with pytest.raises(BadInput, match="no such case"):
