@@ -282,7 +282,9 @@ class Associator:
         systems = clusters.systems
         mask = systems.mask[chosen]
         waiting = np.flatnonzero((mask != 0) & (mask != (1 << len(NATIONS)) - 1))
-        first, second, costs = self._pairs(systems, chosen[waiting], systems, chosen[waiting])
+        rows = chosen[waiting]
+        first, second, costs = self._pairs(systems, rows, systems, rows)
+        costs = costs + self._crowding(systems, rows, systems, rows, first, second)
         once = first < second
         return waiting[first[once]], waiting[second[once]], 0.5 * (self.miss - costs[once])
 
