@@ -11,6 +11,7 @@ Does not decide who belongs together (`fusion.associate`), nor what is told (`fu
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -218,9 +219,13 @@ class Clusters(Copied):
         pedigree = self.reports.pedigree[rows]
         return np.asarray((pedigree == 0) | (pedigree & self._foreign[self.reports.nation[rows]] != 0), np.bool_)
 
-    def rows_of(self, column: int) -> Rows:
-        """Rows of all reports held of a nation, by when it began to report them, but for those set aside."""
-        rows = np.array(list(self._row_of[column].values()), np.int64)
+    def rows_of(self, column: int, most: int | None = None) -> Rows:
+        """Rows of all reports held of a nation, by when it began to report them, but for those set aside: of many more
+        than `most` so many, taken evenly.
+        """
+        row_of = self._row_of[column]
+        step = 1 if most is None else max(len(row_of) // most, 1)
+        rows = np.array(list(islice(row_of.values(), 0, None, step)), np.int64)
         return rows[~np.isin(rows, list(self.aside))] if self.aside else rows
 
     def correct(self, offsets: Float, left_open: Float) -> None:

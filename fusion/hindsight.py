@@ -295,9 +295,9 @@ def _work(each: Happening) -> int:
 
 
 def _about(message: FeedMessage, block: Reports | None) -> tuple[int, ...]:
-    """Which tracks a message is about: of a frame the first, and its oldest time, tell it from others of its instant."""
+    """Which tracks a message is about: of a frame the first, and when it was there, tells it from others of its instant."""
     if isinstance(message, TrackDropped):
         return tuple(message.tracks)
     if isinstance(message, Decorrelation):
         return tuple(each.track for each in message.tracks)
-    return (int(block.track[0]), int(block.valid_ns.min())) if block else ()
+    return (int(block.track[0]), int(block.valid_ns[0])) if block else ()

@@ -79,6 +79,8 @@ def open_of(offsets: Offsets, taken: Float, own_var: Float, displaced: Collectio
     `displaced` (columns) are as they claim. The number of a set of nations has a bit a column.
     """
     n = len(taken)
+    if not displaced:
+        return np.zeros((1 << n, WIDTH, WIDTH))
     missing = (offsets.mean - taken).ravel()
     cov = (offsets.cov + np.outer(missing, missing)).reshape(n, WIDTH, n, WIDTH)
     of_set = np.array([[number >> column & 1 for column in range(n)] for number in range(1 << n)], np.float64)

@@ -266,7 +266,7 @@ def likeliest_offsets(differences: dict[tuple[int, int], Float], sigma: Float, w
 
 
 def common_chi2(apart: Float, spread: Float, velocity: Float, clock_var: float) -> float:
-    """Of the least-squares offset of place and clock, all errors being one (`fusion.registration.common_chi2`)."""
+    """Of the least-squares offset of place and clock, all errors being one (`fusion.apart.common_chi2`)."""
     information, sum_ = np.diag([0.0, 0.0, 0.0, 1.0 / clock_var]), np.zeros(4)
     for x, p, v in zip(apart, spread, velocity, strict=True):
         moves, weight = np.column_stack([np.eye(3), v]), np.linalg.inv(p[:3, :3] + np.eye(3))

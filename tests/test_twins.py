@@ -32,8 +32,8 @@ PARTS: Final = {
     "fusion.gate.pairs_within": "gate.compare partial.room",
     "fusion.tables.hold_into": "partial.tells_whole",
     "fusion.triples.joint_cost": "partial.whole",
-    "fusion.registration.joined": "registration.tells",
-    "fusion.registration.differences": "registration.brought",
+    "fusion.apart.joined": "apart.tells",
+    "fusion.apart.differences": "apart.brought",
 }  # fmt: skip
 
 # Whole estimators and the flight itself: no formula beside them is simpler. They are held to populations and published figures.

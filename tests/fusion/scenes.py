@@ -129,6 +129,13 @@ class Scene:
             yield at_ns, inbound
 
 
+def scattered(n: int, seed: int) -> Float:
+    """States (n, 6) over the Sea of Japan, flying every way."""
+    rng = np.random.default_rng(seed)
+    up = np.array([-0.54, 0.53, 0.65])
+    return np.hstack([(6.6e6 * up + rng.normal(size=(n, 3)) * 2e5), rng.normal(size=(n, 3)) * 1500.0])
+
+
 def report_block(
     numbers: NDArray[np.int64], valid_ns: int, states: Float, sigma: Float, boosts: NDArray[np.bool_], eye: Eye
 ) -> Reports:

@@ -1,4 +1,4 @@
-"""Writing a frame's rows into the table of reports, against the obvious way."""
+"""Writing into the table of reports, frames and shifts, against the obvious way."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from bus.topics import feed_tracks, parse_topic
 from fusion.clusters import Clusters
 from fusion.partial import prior_of
 from fusion.settings import Association, Timing
-from fusion.tables import ReportTable, hold_into
+from fusion.tables import ReportTable, hold_into, shift_into
+from physics.motion import ballistic_acceleration
+from tests.fusion.scenes import scattered
 from tests.plain import both_ways
 from tests.rows import frame, reports
 
@@ -113,3 +115,16 @@ HELD = (
 SENT = (
     "valid_ns", "state", "cov", "phase", "quality", "phenomenology", "pedigree", "detected_age_ms", "tracked_age_ms", "track"
 )  # fmt: skip
+
+
+@both_ways(shift_into)
+def test_a_shift_replaces_the_one_before() -> None:
+    state, shift = scattered(4, 2), np.zeros((4, 6))
+    reported = state.copy()
+    for offset in (np.array([50.0, 60.0, 70.0, 0.5]), np.array([-500.0, 0.0, 0.0, 0.0]), np.zeros(4)):
+        shift_into(state, shift, np.array([1, 3]), offset)
+        for row in (1, 3):
+            moved = np.hstack([offset[:3] + offset[3] * reported[row, 3:], offset[3] * ballistic_acceleration(reported[row])])
+            np.testing.assert_allclose(state[row], reported[row] - moved, atol=1e-6)
+        assert (state[[0, 2]] == reported[[0, 2]]).all()
+    np.testing.assert_allclose(state, reported, atol=1e-6)
