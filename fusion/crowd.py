@@ -21,7 +21,7 @@ Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 _BOTH_MISS = 12.0  # twice the log of the odds against two nations missing an object each, either one of twenty
-_SWEEP_FROM = 24  # tracks; of fewer, scanning is cheaper than sorting
+_CELLS = 4  # a track: narrower than most are apart
 NEIGHBOURS = 4  # of each track: the nearest by place, of which one may fly elsewhere
 
 
@@ -47,33 +47,41 @@ def neighbours(
     """
     n = len(rows)
     found, ranges = np.full((n, NEIGHBOURS, 6), np.inf), np.full((n, NEIGHBOURS), np.inf)
-    x_b, fastest, reached = np.empty(len(others)), np.zeros(3), np.zeros(3)
-    newest, oldest = np.int64(0), np.int64(2**62)
-    for j in range(len(others)):
-        x_b[j] = state_b[others[j], 0]
-        for axis in range(3):
-            fastest[axis] = max(fastest[axis], abs(state_b[others[j], 3 + axis]))
-        newest, oldest = max(newest, valid_b[others[j]]), min(oldest, valid_b[others[j]])
-    sweep = n > _SWEEP_FROM
-    order = np.argsort(x_b, kind="mergesort") if sweep else np.arange(len(others))
-    x_sorted = x_b[order]
+    if not n:
+        return found
+    nations, newest, oldest = np.int64(0), valid_a[rows[0]], valid_a[rows[0]]
+    lowest, highest, x_a = np.full(3, np.inf), np.full(3, -np.inf), np.empty(n)
     for i in range(n):
         a = rows[i]
-        apart_s = max(abs(newest - valid_a[a]), abs(valid_a[a] - oldest)) * 1e-9
+        x_a[i], nations = state_a[a, 0], nations | mask_a[a]
+        newest, oldest = max(newest, valid_a[a]), min(oldest, valid_a[a])
         for axis in range(3):
-            reached[axis] = reach_m + (fastest[axis] + MOST_DRAG_M_S2 * apart_s) * apart_s
-        first, last = 0, len(others)
-        if sweep:
-            first = np.searchsorted(x_sorted, state_a[a, 0] - reached[0])
-            last = np.searchsorted(x_sorted, state_a[a, 0] + reached[0], side="right")
+            lowest[axis], highest[axis] = min(lowest[axis], state_a[a, axis]), max(highest[axis], state_a[a, axis])
+    order, cells = np.argsort(x_a, kind="mergesort"), _CELLS * n  # along the first axis, as many tracks before each
+    width = max(highest[0] - lowest[0], 1.0) / cells
+    before = np.searchsorted(x_a[order], lowest[0] + width * np.arange(1, cells))
+    for b in others:
+        beyond = mask_b[b] & nations == 0
+        apart_s = max(abs(newest - valid_b[b]), abs(valid_b[b] - oldest)) * 1e-9
+        for axis in range(3):
+            reached = reach_m + (abs(state_b[b, 3 + axis]) + MOST_DRAG_M_S2 * apart_s) * apart_s
+            beyond |= not lowest[axis] - reached <= state_b[b, axis] <= highest[axis] + reached
+        if beyond:
+            continue
+        reached = reach_m + (abs(state_b[b, 3]) + MOST_DRAG_M_S2 * apart_s) * apart_s
+        low, high = (state_b[b, 0] - reached - lowest[0]) / width, (state_b[b, 0] + reached - lowest[0]) / width
+        first = before[int(low) - 1] if low >= 1.0 else 0
+        last = before[int(high)] if high < cells - 1 else n
         for k in range(first, last):
-            b = others[order[k]]
-            beyond = False
-            for axis in range(3):
-                beyond |= abs(state_b[b, axis] - state_a[a, axis]) > reached[axis]
-            if beyond or mask_a[a] & mask_b[b] == 0:
-                continue
+            i = order[k]
+            a = rows[i]
             dt_s = (valid_a[a] - valid_b[b]) * 1e-9
+            beyond = mask_a[a] & mask_b[b] == 0
+            for axis in range(3):
+                reached = reach_m + (abs(state_b[b, 3 + axis]) + MOST_DRAG_M_S2 * abs(dt_s)) * abs(dt_s)
+                beyond |= abs(state_b[b, axis] - state_a[a, axis]) > reached
+            if beyond:
+                continue
             range2 = 0.0
             x = state_b[b]
             if dt_s != 0.0:
