@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.align import MOST_DRAG_M_S2, flown
-from fusion.blocks import factor, plus, raised, weighed
+from fusion.blocks import Symmetric, factor, plus, raised, weighed
 from fusion.partial import TOLD, WHOLE, apart, room
 from fusion.triangle import place_of, square, traces, velocity_of
-from physics.compile import jit
+from physics.compile import inlined, jit
 
 Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -88,6 +88,25 @@ def _reach_m(cov: Float, bias_var: Float) -> float:
 
 
 @jit
+def _place_d2(state_a: Float, cov_a: Float, state_b: Float, cov_b: Float, var_m2: float) -> float:
+    """How far two places of one time are apart, d2: no further than the whole states are."""
+    return _d2(
+        state_b[0] - state_a[0],
+        state_b[1] - state_a[1],
+        state_b[2] - state_a[2],
+        raised(plus(place_of(cov_a), place_of(cov_b)), var_m2),
+    )
+
+
+@inlined
+def _d2(x: float, y: float, z: float, spread: Symmetric) -> float:
+    f = factor(spread)
+    y -= f[0] * x
+    z -= f[1] * x + f[2] * y
+    return x * x * f[3] + y * y * f[4] + z * z * f[5]
+
+
+@jit
 def _beside(state_a: Float, cov_a: Float, state_b: Float, cov_b: Float, dt_s: float, var_m2: float) -> float:
     """Less than how far two places are apart when one flies on for `dt_s` to the other's time, d2: a bound without a flight.
 
@@ -98,10 +117,7 @@ def _beside(state_a: Float, cov_a: Float, state_b: Float, cov_b: Float, dt_s: fl
     y = state_b[1] - state_a[1] - mean * (state_a[4] + state_b[4])
     z = state_b[2] - state_a[2] - mean * (state_a[5] + state_b[5])
     spread = weighed(plus(place_of(cov_a), place_of(cov_b)), way2, plus(velocity_of(cov_a), velocity_of(cov_b)))
-    f = factor(raised(plus(spread, spread), var_m2))
-    y -= f[0] * x
-    z -= f[1] * x + f[2] * y
-    return float(x * x * f[3] + y * y * f[4] + z * z * f[5])
+    return _d2(x, y, z, raised(plus(spread, spread), var_m2))
 
 
 @jit
@@ -210,7 +226,10 @@ def pairs_within(
                 reach += (_BOUND_SIGMAS * spread + (3.0 * most + 10.0) * abs(dt_s)) * abs(dt_s)
                 if off2 > reach * reach:
                     continue
-                if not (whole_a[a] and whole_b[b]):
+                if dt_s == 0.0 and whole_a[a] and whole_b[b]:
+                    if _place_d2(state_a[a], cov_a[a], state_b[b], cov_b[b], bias_var[0]) > gates[WHOLE]:
+                        continue
+                else:
                     strayed = (3.0 * most + 10.0) * dt_s * dt_s
                     beside = _beside(state_a[a], cov_a[a], state_b[b], cov_b[b], dt_s, 2.0 * bias_var[0] + strayed * strayed)
                     if beside > gates[WHOLE] + _BOUND_SIGMAS * _BOUND_SIGMAS + 2.0:

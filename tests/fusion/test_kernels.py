@@ -292,3 +292,27 @@ def test_assignment_and_its_regret_agree_with_trying_everything() -> None:
         for match in found:
             second = min(cost for cost, pairs_of in ways if (match.row, match.column) not in pairs_of)
             assert match.regret == pytest.approx(second - best)
+
+
+@pytest.mark.parametrize("apart_s", [0.0, 0.4, 4.0])
+@both_ways(pairs_within, few=1)
+def test_pairs_of_a_crowd_are_all_pairs_of_the_gate(apart_s: float) -> None:
+    """Everything within everything's reach, with long and narrow ellipses: many pairs are at the edge of the gate."""
+    rng, n, bias_var = np.random.default_rng(3), 40, np.array([150.0**2, 4.0])
+    rows, whole, phase = np.arange(n), np.ones(n, np.bool_), np.tile([0.0, 1.0, 0.0], (n, 1))
+    states = STATE + np.hstack([rng.normal(scale=800.0, size=(n, 3)), rng.normal(scale=15.0, size=(n, 3))])
+    states[1::2] = [propagate_one(x, apart_s) for x in states[1::2]]
+    root = rng.normal(size=(n, 6, 6)) * np.repeat([100.0, 4.0], 3)[:, None]
+    cov, valid_ns = root @ root.transpose(0, 2, 1), np.where(rows % 2, int(apart_s * 1e9), 0)
+    table = valid_ns, states, pack_cov(cov), phase, np.array([1, 2])[rows % 2], whole
+    first, second, costs = pairs_within(rows, *table, rows, *table, MOTION, bias_var, PRIOR, GATES, 30_000_000_000)
+    found = dict(zip(zip(first.tolist(), second.tolist(), strict=True), costs.tolist(), strict=True))
+    expected = {}
+    for i in range(0, n, 2):
+        x, p = align_one(states[i], cov[i], apart_s, (0.0, 0.0, 0.0, 0.05))
+        for j in range(1, n, 2):
+            d2, log_det = oracle.distance(x, p, states[j], cov[j], bias_var)
+            if d2 <= 27.9:
+                expected[i, j] = expected[j, i] = d2 + log_det
+    assert 100 < len(expected) < n * n // 2 - 100
+    assert found == pytest.approx(expected, abs=1e-6)
