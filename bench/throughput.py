@@ -35,7 +35,7 @@ from fusion.associate import Associator
 from fusion.casebook import Casebook
 from fusion.clusters import Clusters
 from fusion.engine import FusionEngine
-from fusion.picture import Picture
+from fusion.lifecycle import Lifecycle
 from fusion.settings import FusionSettings
 from fusion.warm import warm_up
 
@@ -54,7 +54,7 @@ _STEPS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("hold", Clusters, "take"),
     ("associate", Associator, "place"),
     ("associate", Associator, "look"),
-    ("estimate", Picture, "_estimate"),
+    ("estimate", Lifecycle, "estimate"),
     ("open", Casebook, "open"),
     ("judge", Casebook, "judge"),
     ("predict", Casebook, "predict"),

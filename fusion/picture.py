@@ -1,10 +1,10 @@
 """A picture: the state of fusion for a group of recipients who have been released the same reports.
 
-Takes reports and drops in, keeps clusters, estimates and cases, and hands out what changed. A message is fused when it is taken:
-hold, associate, estimate, judge. The clock's tick is what ages: it finds the silent, widens the lost, closes what is over. Looks
-for pairs and impact predictions are the upkeep after either, in a call of its own and within bounds, so that no alert waits for
-them. Nothing else looks at the time but for refusing late reports, so that a step which brings a recipient nothing does nothing
-to its picture, and leaves no upkeep.
+Takes reports and drops in, has system tracks live and end (`fusion.lifecycle`), and hands out what changed. A message is fused
+when it is taken: hold, associate, estimate, judge. The clock's tick is what ages: it finds the silent, widens the lost, closes
+what is over. Looks for pairs and impact predictions are the upkeep after either, in a call of its own and within bounds, so that
+no alert waits for them. Nothing else looks at the time but for refusing late reports, so that a step which brings a recipient
+nothing does nothing to its picture, and leaves no upkeep.
 """
 
 from __future__ import annotations
@@ -18,14 +18,11 @@ from bus.columns import Reports
 from bus.messages import Decorrelation, FeedMessage, Raid, TrackDropped, TrackFrame
 from bus.metrics import Work
 from bus.release import NATIONS
-from fusion.alert import Event, may_be_plausible
+from fusion.alert import may_be_plausible
 from fusion.assess import BOOSTING
-from fusion.associate import Associator
-from fusion.casebook import Casebook
-from fusion.clusters import Clusters
 from fusion.copied import Copied
 from fusion.echoes import Echoes
-from fusion.estimate import Estimator
+from fusion.lifecycle import Lifecycle
 from fusion.lineage import COLUMN_OF
 from fusion.raid import RaidCounter, shares
 from fusion.registration import Registration
@@ -34,9 +31,7 @@ from fusion.tables import CONFIRMED, NO_ALERT, NONE, Float, Rows
 from fusion.upkeep import due, longest_overdue, tend_into
 
 _S: Final = 1_000_000_000
-_IMPACTS_A_MESSAGE: Final = (
-    3  # each takes some 0.05 ms with its alert, the longest overdue first; the rest follow with the next ones or the tick
-)
+_IMPACTS_A_MESSAGE: Final = 3  # some 0.05 ms each with its alert, the longest overdue first; the rest follow later
 _IMPACTS_A_TICK: Final = 64
 _WAITING_A_MESSAGE: Final = 64  # tracks that wait for a partner: with more, the look is left to the tick
 _WAITING_A_TICK: Final = 100_000
@@ -45,25 +40,21 @@ _WAITING_A_TICK: Final = 100_000
 class Picture(Copied):
     """Fusion for one group of recipients."""
 
-    FLAT, SHARED = frozenset(("_fused", "_ended")), frozenset(("_settings",))
+    SHARED = frozenset(("_settings",))
 
     def __init__(self, settings: FusionSettings) -> None:
         self._settings = settings
-        self.clusters = Clusters(settings.timing, settings.sensors, settings.association)
-        self.book = Casebook(settings, self.clusters)
+        self._life = Lifecycle(settings)
+        self.clusters, self.book = self._life.clusters, self._life.book
         self.counter = RaidCounter(settings.counting)
-        self._associator = Associator(settings, self.clusters.decorrelations)
+        self._associator = self._life.associator
         motion, bias = self._associator.motion, self._associator.bias_var
-        self._estimator = Estimator(settings, self.clusters.systems, self.clusters.reports, motion, bias)
         self._echoes = Echoes(settings, motion)
         self.registration = Registration(settings, self._associator.miss, motion, bias)
         self._ahead_ns = int(settings.timing.ahead_s * _S)
         self._newest_ns = 0
-        self._fused: list[Rows] = []  # system tracks that messages have changed since the last upkeep
-        self._aged = False  # whether there was a tick since then
+        self._aged = False  # whether there was a tick since the last upkeep
         self.tended = False  # whether the last upkeep did anything
-        self._touched = False  # whether any system track changed since they were last handed out
-        self._ended: list[int] = []  # numbers of those that ended
 
     def take(self, message: FeedMessage, block: Reports | None, received_ns: int, now_ns: int) -> dict[str, int]:
         """Take a message of a feed, of a frame its sound rows; the counts of what was refused, by reason."""
@@ -80,7 +71,7 @@ class Picture(Copied):
         in_session = self._in_session(column, frame.session, self._as_of(frame, now_ns))
         overtaken, block = self.clusters.take_overtaken(column, frame.session, block, now_ns, frame.released_ns)
         if len(overtaken):
-            self._look_back(overtaken, now_ns)
+            self._life.look_back(overtaken, now_ns)
         if not in_session:
             return {"late": len(block)} if len(block) else {}
         block, echoes = self._echoes.sift(self.clusters, column, block, self._as_of(frame, now_ns))
@@ -96,12 +87,12 @@ class Picture(Copied):
         if not (len(moved) or fresh):
             return refused
         homes = self._associator.place(self.clusters, fresh, column) if fresh else {}
-        joined = [self._house(row, homes.get(row)) for row in fresh]
+        joined = [self._life.house(row, homes.get(row)) for row in fresh]
         rows, systems = moved, held.system[moved]  # each system track once: it has one member a nation
         if fresh:
             rows = np.array(moved.tolist() + fresh, np.int64)
             systems = np.array(systems.tolist() + joined, np.int64)
-        off, rules, table = self._estimate(systems, column=column), self._settings, self.clusters.systems
+        off, rules, table = self._life.estimate(systems, column=column), self._settings, self.clusters.systems
         newest_ns, odd, doubtful = tend_into(
             table.times,
             table.kinds,
@@ -124,20 +115,11 @@ class Picture(Copied):
         )
         self._newest_ns = max(self._newest_ns, newest_ns)
         for i in odd.tolist():
-            self._split(int(systems[i]), int(rows[i]), now_ns)
+            self._life.split(int(systems[i]), int(rows[i]), now_ns)
         for system in doubtful.tolist():
             self.book.judge(system, now_ns)
-        self._fused.append(systems)
+        self._life.fused.append(systems)
         return refused
-
-    def _look_back(self, rows: Rows, now_ns: int) -> None:
-        """Of lost system tracks the last report (rows) is a newer one: predicted from that, and as soon as may be asked whether
-        others report them.
-        """
-        systems = self.clusters.reports.system[rows]
-        self._estimate(systems, now_ns)
-        self.clusters.systems.due_ns[systems] = now_ns
-        self._fused.append(systems)
 
     def _without_echoes(self, fresh: list[int]) -> list[int]:
         """The new reports but for those that stand on what is told already, which are set aside."""
@@ -146,27 +128,18 @@ class Picture(Copied):
             self.clusters.set_aside(row, system)
         return [row for row in fresh if row not in echoes]
 
-    def _house(self, row: int, home: int | None) -> int:
-        """The system track of a new report: the one it surely belongs to, or its own."""
-        if home is None:
-            home = self.clusters.found(row)
-            self.book.open(home, row)
-        else:
-            self.clusters.join(row, home)
-        return home
-
     def _take_drop(self, message: TrackDropped, now_ns: int) -> None:
         """End national tracks; what becomes of a system track left without any depends on the reason."""
         column = COLUMN_OF[message.nation]
         if self._in_session(column, message.session, self._as_of(message, now_ns)):
             for number in message.tracks:
                 self.clusters.refuse(column, number, self._as_of(message, now_ns))
-                self._drop(column, number, message.reason, self._as_of(message, now_ns))
+                self._life.drop(column, number, message.reason, self._as_of(message, now_ns))
 
     def _take_decorrelation(self, message: Decorrelation, now_ns: int) -> dict[str, int]:
         """Two national tracks are not one object, or may be again; held as one, they are parted. Words refused, by reason."""
         refused = self.clusters.decorrelate(message, now_ns)
-        self._keep_apart(now_ns)
+        self._life.keep_apart(now_ns)
         return refused
 
     def tick(self, now_ns: int) -> bool:
@@ -176,21 +149,21 @@ class Picture(Copied):
         due: list[int] = np.flatnonzero((table.number != 0) & (table.due_ns <= now_ns)).tolist()
         for system in due:
             if table.number[system] and table.due_ns[system] <= now_ns:
-                self._age(system, now_ns)
+                self._life.age(system, now_ns)
         waited = self.book.judge_waiting(now_ns)
         self._aged = True
         return bool(due) or waited
 
     def go_on_from(self, told: Picture, ended: list[int]) -> None:
         """Tell what another picture of the same recipients has still to tell, and that these (numbers) ended too."""
-        self.counter, self._ended = told.counter, told._ended + ended
-        self._touched = bool(self.clusters.systems.touched.any())
+        self.counter, self._life.ended = told.counter, told._life.ended + ended
+        self._life.touched = bool(self.clusters.systems.touched.any())
 
     def hush(self) -> None:
         """Have nothing to tell: somebody else has told it."""
         self.book.outbox.clear()
         self.book.over.clear()
-        self._ended.clear()
+        self._life.ended.clear()
 
     def catch_up(self, now_ns: int, *, shed: bool = False) -> dict[Work, int]:
         """The upkeep after messages and ticks: look for pairs, forget and make impact predictions. Without any of them, nothing.
@@ -200,11 +173,11 @@ class Picture(Copied):
         predictions that could not be told.
         """
         put_off: dict[Work, int] = {}
-        fused, aged = self._fused, self._aged
+        fused, aged = self._life.fused, self._aged
         self.tended = False
         if not (fused or aged):
             return put_off
-        self._fused, self._aged = [], False
+        self._life.fused, self._aged = [], False
         if shed and self._associator.due(self._newest_ns) and not self._alert_waits():
             put_off["looks"] = 1
         else:
@@ -223,14 +196,14 @@ class Picture(Copied):
     @property
     def changed(self) -> bool:
         """Whether there is anything that `changes` would hand out."""
-        return self._touched or bool(self._ended)
+        return self._life.touched or bool(self._life.ended)
 
     def changes(self) -> tuple[Rows, list[int]]:
         """System tracks (rows) that changed and numbers of those that ended since the last time."""
-        touched, ended = self.clusters.systems.touched, self._ended
+        touched, ended = self.clusters.systems.touched, self._life.ended
         rows = np.flatnonzero(touched)
         touched[rows] = False
-        self._touched, self._ended = False, []
+        self._life.touched, self._life.ended = False, []
         return rows, ended
 
     @property
@@ -258,12 +231,6 @@ class Picture(Copied):
         raisable = ~table.settled & may_be_plausible(table.phase, table.state, table.whole, self._settings.alerting)
         return bool((waits & (raisable | (table.alert != NO_ALERT))).any())
 
-    def _estimate(self, systems: list[int] | Rows, at_ns: int = 0, column: int = NONE) -> Float:
-        """Estimate anew from the members' latest reports; how far the member in `column` is from the others (m,), d2."""
-        off = self._estimator.estimate(np.asarray(systems, np.int64), at_ns, column)
-        self._touched |= len(systems) > 0
-        return off
-
     def _due_by(self) -> tuple[Rows, Float, NDArray[np.bool_], Rows, Rows, Rows, Rows, int, int, float]:
         """What `fusion.upkeep.due` goes by."""
         table, rules = self.clusters.systems, self._settings.assessment
@@ -276,12 +243,7 @@ class Picture(Copied):
             self.book.forget_impact(system)
         for system in ripe.tolist():
             self.book.predict(system)
-            self._expect_landing(system)
-
-    def _expect_landing(self, system: int) -> None:
-        landing_ns, table = self.book.landing_ns(system), self.clusters.systems
-        if landing_ns is not None and self.book.cases[system].standing:
-            table.due_ns[system] = min(int(table.due_ns[system]), landing_ns)
+            self._life.expect_landing(system)
 
     def _look(self, now_ns: int, most_waiting: int) -> bool:
         """Look for displaced feeds and for pairs, each where it is time; whether it was."""
@@ -289,19 +251,18 @@ class Picture(Copied):
         if self.registration.review(self.clusters, self._newest_ns):
             self.clusters.correct(self.registration.offsets, self.registration.left_open)
             table = self.clusters.systems
-            self._estimate(np.flatnonzero((table.number != 0) & (table.mask != 0)))
+            self._life.estimate(np.flatnonzero((table.number != 0) & (table.mask != 0)))
         if due:
             self._tend_echoes(now_ns)
         for kept, *others in self._associator.look(self.clusters, self._newest_ns, most_waiting):
             for other in others:
                 if not self.clusters.are_apart(kept, other):  # each pair may be, and the whole that they make not
-                    kept = self._merge(kept, other, now_ns)
+                    kept = self._life.merge(kept, other, now_ns)
         return due or self.registration.offsets is not offsets  # each review makes them anew
 
     def _tend_echoes(self, now_ns: int) -> None:
         """Set aside what has been found out, and take again what strayed."""
-        table = self.clusters.systems
-        self._keep_apart(now_ns)
+        self._life.keep_apart(now_ns)
         found, strayed = self._echoes.review(self.clusters)
         for row, system in found:
             before = int(self.clusters.reports.system[row])
@@ -309,90 +270,10 @@ class Picture(Copied):
                 continue  # of a warning and none the warning stays
             if self.clusters.is_apart(row, system):
                 continue  # from another that was found just now
-            self.clusters.set_aside(row, system)
-            if table.mask[before]:
-                self._estimate([before])
-            else:
-                self.book.merge(system, before)
-                self._ended.append(self.clusters.end(before))
+            self._life.set_aside(row, system)
         for row in strayed:
             home = self._associator.place(self.clusters, [row], int(self.clusters.reports.nation[row])).get(row)
-            self._take_again(row, home, now_ns)
-
-    def _take_again(self, row: int, home: int | None, now_ns: int, *, warned: bool = False) -> None:
-        """House a report that was set aside; its alert is of its own worth, or as it was `warned` of."""
-        system, table = self.clusters.aside.pop(row), self.clusters.systems
-        own = self._house(row, home)
-        if home is None:
-            table.times[own] = table.times[system]
-        self._estimate([own])
-        self.book.cases[own].warned |= warned
-        self.book.judge(own, now_ns)
-        self._fused.append(np.array([own], np.int64))
-
-    def _keep_apart(self, now_ns: int) -> None:
-        """Part what is held as one, or for an echo of one, and by an operator's word is not."""
-        home, aside, held = self.clusters.home, self.clusters.aside, self.clusters.reports
-        for one, other in self.clusters.decorrelations.rows:
-            system = home(one)
-            if system == NONE or system != home(other):
-                continue
-            echoes = [row for row in (one, other) if row in aside]
-            if echoes:
-                newest = max(echoes, key=lambda row: (int(held.detected_ns[row]), int(held.nation[row])))
-                self._take_again(newest, None, now_ns, warned=self.book.cases[system].standing)
-            else:
-                self._part(one, other, now_ns)
-
-    def _merge(self, one: int, other: int, now_ns: int) -> int:
-        """Make two system tracks one: the one that was founded first, which is returned."""
-        kept, gone = sorted((one, other), key=lambda system: int(self.clusters.systems.number[system]))
-        self.book.merge(kept, gone)
-        self._ended.append(self.clusters.absorb(kept, gone))
-        self._estimate([kept])
-        self.book.judge(kept, now_ns)
-        return kept
-
-    def _split(self, system: int, row: int, now_ns: int) -> None:
-        """A member that has been elsewhere for too long gets a system track of its own; if it comes back, not so soon again."""
-        members = self.clusters.members(system)
-        if len(members) < 2:
-            return
-        self.clusters.reports.parted[members] += 1  # whose fault it is they do not tell: next time another may go
-        own = self._move_out(row, system)
-        self._estimate([system, own])
-        self.book.judge(own, now_ns)
-
-    def _move_out(self, row: int, system: int) -> int:
-        """Out of a system track that has other members into one of its own."""
-        table = self.clusters.systems
-        self.clusters.leave(row)
-        table.seen[system] = table.mask[system]
-        own = self._house(row, None)
-        table.times[own] = table.times[system]
-        return own
-
-    def _part(self, one: int, other: int, now_ns: int) -> None:
-        """Two members are not one object. What was detected first keeps the system track with its alert; the other gets its own,
-        and an alert where there was one. A third is placed anew, as if it came only now.
-        """
-        table, held = self.clusters.systems, self.clusters.reports
-        system = int(held.system[one])
-        warned = self.book.cases[system].standing
-        stays, leaves = sorted((one, other), key=lambda row: (int(held.detected_ns[row]), int(held.nation[row])))
-        third = [row for row in self.clusters.members(system) if row not in (one, other)]
-        own, *alone = [self._move_out(row, system) for row in (leaves, *third)]
-        table.kinds[system], table.impact_ns[system] = held.phenomenology[stays], 0  # what they were was of two objects
-        self._estimate([system, own, *alone])
-        for row, apart in zip(third, alone, strict=True):
-            home = self._associator.place(self.clusters, [row], int(held.nation[row])).get(row)
-            if home is None:
-                self.book.judge(apart, now_ns)
-            else:
-                self._merge(home, apart, now_ns)
-        self.book.cases[own].warned = warned
-        self.book.judge(own, now_ns)
-        self._fused.append(np.array([system, own, *alone], np.int64))
+            self._life.take_again(row, home, now_ns)
 
     def _as_of(self, message: TrackFrame | TrackDropped, now_ns: int) -> int:
         """When a message counts as said: when it was released, but no later than clocks may be off."""
@@ -401,73 +282,5 @@ class Picture(Copied):
     def _in_session(self, column: int, session: int, as_of_ns: int) -> bool:
         taken, ended = self.clusters.begin_session(column, session)
         for number in ended:
-            self._drop(column, number, "lost", as_of_ns)
+            self._life.drop(column, number, "lost", as_of_ns)
         return taken
-
-    def _drop(self, column: int, number: int, reason: str, as_of_ns: int) -> None:
-        dropped = self.clusters.drop(column, number)
-        if dropped is None:
-            return
-        system, alone = dropped
-        if not alone:
-            self._estimate([system])
-            self._expect_landing(system)
-        elif reason == "impact" and (self.book.cases[system].was_confirmed or not self._recognise(system, as_of_ns)):
-            self._end(system, "landed", "impact reported")
-        elif reason == "false":
-            self._end(system, "false", "reported as a false track")
-        elif reason == "lost":
-            self._lose(system, as_of_ns)
-
-    def _lose(self, system: int, as_of_ns: int) -> None:
-        """Every member is gone: it may be seen by others already, may never have been, or is kept as a prediction."""
-        if not self.book.cases[system].to_be_told:
-            self._end(system, "lost", "lost")
-        elif not self._recognise(system, as_of_ns):
-            self.clusters.systems.due_ns[system] = self.clusters.systems.lost_ns[system] = as_of_ns
-
-    def _vanished(self, system: int, now_ns: int) -> bool:
-        """Whether a lost system track was seen for too short to be kept, and has not come back under another number meanwhile."""
-        case, table, timing = self.book.cases[system], self.clusters.systems, self._settings.timing
-        brief = int(table.newest_ns[system]) - case.first_ns < timing.vanished_s * _S
-        return brief and not case.was_confirmed and now_ns - table.lost_ns[system] >= timing.grace_s * _S
-
-    def _recognise(self, system: int, now_ns: int) -> bool:
-        """Whether a lost system track is one that others report: then they are one, and the elder alert goes on."""
-        same = self._associator.likeness(self.clusters, system)
-        if same is None:
-            return False
-        self._merge(system, same, now_ns)
-        return True
-
-    def _age(self, system: int, now_ns: int) -> None:
-        table, held, timing = self.clusters.systems, self.clusters.reports, self._settings.timing
-        landing_ns = self.book.landing_ns(system)
-        standing = self.book.cases[system].standing
-        if standing and landing_ns is not None and now_ns >= landing_ns:
-            if table.mask[system] == 0:
-                self._end(system, "landed", "the time of impact has passed")
-                return
-            self.book.send(system, "landed", "the time of impact has passed")
-        silent_ns = now_ns - int(timing.silent_s * _S)
-        if table.mask[system]:
-            silent = [row for row in self.clusters.members(system) if held.valid_ns[row] <= silent_ns]
-            for row in silent:
-                self._drop(int(held.nation[row]), int(held.track[row]), "lost", now_ns)
-            if not silent:
-                members = self.clusters.members(system)
-                table.due_ns[system] = min(int(held.valid_ns[row]) for row in members) + int(timing.silent_s * _S)
-                self._expect_landing(system)
-        elif self._vanished(system, now_ns):
-            self._end(system, "false", "vanished soon after it appeared")
-        elif landing_ns is None and now_ns - table.newest_ns[system] >= timing.lost_after_s * _S:
-            self._end(system, "lost", "lost, and not found again")
-        else:
-            self._estimate([system], now_ns)
-            if not self._recognise(system, now_ns):
-                every_ns = min(max((now_ns - int(table.newest_ns[system])) // (20 * _S), 1), 5) * _S
-                table.due_ns[system] = (now_ns // every_ns + 1) * every_ns  # whenever it was lost
-
-    def _end(self, system: int, event: Event, reason: str) -> None:
-        self.book.close(system, event, reason)
-        self._ended.append(self.clusters.end(system))

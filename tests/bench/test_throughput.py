@@ -14,7 +14,7 @@ from bench.throughput import joined_share, measure_size
 from bus.columns import unpack_cov
 from bus.messages import MAX_FRAME_ROWS, TrackFrame, reports_of
 from bus.release import NATIONS
-from fusion.picture import Picture
+from fusion.lifecycle import Lifecycle
 from physics.frames import altitude_m
 from physics.propagate import propagate_many
 
@@ -66,7 +66,7 @@ def test_a_size_is_measured_and_its_objects_are_joined() -> None:
     assert min(row.shares.values()) >= 0.0
     assert {"check", "hold", "estimate", "draw"} <= set(row.shares)
     assert row.joined_share > 0.5
-    assert Picture._estimate.__name__ == "_estimate"  # the clocks are gone
+    assert Lifecycle.estimate.__name__ == "estimate"  # the clocks are gone
 
 
 def test_a_launch_comes_in_the_last_frame_of_a_cycle_among_known_tracks() -> None:

@@ -344,7 +344,7 @@ def test_the_alert_that_was_raised_first_goes_on_though_its_object_was_founded_l
     first, second = sorted(picture.book.cases, key=lambda system: int(picture.clusters.systems.number[system]))
     picture.book.cases[first].raised_ns = picture.book.cases[second].raised_ns + 1
     told = int(picture.clusters.systems.told[second]), picture.book.cases[second].anchor
-    assert picture._merge(second, first, now_ns) == first
+    assert picture._life.merge(second, first, now_ns) == first
     assert told_of(picture) == {told[0]: (told[1], "confirmed")}
     assert [alert.state for alert in picture.book.outbox] == ["retracted", "confirmed"]
     assert picture.clusters.systems.number[first] == 1
@@ -539,7 +539,7 @@ def test_copies_hold_no_more_than_what_was_to_be_told_the_last_time() -> None:
     messages += [(at_ns, Inbound(dropped("kor", [(at_ns - START_NS) // S - 2], "false", at_ns), EVERYONE)) for at_ns in ends]
     late = Watched().play(delayed(messages, 9.0, 1), 160.0)
     assert late.engine.redone[RECIPIENT] > 100
-    held = [(len(each.book.outbox), len(each.book.over), len(each._ended)) for each in late.pictures]
+    held = [(len(each.book.outbox), len(each.book.over), len(each._life.ended)) for each in late.pictures]
     assert max(map(max, held)) <= 20
 
 
