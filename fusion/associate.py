@@ -89,7 +89,8 @@ def crowded(triples: Rows, joint: Float, pairs: Rows, gains: Float, dearer: Floa
 class Associator:
     """The rules of association, and the evidence gathered so far for pairs of system tracks (by their numbers).
 
-    `gap`: the largest duality gap of the last look, as a share of the bound; 0 where its answer is proven best.
+    `gap`: the largest duality gap of the last look, as a share of the bound; 0 where its answer is proven best. `asked`: how many
+    pairs the last call of `look` was about.
     """
 
     settings: FusionSettings
@@ -97,6 +98,7 @@ class Associator:
     evidence: dict[tuple[int, int], float] = field(default_factory=dict)
     looked_ns: int = 0
     gap: float = 0.0
+    asked: int = 0
     _prior: Float = field(init=False)
     _gates: Float = field(init=False)
 
@@ -144,6 +146,7 @@ class Associator:
 
         With more than `most_waiting` tracks that lack a nation there is no look: its cost grows faster than their number.
         """
+        self.asked = 0
         if not self.due(at_ns):
             return []
         systems = clusters.systems
@@ -173,6 +176,7 @@ class Associator:
     def _winners(self, systems: SystemTable, waiting: Rows) -> dict[tuple[int, int], float]:
         """Pairs of rows that are together in the best partition of all that wait, and their regrets."""
         members, gains, pairs = self.groups(systems, waiting)
+        self.asked = pairs
         rules = self.settings.association
         regret, self.gap = partition(members, gains, pairs, len(waiting), max(rules.sure, rules.look_most))
         won = members[:pairs][regret > 0.0]

@@ -30,6 +30,7 @@ _THINNED: Final = 0.5  # of its age two copies about one are as far apart
 _MOST_ROWS: Final = 500_000  # kept in all: some 170 MB
 _A_TICKS_WORK: Final = 10_000  # rows to take again after one tick: some 20 ms, in which no frame is fused
 _A_HAPPENING: Final = 150  # what a message or a tick costs, in rows
+_A_PAIR: Final = 10  # what each pair does that a look found to ask about
 _RANKS: Final[dict[type[FeedMessage], tuple[int, int]]] = {  # of one instant: among all nations', and among a nation's
     LaunchDetected: (0, 0),
     TrackFrame: (0, 1),
@@ -233,7 +234,7 @@ class Hindsight:
             else:
                 picture.take(each.message, each.block, each.received_ns, each.key.at_ns)
                 picture.catch_up(each.key.at_ns)
-            work += _work(each)
+            work += _work(each) + _A_PAIR * picture.asked
             if not each.counts:
                 continue
             if work > _A_TICKS_WORK and i + 1 < len(self._taken):

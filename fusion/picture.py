@@ -207,6 +207,11 @@ class Picture(Copied):
         return rows, ended
 
     @property
+    def asked(self) -> int:
+        """How many pairs the last upkeep asked about."""
+        return self._associator.asked if self.tended else 0
+
+    @property
     def gap(self) -> float:
         """The largest duality gap of the last look for pairs."""
         return self._associator.gap

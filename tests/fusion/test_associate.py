@@ -135,3 +135,10 @@ def test_those_wait_that_some_nations_report_and_others_do_not_and_too_many_are_
     every = [row for row in range(40) if 0 < mask[row] < 7]
     for most in (0, 1, len(every) - 1, len(every), 1000):
         assert waiting_for(7, mask, most).tolist() == every[: most + 1]
+
+
+def test_a_look_tells_how_many_pairs_it_asked_and_one_that_is_not_due_or_has_too_many_none() -> None:
+    sky = Sky((APART_M * ALONG,) * 3, (300.0,) * 3)
+    for at_ns, most_waiting, asked in ((START_NS, 5, 0), (START_NS, 6, 12), (START_NS + 1, 6, 0)):
+        sky.associator.look(sky.clusters, at_ns, most_waiting)
+        assert sky.associator.asked == asked

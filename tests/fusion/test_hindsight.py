@@ -135,8 +135,10 @@ def test_under_load_putting_right_waits_and_is_counted() -> None:
     assert watched.picture == Watched().play(messages, 104.0).picture
 
 
-def test_much_to_put_right_is_put_right_over_some_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fusion.hindsight._A_TICKS_WORK", 4_000)
+@pytest.mark.parametrize(("cost", "rows"), [("_A_TICKS_WORK", 4_000), ("_A_PAIR", 400)])
+def test_much_to_put_right_is_put_right_over_some_ticks(cost: str, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Much by its messages, or by what looks ask."""
+    monkeypatch.setattr(f"fusion.hindsight.{cost}", rows)
     messages = upto(CROSSING.messages(), 90.0)
     before = len(upto(messages, 66.0))
     one_late = [*messages[:before], *messages[before + 1 :], (START_NS + 91 * S, messages[before][1])]
