@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fusion.align import MOST_DRAG_M_S2, flown
 from fusion.blocks import Symmetric, factor, plus, raised, weighed
-from fusion.partial import TOLD, WHOLE, apart, room
+from fusion.partial import TOLD, WHOLE, apart, room, room_of
 from fusion.triangle import place_of, square, traces, velocity_of
 from physics.compile import inlined, jit
 
@@ -89,7 +89,7 @@ def _reach_m(cov: Float, bias_var: Float) -> float:
 
 @jit
 def _place_d2(state_a: Float, cov_a: Float, state_b: Float, cov_b: Float, var_m2: float) -> float:
-    """How far two places of one time are apart, d2: no further than the whole states are."""
+    """How far two places of one time are apart, d2: no further than whole states are of which the difference is whole too."""
     return _d2(
         state_b[0] - state_a[0],
         state_b[1] - state_a[1],
@@ -177,6 +177,7 @@ def pairs_within(
     most = MOST_DRAG_M_S2 * math.sqrt(1.0 + motion.max() ** 2)  # more than thrust, give or take, ever is
     out_a, out_b, out_cost = [0 for _ in range(0)], [0 for _ in range(0)], [0.0 for _ in range(0)]
     if n_a and n_b:
+        biases = 3.0 * (bias_var[0] / prior_var[0] + bias_var[1] / prior_var[1])
         sweep = n_a * n_b > _SWEEP_FROM
         x_b = np.empty(n_b)
         far = 0.0
@@ -226,7 +227,7 @@ def pairs_within(
                 reach += (_BOUND_SIGMAS * spread + (3.0 * most + 10.0) * abs(dt_s)) * abs(dt_s)
                 if off2 > reach * reach:
                     continue
-                if dt_s == 0.0 and whole_a[a] and whole_b[b]:
+                if dt_s == 0.0 and room_of(cov_a[a], prior_var) + room_of(cov_b[b], prior_var) + biases < TOLD:
                     if _place_d2(state_a[a], cov_a[a], state_b[b], cov_b[b], bias_var[0]) > gates[WHOLE]:
                         continue
                 else:

@@ -52,10 +52,17 @@ def room(cov: Float, prior_var: Float) -> float:
 
 
 @inlined
+def room_of(triangle: Float, prior_var: Float) -> float:
+    """`room` of a covariance as tables hold it (21,)."""
+    place, velocity = traces(triangle)
+    taken: float = place / prior_var[0] + velocity / prior_var[1]
+    return taken
+
+
+@inlined
 def tells_whole(triangle: Float, prior_var: Float) -> bool:
     """`whole` of a covariance as tables hold it (21,)."""
-    place, velocity = traces(triangle)
-    return place / prior_var[0] + velocity / prior_var[1] < TOLD or told(square(triangle), prior_var) == WHOLE
+    return room_of(triangle, prior_var) < TOLD or told(square(triangle), prior_var) == WHOLE
 
 
 @jit

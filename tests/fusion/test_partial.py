@@ -195,6 +195,22 @@ def test_a_pair_between_the_gates_of_three_and_of_six_is_refused() -> None:
         assert len(found[0]) == count
 
 
+@pytest.mark.parametrize("apart_ns", [0, 1])
+def test_two_whole_states_whose_difference_is_partial_are_compared_by_what_it_tells(apart_ns: int) -> None:
+    """4 sigma along what is hardly told, 3.75 across: a place alone is outside the gate of six. One nanosecond decided."""
+    cov, seen = np.diag([100e3**2, 100.0**2, 100.0**2, 100.0, 100.0, 100.0]), STATE.copy()
+    seen[:2] += np.sqrt(2.0 * np.diag(cov)[:2] + BIAS[0]) * [4.0, 3.75]
+    rows, coast = np.array([0]), np.array([[0.0, 1.0, 0.0]])
+    assert told(cov, PRIOR) == WHOLE
+    d2, _, freedom = compare(STATE, cov, seen, cov, BIAS, PRIOR)
+    assert (freedom, d2 < GATES[5]) == (5, True)
+    one, other = (
+        (rows, np.array([at_ns]), state[None], pack_cov(cov)[None], coast, np.array([bit]), np.array([True]))
+        for at_ns, state, bit in ((0, STATE, 1), (apart_ns, seen, 2))
+    )
+    assert len(pairs_within(*one, *other, MOTION, BIAS, PRIOR, GATES, S)[0]) == 1
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000))
 def test_pairs_of_the_sweep_are_all_pairs_of_the_gates_with_partial_states_among_them(seed: int) -> None:
