@@ -39,6 +39,7 @@ _LEAST_STEP_S: Final = 0.1
 _SLOW_M_S: Final = 200.0
 _BRAKES_M_S2: Final = 0.1  # drag that counts
 _SCALE_HEIGHT_M: Final = 7e3
+DISPLACES: Final = 1.5  # the power of 1/beta by which drag displaces an impact: 1.2 to 1.9, most where it falls fast
 _NEAR_M: Final = 0.01
 _ROUNDS: Final = 30  # three are usual
 COLUMNS: Final = 8  # of the sensitivities: seven, and one to fill a vector
@@ -48,13 +49,32 @@ COLUMNS: Final = 8  # of the sensitivities: seven, and one to fill a vector
 def impact(
     state: Float, cov: Float, beta_kg_m2: float, beta_sigma: float, max_s: float
 ) -> tuple[int, float, float, float, float, Spread]:
-    """(status, seconds to impact, their sigma, latitude and longitude rad, spread m2); arguments and status as of `to_ground`."""
-    status, fall_s, there, cov_there = to_ground(state, cov, beta_kg_m2, beta_sigma, max_s)
+    """(status, seconds to impact, their sigma, latitude and longitude rad, spread m2); arguments and status as of `to_ground`.
+
+    `beta_kg_m2` is a median; impacts are told by their mean and how they scatter about that (`felt`).
+    """
+    beta_felt, sigma_felt = felt(beta_kg_m2, beta_sigma)
+    status, fall_s, there, cov_there = to_ground(state, cov, beta_felt, sigma_felt, max_s)
     if status != GROUND_OK:
         return status, fall_s, np.nan, np.nan, np.nan, (np.nan, np.nan, np.nan)
     geodetic, v, p = ground_state(there, cov_there)
     slope, steep_m_s = crossing(v)
     return status, fall_s, math.sqrt(max(p[2, 2], 0.0)) / abs(steep_m_s), geodetic[0], geodetic[1], spread_of(slope, p[:3, :3])
+
+
+@jit
+def felt(beta_kg_m2: float, beta_sigma: float) -> tuple[float, float]:
+    """The ballistic coefficient, kg/m2, that falls as do in the mean all of a median and a sigma of the logarithm, and the sigma
+    by which a first order about it tells how they scatter.
+
+    A light body falls much shorter than a heavy one falls long: what drag displaces grows as a power of 1/beta, and is log-normal
+    as beta is. These are the mean and the standard deviation of that (Johnson, Kotz and Balakrishnan, Continuous Univariate
+    Distributions 1, 1994, chapter 14). A sigma that is none is handed on.
+    """
+    if not 0.0 <= beta_sigma < np.inf:
+        return beta_kg_m2, beta_sigma
+    variance = (DISPLACES * beta_sigma) ** 2
+    return beta_kg_m2 * math.exp(-0.5 * variance / DISPLACES), np.sqrt(np.expm1(variance)) / DISPLACES
 
 
 @jit
