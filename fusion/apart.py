@@ -11,11 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.align import flown
-from fusion.blocks import Symmetric, factor, inverse_of, plus
 from fusion.partial import tells_whole
-from fusion.tables import NONE
 from fusion.triangle import square, traces
-from physics.compile import inlined, jit
+from physics.compile import jit
 from physics.motion import ballistic_acceleration
 
 Float = NDArray[np.float64]
@@ -23,7 +21,6 @@ Rows = NDArray[np.int64]
 
 MOST_OBJECTS: Final = 48  # a look goes by: more tell no more of what is common to all
 WIDEST: Final = (300e3, 3e3)  # m, m/s: a report that is less sure tells nothing, and its numbers are beyond computing with
-LEAST_VAR_M2: Final = 1.0  # no report is surer
 _TOGETHER_NS: Final = 5_000_000_000  # reports further apart in time tell more of flight than of offsets
 _SUREST: Final = 0.25  # of a feed's tracks: those that have just begun are less sure than it is off
 
@@ -75,63 +72,6 @@ def joined(number: Rows, mask: Rows, members: Rows, one: int, other: int, valid_
                 n += 1
             passed += 1
     return rows[:n].copy()
-
-
-@jit
-def common_chi2(apart: Float, spread: Float, velocity: Float, clock_var: float) -> float:
-    """How far from none the likeliest offset of place and clock is that explains the differences, had all the same error.
-
-    Differences (k, 6), covariances (k, 6, 6), of which places count, and objects' velocities (k, 3), m/s: what a second makes of
-    each place. `clock_var`, s2, is that of the clock before: of objects that fly alike nothing else tells it from a place. The
-    offset is weighed by information, and is taken to be no surer than by one object of the mean information. A sum of k errors
-    has at most k times the sum of their covariances, whatever is the same in them: each in its place, or along its flight. So
-    errors within what is claimed make a chi-square of four degrees of freedom, or less. NaN where it cannot be told.
-    """
-    return _common_chi2_but(apart, spread, velocity, clock_var, NONE)
-
-
-@jit
-def least_chi2(apart: Float, spread: Float, velocity: Float, clock_var: float) -> float:
-    """The least `common_chi2` of all but one: what it is though any one object may be wrong. Of one object nothing."""
-    if len(apart) < 2:
-        return 0.0
-    least = np.inf
-    for left_out in range(len(apart)):
-        least = min(least, _common_chi2_but(apart, spread, velocity, clock_var, left_out))
-    return least
-
-
-@jit
-def _common_chi2_but(apart: Float, spread: Float, velocity: Float, clock_var: float, left_out: int) -> float:
-    """`common_chi2` of all but one of the objects, NONE for all."""
-    k = len(apart) - (left_out != NONE)
-    total, sum_, moved = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
-    clock, late = 1.0 / clock_var, 0.0
-    for i in range(len(apart)):
-        if i == left_out:
-            continue
-        p, x, v = spread[i], apart[i], velocity[i]
-        xx, yy, zz = p[0, 0] + LEAST_VAR_M2, p[1, 1] + LEAST_VAR_M2, p[2, 2] + LEAST_VAR_M2
-        w = inverse_of(factor((xx, p[0, 1], p[0, 2], yy, p[1, 2], zz)))
-        wv = _of_vector(w, v[0], v[1], v[2])
-        wx = _of_vector(w, x[0], x[1], x[2])
-        total = plus(total, w)
-        sum_ = sum_[0] + wx[0], sum_[1] + wx[1], sum_[2] + wx[2]
-        moved = moved[0] + wv[0], moved[1] + wv[1], moved[2] + wv[2]
-        clock += v[0] * wv[0] + v[1] * wv[1] + v[2] * wv[2]
-        late += v[0] * wx[0] + v[1] * wx[1] + v[2] * wx[2]
-    inverse = inverse_of(factor(total))
-    place = _of_vector(inverse, sum_[0], sum_[1], sum_[2])
-    mean = _of_vector(inverse, moved[0], moved[1], moved[2])
-    clock -= moved[0] * mean[0] + moved[1] * mean[1] + moved[2] * mean[2]  # beyond what a place explains
-    late -= moved[0] * place[0] + moved[1] * place[1] + moved[2] * place[2]
-    return (sum_[0] * place[0] + sum_[1] * place[1] + sum_[2] * place[2] + late * late / clock) / k
-
-
-@inlined
-def _of_vector(a: Symmetric, x: float, y: float, z: float) -> tuple[float, float, float]:
-    """A v of a symmetric block."""
-    return a[0] * x + a[1] * y + a[2] * z, a[1] * x + a[3] * y + a[4] * z, a[2] * x + a[4] * y + a[5] * z
 
 
 @jit

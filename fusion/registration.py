@@ -6,7 +6,8 @@ together (`fusion.pattern`).
 
 Rules:
 - Within what they claim, feeds are taken as they are. An offset, place and clock together, counts where it is beyond the reports'
-  own covariance, their errors taken to be wholly the same, whichever one object is left out: one that is tracked wrong is none.
+  own covariance, of places and velocities as that ties them, their errors taken to be wholly the same, whichever one object is
+  left out: one that is tracked wrong is none.
   It stops counting where no offset explains the differences nearly as well as the one found.
 - An offset beyond what offsets may be is of different objects: of a ripple of launches, each seen as the one before or after.
 - Differences do not tell whose the offset is. A feed's prior is in proportion to its own errors, of the surest quarter of its
@@ -27,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bus.release import NATIONS
-from fusion.apart import LEAST_VAR_M2, WIDEST, brought, common_chi2, differences, joined, least_chi2, own_var, telling
+from fusion.apart import brought, differences, joined, own_var, telling
 from fusion.clusters import Clusters
 from fusion.offsets import NO_OFFSETS, WIDTH, Told, likeliest, open_of
 from fusion.partial import prior_of
@@ -43,7 +44,8 @@ _MOST_OWN: Final = 1000  # tracks that tell how sure a feed is: taken evenly fro
 _MOST_UNMET: Final = 24  # of each feed, where pairs are sought too: that grows with their cube, and a frame may wait for it
 _STILL_COUNTS_CHI2: Final = 9.5  # an offset found is kept while it explains so much more than none: 0.95 at 4 dof
 _NO_OFFSET_CHI2: Final = 23.5  # an offset as unlikely as this, 1e-4 at 4 dof, by the widest prior, is none
-_SHARPEST: Final = np.repeat([LEAST_VAR_M2, 0.01], 3)  # m2, m2/s2
+_LEAST_VAR_M2: Final = 1.0  # on each axis, of a feed's own errors
+_SHARPEST: Final = np.repeat([1e-2, 1e-4], 3)  # m2, m2/s2: no report is surer
 
 
 class Offset(NamedTuple):
@@ -129,21 +131,18 @@ class Registration:
         apart, spread, velocity, pull = differences(
             rows[:, 0], rows[:, 1], held.valid_ns, held.state, held.shift, held.cov, held.phase, self._motion
         )
-        spread += np.diag(_SHARPEST)
-        moves = np.zeros((len(rows), 6, WIDTH))
-        moves[:, :3, :3], moves[:, :3, 3], moves[:, 3:, 3] = np.eye(3), velocity, pull
-        weighed = np.linalg.solve(spread, moves)
-        told = Told(np.einsum("kia,kib->ab", moves, weighed), np.einsum("kia,ki->a", weighed, apart))
+        each = told_by(apart, spread, velocity, pull)
+        told = Told(each.information.sum(axis=0), each.weighed.sum(axis=0))
         offset = np.linalg.solve(told.information + np.diag(prior), told.weighed)
         if offset @ (prior * offset) >= _NO_OFFSET_CHI2:
             return
         clock_var = 1.0 / float(prior[3])
-        far = common_chi2(apart, spread, velocity, clock_var)
+        far = common_chi2(each, clock_var)
         if before is not None:
-            rest = apart - moves @ (self.offsets[pair[0]] - self.offsets[pair[1]])
-            counts = far > common_chi2(rest, spread, velocity, clock_var) + _STILL_COUNTS_CHI2
+            rest = each.weighed - each.information @ (self.offsets[pair[0]] - self.offsets[pair[1]])
+            counts = far > common_chi2(each._replace(weighed=rest), clock_var) + _STILL_COUNTS_CHI2
         else:
-            counts = far > rules.counts_chi2 and least_chi2(apart, spread, velocity, clock_var) > rules.counts_chi2
+            counts = far > rules.counts_chi2 and least_chi2(each, clock_var) > rules.counts_chi2
         if counts:
             self._counts[pair] = told
         else:
@@ -154,7 +153,7 @@ class Registration:
         own = own_var(clusters.rows_of(column, _MOST_OWN), clusters.reports.cov, self._whole)
         if math.isnan(own):
             return self._settings.association.bias_m**2
-        return self._settings.registration.sigmas**2 * min(max(own, 1.0), WIDEST[0] ** 2)
+        return self._settings.registration.sigmas**2 * max(own, _LEAST_VAR_M2)
 
     def _joined(self, clusters: Clusters, one: int, other: int) -> Rows:
         """Rows of reports (k, 2) of the two nations that are members of one system track: of many, a selection of all."""
@@ -197,6 +196,38 @@ class Registration:
         first = systems[np.argsort(table.number[systems], kind="stable")[:_MOST_UNMET]]
         rows: Rows = table.members[first, column]
         return telling(rows[rows != NONE], clusters.reports.cov, self._whole)
+
+
+def told_by(apart: Float, spread: Float, velocity: Float, pull: Float) -> Told:
+    """What each of k objects tells of an offset of place and clock, (k, 4, 4) and (k, 4), of what `differences` gives."""
+    moves = np.zeros((len(apart), 6, WIDTH))
+    moves[:, :3, :3], moves[:, :3, 3], moves[:, 3:, 3] = np.eye(3), velocity, pull
+    weighed = np.linalg.solve(spread + np.diag(_SHARPEST), moves)
+    return Told(np.einsum("kia,kib->kab", moves, weighed), np.einsum("kia,ki->ka", weighed, apart))
+
+
+def common_chi2(each: Told, clock_var: float) -> float:
+    """How far from none the likeliest offset of place and clock is that explains the differences, had all the same error.
+
+    `each` is what objects tell of it, information (k, 4, 4) and that times the offset (k, 4), of places and velocities as their
+    covariances tie them. `clock_var`, s2, is that of the clock before: of objects that fly alike nothing else tells it from a
+    place. The offset is weighed by information, and is taken to be no surer than by one object of the mean information. A sum of
+    k errors has at most k times the sum of their covariances, whatever is the same in them. So errors within what is claimed make
+    a chi-square of four degrees of freedom, or less.
+    """
+    information, weighed = each.information.sum(axis=0), each.weighed.sum(axis=0)
+    information[-1, -1] += 1.0 / clock_var
+    return float(weighed @ np.linalg.solve(information, weighed)) / len(each.weighed)
+
+
+def least_chi2(each: Told, clock_var: float) -> float:
+    """The least `common_chi2` of all but one: what it is though any one object may be wrong. Of one object nothing."""
+    k = len(each.weighed)
+    if k < 2:
+        return 0.0
+    information, weighed = each.information.sum(axis=0) - each.information, each.weighed.sum(axis=0) - each.weighed
+    information[:, -1, -1] += 1.0 / clock_var
+    return float(np.einsum("ka,ka->k", weighed, np.linalg.solve(information, weighed[..., None])[..., 0]).min()) / (k - 1)
 
 
 def left_as_is(told: Told, objects: int, prior: Float) -> Offset:

@@ -265,13 +265,14 @@ def likeliest_offsets(differences: dict[tuple[int, int], Float], sigma: Float, w
     return mean.reshape(widest.shape), mixed
 
 
-def common_chi2(apart: Float, spread: Float, velocity: Float, clock_var: float) -> float:
-    """Of the least-squares offset of place and clock, all errors being one (`fusion.apart.common_chi2`)."""
+def common_chi2(apart: Float, spread: Float, velocity: Float, pull: Float, clock_var: float) -> float:
+    """Of the least-squares offset of place and clock, all errors being one (`fusion.registration.common_chi2`)."""
     information, sum_ = np.diag([0.0, 0.0, 0.0, 1.0 / clock_var]), np.zeros(4)
-    for x, p, v in zip(apart, spread, velocity, strict=True):
-        moves, weight = np.column_stack([np.eye(3), v]), np.linalg.inv(p[:3, :3] + np.eye(3))
+    for x, p, v, a in zip(apart, spread, velocity, pull, strict=True):
+        moves = np.column_stack([np.vstack([np.eye(3), np.zeros((3, 3))]), np.hstack([v, a])])
+        weight = np.linalg.inv(p + np.diag(np.repeat([1e-2, 1e-4], 3)))
         information += moves.T @ weight @ moves
-        sum_ += moves.T @ weight @ x[:3]
+        sum_ += moves.T @ weight @ x
     return float(sum_ @ np.linalg.solve(information, sum_)) / len(apart)
 
 

@@ -29,7 +29,7 @@ PARTS: Final = {
     "blocks.scaled blocks.inner blocks.plus blocks.less blocks.raised blocks.added",
     "fusion.partition.partition": "partition.solve partition.regret_of partition.regrets_into partition.one_each_into "
     "partition.labels",
-    "fusion.gate.pairs_within": "gate.compare partial.room",
+    "fusion.gate.pairs_within": "gate.compare partial.room partial.room_of",
     "fusion.tables.hold_into": "partial.tells_whole",
     "fusion.triples.joint_cost": "partial.whole",
     "fusion.apart.joined": "apart.tells",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bus.columns import pack_cov
-from fusion.apart import common_chi2, differences, joined, least_chi2, own_var, telling
+from fusion.apart import differences, joined, own_var, telling
 from fusion.partial import prior_of
 from fusion.settings import Association
 from physics.motion import ballistic_acceleration
@@ -62,27 +62,6 @@ def test_a_feeds_own_error_is_that_of_its_surest_quarter_of_those_that_tell(seed
     told = [(sigma[row, :3] ** 2).mean() for row in rows if not unsure[row]]
     found = own_var(rows, pack_cov(cov), prior)
     assert found == pytest.approx(np.quantile(told, 0.25), rel=1e-12) if told else np.isnan(found)
-
-
-def but_one(k: int) -> list[Rows]:
-    """All of so many but one, in each way."""
-    return [np.delete(np.arange(k), left_out) for left_out in range(k)]
-
-
-@settings(deadline=None)  # the first example compiles
-@given(st.integers(0, 2**32 - 1))
-@both_ways(common_chi2, least_chi2)
-def test_the_distance_of_an_offset_of_place_and_clock_is_that_of_numpy(seed: int) -> None:
-    rng, k, clock_var = np.random.default_rng(seed), 5, 0.08
-    apart, root = rng.normal(size=(k, 6)) * 100.0, rng.normal(size=(k, 6, 6)) * 100.0
-    spread, velocity = root @ root.transpose(0, 2, 1), rng.normal(size=(k, 3)) * 1500.0
-    for alike in (False, True):
-        velocity = np.tile(velocity[0], (k, 1)) if alike else velocity
-        found = common_chi2(apart, spread, velocity, clock_var)
-        assert found == pytest.approx(oracle.common_chi2(apart, spread, velocity, clock_var), rel=1e-6)
-        all_but_one = [oracle.common_chi2(apart[rest], spread[rest], velocity[rest], clock_var) for rest in but_one(k)]
-        assert least_chi2(apart, spread, velocity, clock_var) == pytest.approx(min(all_but_one), rel=1e-6)
-    assert least_chi2(apart[:1], spread[:1], velocity[:1], clock_var) == 0.0
 
 
 @settings(deadline=None)  # the first example compiles

@@ -6,16 +6,19 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bus.columns import pack_cov
 from bus.release import NATIONS
-from fusion.apart import common_chi2
 from fusion.associate import Associator
 from fusion.clusters import Clusters
-from fusion.registration import Registration
+from fusion.registration import Registration, common_chi2, least_chi2, told_by
 from fusion.settings import FusionSettings
+from physics.motion import ballistic_acceleration
 from physics.propagate import propagate_one
+from tests import oracles_fusion as oracle
 from tests.fusion.scenes import JPN, KOR, START_NS, USA, S, report_block, scattered
 
 Float = NDArray[np.float64]
@@ -214,12 +217,25 @@ def test_feeds_that_are_as_they_claim_are_never_held_to_be_off_whatever_their_er
 ) -> None:
     """Two thousand draws: an error that all objects share is as likely beyond what is claimed as that of one object is."""
     rng, k, chi2 = np.random.default_rng(1), len(states), []
-    spread = np.tile(np.diag(_SIGMA**2), (k, 1, 1))
+    spread, pull = np.tile(np.diag(_SIGMA**2), (k, 1, 1)), np.array([ballistic_acceleration(state) for state in states])
     for _ in range(2000):
         apart = np.hstack([errors(rng, states) * _SIGMA[:3], rng.normal(size=(k, 3)) * _SIGMA[3:]])
-        chi2.append(common_chi2(apart, spread, np.ascontiguousarray(states[:, 3:]), 0.08))
+        chi2.append(common_chi2(told_by(apart, spread, states[:, 3:], pull), 0.08))
     assert max(chi2) < _SETTINGS.registration.counts_chi2
     assert np.mean(np.array(chi2) > CHI2_95_4) < 0.05
+
+
+def test_places_that_velocities_tie_tell_of_an_offset_within_their_own_spread() -> None:
+    """Long tracks: place and velocity are off together, or not at all. Of places alone two sigma never counted, and what was
+    fused was off by ten of its own.
+    """
+    states, tied = fan(6), 0.99 * np.outer(_SIGMA, _SIGMA) * np.kron(np.ones((2, 2)), np.eye(3))
+    spread = np.tile(tied + 0.01 * np.diag(_SIGMA**2), (6, 1, 1))
+    pull = np.array([ballistic_acceleration(state) for state in states])
+    apart = np.tile([200.0, 0.0, 0.0, 0.0, 0.0, 0.0], (6, 1))
+    assert common_chi2(told_by(apart, spread, states[:, 3:], pull), 1e-6) > _SETTINGS.registration.counts_chi2
+    apart[:, 3] = 2.0 * _SIGMA[3]  # off together
+    assert common_chi2(told_by(apart, spread, states[:, 3:], pull), 1e-6) < CHI2_95_4
 
 
 def displaced_by(offset_m: float) -> Clusters:
@@ -242,9 +258,8 @@ def test_an_offset_counts_beyond_what_is_claimed_and_then_for_as_long_as_it_says
 def test_an_offset_stops_counting_that_explains_little_more_than_none() -> None:
     """What a wrong pair made was kept for four minutes after it was right, for it explained a little more than none."""
     register = registration()
-    register.review(displaced_by(900.0), START_NS)
-    register.review(displaced_by(250.0), START_NS + 1000 * S)
-    register.review(displaced_by(250.0), START_NS + 2000 * S)
+    for look, offset_m in enumerate((900.0, 600.0, 500.0, 300.0)):  # the one before explains a good part of each
+        register.review(displaced_by(offset_m), START_NS + 1000 * look * S)
     assert not register.offsets.any()
 
 
@@ -382,3 +397,24 @@ def test_one_object_that_is_tracked_wrong_is_no_offset() -> None:
     clusters.reports.cov[row] /= 4.0
     assert not registration().review(clusters, START_NS)
     assert registration().review(displaced_by(1000.0), START_NS)
+
+
+def but_one(k: int) -> list[Rows]:
+    """All of so many but one, in each way."""
+    return [np.delete(np.arange(k), left_out) for left_out in range(k)]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_the_distance_of_an_offset_of_place_and_clock_is_that_of_numpy(seed: int) -> None:
+    rng, k, clock_var = np.random.default_rng(seed), 5, 0.08
+    apart, root = rng.normal(size=(k, 6)) * 100.0, rng.normal(size=(k, 6, 6)) * 100.0
+    spread, velocity, pull = root @ root.transpose(0, 2, 1), rng.normal(size=(k, 3)) * 1500.0, rng.normal(size=(k, 3)) * 9.0
+    for alike in (False, True):
+        velocity = np.tile(velocity[0], (k, 1)) if alike else velocity
+        differences = apart, spread, velocity, pull
+        found = told_by(*differences)
+        assert common_chi2(found, clock_var) == pytest.approx(oracle.common_chi2(*differences, clock_var), rel=1e-6)
+        all_but_one = [oracle.common_chi2(apart[r], spread[r], velocity[r], pull[r], clock_var) for r in but_one(k)]
+        assert least_chi2(found, clock_var) == pytest.approx(min(all_but_one), rel=1e-6)
+    assert least_chi2(told_by(*(each[:1] for each in differences)), clock_var) == 0.0
