@@ -26,9 +26,8 @@ _LOG_2PI_6: Final = 6.0 * np.log(2.0 * np.pi)
 _VELOCITY_CHI2: Final = 16.3  # 3 degrees of freedom; leaves out 1 in 1,000
 _FURTHEST_CHI2: Final = 21.1  # of an offset under its prior; 1 in 10,000
 _DISTINCT_CHI2: Final = 21.1  # two offsets so far apart are two
-_MOST_GAIN: Final = (
-    16.3  # by one pair: missiles in a row are seldom missed, but a row shifted by one place is no likelier for that
-)
+# By one pair: missiles in a row are seldom missed, but a row shifted by one place is no likelier for that.
+_MOST_GAIN: Final = 16.3
 _MOST_RIVAL: Final = 0.75  # of what the best explains: more than that is explained by a row shifted against itself
 
 

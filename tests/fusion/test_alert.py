@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from bus.messages import Place
-from fusion.alert import Case, news_of
+from fusion.alert import Case, may_be_plausible, news_of
 from fusion.settings import Alerting
 
 RULES = Alerting()
@@ -80,3 +81,12 @@ def test_an_ellipse_that_comes_and_goes_by_less_than_a_factor_of_two_is_not_told
     for before in (least_m, 1.9 * least_m):
         for fresh in (least_m, 1.9 * least_m):
             assert news_of(told(ellipse(before), ellipse(fresh)), RULES, LATER_NS) is None
+
+
+def test_what_boosts_is_fast_or_hides_its_speed_may_be_plausible() -> None:
+    """A slow one that coasts and tells a whole state is none."""
+    phase = np.array([[0.0, 1.0, 0.0], [0.6, 0.4, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
+    state = np.zeros((5, 6))
+    state[3, 3:] = Alerting().speed_m_s
+    whole = np.array([True, True, True, True, False])
+    assert may_be_plausible(phase, state, whole, Alerting()).tolist() == [False, True, True, True, True]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fusion.assess import apogee_of, class_of, impact_of, launch_of, may_lift
+from bus.messages import Place
+from fusion.assess import apogee_of, class_of, impact_of, launch_of, may_lift, sigmas_apart
 from fusion.settings import Assessment
 from physics.fall import impact
 from physics.origin import launch_origin
@@ -64,3 +65,26 @@ def test_what_stays_in_the_air_may_lift() -> None:
     assert may_lift(59e3)
     assert not may_lift(61e3)
     assert may_lift(float("nan"))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_places_are_apart_by_sigmas_of_the_surer_along_the_axes_of_either(seed: int) -> None:
+    """Against the inverse covariance of each ellipse, its half-axes no shorter than the least."""
+    rng, least_m, degree_m = np.random.default_rng(seed), 200.0, np.radians(1.0) * 6_371_008.8
+    lat_deg = 40.0 * rng.uniform(-1.0, 1.0)
+    east_m, north_m = rng.normal(scale=2000.0, size=2)
+    places, told = [], []
+    for k in range(2):
+        major, minor = rng.uniform(300.0, 6000.0), rng.uniform(20.0, 300.0)
+        bearing = rng.uniform(0.0, 360.0)
+        lon_deg = (179.999 + k * east_m / (degree_m * np.cos(np.radians(lat_deg))) + 180.0) % 360.0 - 180.0
+        lat = lat_deg + k * north_m / degree_m
+        axes = {"semi_major_m": major, "semi_minor_m": minor, "bearing_deg": bearing}
+        places.append(Place(lat_deg=lat, lon_deg=lon_deg, time_ns=0, time_sigma_s=1.0, **axes))
+        along = np.array([np.sin(np.radians(bearing)), np.cos(np.radians(bearing))])
+        across = np.array([along[1], -along[0]])
+        sigmas = np.maximum([major, minor], least_m) / np.sqrt(5.991)
+        cov = sigmas[0] ** 2 * np.outer(along, along) + sigmas[1] ** 2 * np.outer(across, across)
+        off = np.array([east_m, north_m])
+        told.append(np.sqrt(off @ np.linalg.inv(cov) @ off))
+    assert sigmas_apart(places[0], places[1], least_m) == pytest.approx(max(told), rel=2e-3)

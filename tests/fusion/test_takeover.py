@@ -201,3 +201,12 @@ def test_what_was_parted_is_warned_of_once_its_wait_is_over_though_nobody_report
     assert redone.tick(now_ns + int(Timing().grace_s * S))
     assert [(alert.state, alert.system) for alert in redone.book.outbox] == [("quick", number + 1)]
     assert not redone.tick(now_ns + 4 * S)
+
+
+def test_a_wait_that_is_over_ends_no_other() -> None:
+    picture, now_ns = told_picture(*APART)
+    for later_s, case in zip((1, 3), picture.book.cases.values(), strict=True):
+        case.state, case.warned, case.waits_ns = None, True, now_ns + later_s * S
+        picture.book._waits.append(case.waits_ns)
+    told = [(picture.book.judge_waiting(now_ns + second * S), len(picture.book.outbox)) for second in range(5)]
+    assert told == [(False, 0), (True, 1), (False, 1), (True, 2), (False, 2)]
