@@ -170,7 +170,7 @@ class Metrics:
         )
         self.offset_sigma_m = Gauge(
             "triwarn_feed_offset_sigma_metres",
-            "One sigma of that; where it is 0, how far apart they may be all the same; NaN where they see too little in common",
+            "One sigma of that; where it is 0, how far apart they may be all the same; NaN where nobody can tell",
             feeds,
             registry=registry,
         )
@@ -182,7 +182,7 @@ class Metrics:
         )
         self.offset_sigma_s = Gauge(
             "triwarn_feed_clock_offset_sigma_seconds",
-            "One sigma of that; where it is 0, how far apart they may be all the same; NaN where they see too little in common",
+            "One sigma of that; where it is 0, how far apart they may be all the same; NaN where nobody can tell",
             feeds,
             registry=registry,
         )
@@ -204,7 +204,7 @@ class Metrics:
         )
         self.shed = Counter(
             "triwarn_shed",
-            "Times that picture work was put off under load: gathered pictures, looks for pairs, impact predictions, order",
+            "Times that picture work was put off, or left undone: gathered pictures, looks for pairs, impact predictions, order",
             ["work"],
             registry=registry,
         )

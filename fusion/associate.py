@@ -288,9 +288,10 @@ class Associator:
         waiting = np.flatnonzero((mask != 0) & (mask != (1 << len(NATIONS)) - 1))
         rows = chosen[waiting]
         first, second, costs = self._pairs(systems, rows, systems, rows)
-        costs = costs + self._crowding(systems, rows, systems, rows, first, second)
         once = first < second
-        return waiting[first[once]], waiting[second[once]], 0.5 * (self.miss - costs[once])
+        first, second = first[once], second[once]
+        costs = costs[once] + self._crowding(systems, rows, systems, rows, first, second)
+        return waiting[first], waiting[second], 0.5 * (self.miss - costs)
 
     def _pairs(self, one: ReportTable | SystemTable, rows: Rows, other: SystemTable, others: Rows) -> tuple[Rows, Rows, Float]:
         found = pairs_within(

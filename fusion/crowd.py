@@ -1,10 +1,10 @@
 """Crowds: how much dearer a pair is where its tracks have neighbours of their own nation.
 
 A pair is held against both tracks being objects of their own. Where that can be anywhere in the room of an unseen object it is
-next to impossible. But in a row of missiles the next one is where the neighbours are: there a row
-shifted by one place would be cheaper than two missiles of which each is missed by one nation. So the room of a track's own object
-ends at the nearest track of its own nation: a pair gains only by how much nearer it is than the neighbours, and by how seldom two
-nations each miss an object that the other sees.
+next to impossible. But in a row of missiles the next one is where the neighbours are: there a row shifted by one place would be
+cheaper than two missiles of which each is missed by one nation. So the room of a track's own object ends at the nearest track of
+its own nation: a pair gains only by how much nearer it is than the neighbours, and by how seldom two nations each miss an object
+that the other sees.
 """
 
 from __future__ import annotations

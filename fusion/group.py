@@ -41,7 +41,7 @@ class Group:
         """Fuse a message with its sound rows, once; the counts of what was refused, by reason."""
         if self._hindsight.has(message, block, now_ns):
             return {}
-        self._note_ticks(tended=False)
+        self._note_ticks(looked=False)
         refused = self.picture.take(message, block, received_ns, now_ns)
         in_part = "late" in refused or "range" in refused
         self._hindsight.note(self.picture, message, block, received_ns, now_ns, in_part=in_part)
@@ -57,7 +57,7 @@ class Group:
         """`Picture.catch_up`; after a tick, put the picture right. Where it is to shed, that is put off."""
         put_off = self.picture.catch_up(now_ns, shed=shed)
         if self._ticks:
-            self._note_ticks(tended=self.picture.tended)
+            self._note_ticks(looked=self.picture.looked)
             self._hindsight.keep(self.picture, now_ns)
             if self._hindsight.wrong and not shed:
                 self._put_right(now_ns)
@@ -66,9 +66,9 @@ class Group:
                 self._hindsight.missed = False
         return put_off
 
-    def _note_ticks(self, *, tended: bool) -> None:
+    def _note_ticks(self, *, looked: bool) -> None:
         for at_ns, aged in self._ticks:
-            self._hindsight.note_tick(at_ns, counts=aged or tended)
+            self._hindsight.note_tick(at_ns, counts=aged or looked)
         self._ticks = ()
 
     def _put_right(self, now_ns: int) -> None:

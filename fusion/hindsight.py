@@ -172,7 +172,7 @@ class Hindsight:
         return block.take((block.valid_ns >= now_ns - self._lag_ns) & (block.valid_ns <= now_ns + self._ahead_ns))
 
     def note_tick(self, now_ns: int, *, counts: bool) -> None:
-        """The clock has ticked; it `counts` where that, or the upkeep after it, did anything."""
+        """The clock has ticked; it `counts` where that did anything, or the upkeep after it looked for pairs."""
         self._go_by(now_ns)
         if not self.blind:
             before = bisect_left(self._taken, Key(now_ns), key=_KEY)
@@ -230,7 +230,7 @@ class Hindsight:
             if each.message is None:
                 aged = picture.tick(each.key.at_ns)
                 picture.catch_up(each.key.at_ns)
-                self._taken[i] = each = each._replace(counts=aged or picture.tended)
+                self._taken[i] = each = each._replace(counts=aged or picture.looked)
             else:
                 picture.take(each.message, each.block, each.received_ns, each.key.at_ns)
                 picture.catch_up(each.key.at_ns)

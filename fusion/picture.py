@@ -54,7 +54,7 @@ class Picture(Copied):
         self._ahead_ns = int(settings.timing.ahead_s * _S)
         self._newest_ns = 0
         self._aged = False  # whether there was a tick since the last upkeep
-        self.tended = False  # whether the last upkeep did anything
+        self.looked = False  # whether the last upkeep looked for pairs or displaced feeds
 
     def take(self, message: FeedMessage, block: Reports | None, received_ns: int, now_ns: int) -> dict[str, int]:
         """Take a message of a feed, of a frame its sound rows; the counts of what was refused, by reason."""
@@ -143,7 +143,7 @@ class Picture(Copied):
         return refused
 
     def tick(self, now_ns: int) -> bool:
-        """Age: drop the silent, widen the lost, close what is over. Whether there was anything to age."""
+        """Age: drop the silent, widen the lost, close what is over. Whether there was anything to age, or a wait ran out."""
         table = self.clusters.systems
         self.clusters.forget_stragglers(now_ns)
         due: list[int] = np.flatnonzero((table.number != 0) & (table.due_ns <= now_ns)).tolist()
@@ -174,14 +174,14 @@ class Picture(Copied):
         """
         put_off: dict[Work, int] = {}
         fused, aged = self._life.fused, self._aged
-        self.tended = False
+        self.looked = False
         if not (fused or aged):
             return put_off
         self._life.fused, self._aged = [], False
         if shed and self._associator.due(self._newest_ns) and not self._alert_waits():
             put_off["looks"] = 1
         else:
-            self.tended = self._look(now_ns, _WAITING_A_TICK if aged else _WAITING_A_MESSAGE)
+            self.looked = self._look(now_ns, _WAITING_A_TICK if aged else _WAITING_A_MESSAGE)
         table = self.clusters.systems
         systems = np.flatnonzero(table.number) if aged else fused[0] if len(fused) == 1 else np.unique(np.concatenate(fused))
         void, ripe = due(systems, *self._due_by())
@@ -189,8 +189,7 @@ class Picture(Copied):
             needed = [system for system in ripe.tolist() if self.book.needs_impact(system)]
             put_off["impacts"], ripe = len(ripe) - len(needed), np.array(needed, np.int64)
         most = _IMPACTS_A_TICK if aged else _IMPACTS_A_MESSAGE
-        chosen = longest_overdue(ripe, table.impact_ns, table.number, most)
-        self._predict(void, chosen)
+        self._predict(void, longest_overdue(ripe, table.impact_ns, table.number, most))
         return put_off
 
     @property
@@ -209,7 +208,7 @@ class Picture(Copied):
     @property
     def asked(self) -> int:
         """How many pairs the last upkeep asked about."""
-        return self._associator.asked if self.tended else 0
+        return self._associator.asked if self.looked else 0
 
     @property
     def gap(self) -> float:
