@@ -127,7 +127,7 @@ def _settings(kind: type[msgspec.Struct], prefix: str) -> Iterable[list[str]]:
             yield from _settings(type(default), f"{key}.")
         else:
             notes = get_args(hints[field.name])[1:] if get_origin(hints[field.name]) is Annotated else ()
-            meaning = next((note.description for note in notes if getattr(note, "description", None)), "")
+            meaning = next((note.description for note in reversed(notes) if getattr(note, "description", None)), "")
             yield [f"`{key}`", f"`{default!r}`", meaning]
 
 
