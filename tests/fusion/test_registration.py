@@ -418,3 +418,13 @@ def test_the_distance_of_an_offset_of_place_and_clock_is_that_of_numpy(seed: int
         all_but_one = [oracle.common_chi2(apart[r], spread[r], velocity[r], pull[r], clock_var) for r in but_one(k)]
         assert least_chi2(found, clock_var) == pytest.approx(min(all_but_one), rel=1e-6)
     assert least_chi2(told_by(*(each[:1] for each in differences)), clock_var) == 0.0
+
+
+def test_one_object_that_is_ever_so_sure_hides_nothing_of_what_the_others_tell() -> None:
+    """All but it was all less it: what is left of a large number, or nothing, and nothing has no inverse."""
+    states, spread = fan(3), np.tile(np.diag(np.repeat([2e5**2, 2e3**2], 3)), (3, 1, 1))
+    spread[0] = np.diag(np.repeat([1e-6, 1e-8], 3))
+    pull = np.array([ballistic_acceleration(state) for state in states])
+    differences = np.tile(np.repeat([5e5, 0.0], 3), (3, 1)), spread, states[:, 3:], pull
+    but_the_sure_one = oracle.common_chi2(differences[0][1:], spread[1:], states[1:, 3:], pull[1:], 0.08)
+    assert least_chi2(told_by(*differences), 0.08) == pytest.approx(but_the_sure_one, rel=1e-6)
