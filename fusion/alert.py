@@ -48,7 +48,18 @@ TRANSITIONS: Final[dict[tuple[AlertState | None, Event], AlertState]] = {
     ("updated", "false"): "closed",
     ("updated", "merged"): "retracted",
 }
-_OF_THE_ALERT: Final = ("anchor", "raised_ns", "waits_ns", "told_class", "told_impact", "told_ns", "state", "revision", "sent")
+_OF_THE_ALERT: Final = (
+    "anchor",
+    "raised_ns",
+    "waits_ns",
+    "instead",
+    "told_class",
+    "told_impact",
+    "told_ns",
+    "state",
+    "revision",
+    "sent",
+)
 _SAME_AS: Final = "same object as {recipient}-"
 FINAL: Final[frozenset[AlertState]] = frozenset(("closed", "retracted"))
 
@@ -64,6 +75,7 @@ class Case:
     first_ns: int
     raised_ns: int = 2**63 - 1
     waits_ns: int = 0  # no alert is raised before
+    instead: int = 0  # until then it may be another report of this system track (number), which has been warned of
     warned: bool = False  # it was warned of as a part of another, and is to be, whatever its own sensors' word is worth
     apogee_m: float | None = None  # of its path as it was before re-entry
     launch: Place | None = None
@@ -94,7 +106,11 @@ class Case:
     @property
     def to_be_told(self) -> bool:
         """Whether its alert stands, or will once it has waited."""
-        return self.standing or (self.state is None and self.warned)
+        return self.standing or (self.state is None and (self.warned or self.instead != 0))
+
+    def held(self, now_ns: int) -> bool:
+        """Whether it needs no alert now, for it may be what has been warned of."""
+        return self.instead != 0 and self.state is None and now_ns < self.waits_ns
 
     @property
     def was_confirmed(self) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,15 @@ def crowded(triples: Rows, joint: Float, pairs: Rows, gains: Float, dearer: Floa
     return triples[joint > alone], joint[joint > alone]
 
 
+class Places(NamedTuple):
+    """Where new reports (rows) belong: the system track that each surely is of; those that each of the others may be of, the
+    likeliest first.
+    """
+
+    homes: dict[int, int]
+    may_be: dict[int, list[int]]
+
+
 @dataclass(slots=True)
 class Associator:
     """The rules of association, and the evidence gathered so far for pairs of system tracks (by their numbers).
@@ -124,18 +133,23 @@ class Associator:
         rules = self.settings.association
         return 6.0 * math.log(rules.new_object_m) + 6.0 * math.log(rules.new_object_m_s)
 
-    def place(self, clusters: Clusters, fresh: list[int], column: int) -> dict[int, int]:
-        """Report rows of one nation's new tracks -> the system tracks that they surely belong to."""
+    def place(self, clusters: Clusters, fresh: list[int], column: int) -> Places:
+        """Where the new tracks (report rows) of one nation belong."""
         systems = clusters.systems
         lacking = without(1 << column, systems.number, systems.mask)
         if not len(lacking):
-            return {}
+            return Places({}, {})
         rows = np.array(fresh, np.int64)
         first, second, costs = self._pairs(clusters.reports, rows, systems, lacking)
         costs = costs + self._crowding(clusters.reports, rows, systems, lacking, first, second)
         matches = assign(first, second, costs, self.miss)
         sure = self.settings.association.sure
-        return {fresh[row]: int(lacking[other]) for row, other, regret in matches if regret >= sure}
+        homes = {fresh[row]: int(lacking[other]) for row, other, regret in matches if regret >= sure}
+        may_be: dict[int, list[int]] = {}
+        for cost, row, other in sorted(zip(costs.tolist(), rows[first].tolist(), lacking[second].tolist(), strict=True)):
+            if cost < self.miss and row not in homes:
+                may_be.setdefault(row, []).append(other)
+        return Places(homes, may_be)
 
     def due(self, at_ns: int) -> bool:
         """Whether it is time for another look, by the newest report's time."""

@@ -26,7 +26,7 @@ from fusion.copied import Copied
 from fusion.lineage import describe, phenomenologies
 from fusion.partial import TOLD
 from fusion.settings import FusionSettings
-from fusion.tables import CONFIRMED, NO_ALERT, QUICK, TIMES, Rows
+from fusion.tables import CONFIRMED, HELD, NO_ALERT, NONE, QUICK, TIMES, Rows
 from fusion.triangle import square
 from physics.ground import heading_deg
 
@@ -36,7 +36,7 @@ _KEEP_ANCHORS = 10_000
 class Casebook(Copied):
     """Cases by row of their system track."""
 
-    FLAT, SHARED = frozenset(("outbox", "over", "counts", "_anchors", "_waits")), frozenset(("_settings",))
+    FLAT, SHARED = frozenset(("outbox", "over", "counts", "_anchors", "_waits", "_held")), frozenset(("_settings",))
 
     def __init__(self, settings: FusionSettings, clusters: Clusters) -> None:
         self._settings, self._clusters = settings, clusters
@@ -47,6 +47,7 @@ class Casebook(Copied):
         self.counts: Counter[str] = Counter()
         self._anchors: dict[str, None] = {}
         self._waits: list[int] = []  # until when cases wait that may not be raised yet
+        self._held: dict[int, int] = {}  # by the system track (number) that it may be: one of these
 
     def open(self, system: int, row: int) -> None:
         """A case for a new system track, founded by a report; its launch point comes from that report."""
@@ -56,16 +57,31 @@ class Casebook(Copied):
         self.cases[system] = Case(self._anchor(row), int(held.valid_ns[row]))
         self._launch(system, row)
 
+    def hold(self, system: int, may_be: list[int], now_ns: int) -> None:
+        """A new system track may be one of others (rows, the likeliest first). Of the first that has been warned of, and that no
+        other is held to be, it may be another report: it needs no alert of its own until a look has had time to tell.
+        """
+        table, case = self._clusters.systems, self.cases[system]
+        for other in may_be:
+            number = int(table.number[other])
+            if self.cases[other].standing and not self._is_held_to_be(number, now_ns):
+                case.instead, case.waits_ns = number, now_ns + int(self._settings.alerting.hold_s * 1e9)
+                table.alert[system] = HELD
+                self._held[number] = system
+                self._waits.append(case.waits_ns)
+                return
+
     def go_on_from(self, told: Casebook, same: dict[int, int], parted: set[int], now_ns: int) -> None:
         """Tell on where another casebook has left off, of system tracks (rows) that are the `same` as some there. The others have
         not been told of: what was warned of here is to be, and in a while the `parted`: what has been as a part of another, for
-        it may soon be a part again, or has been told as over.
+        it may soon be a part again, or has been told as over. What is held here goes on being held.
         """
         table, theirs = self._clusters.systems, told._clusters.systems
         self.outbox, self.over, self.counts, self._anchors = told.outbox, told.over, told.counts, told._anchors
-        self._waits, until_ns = told._waits, now_ns + int(self._settings.timing.grace_s * 1e9)
+        until_ns = now_ns + int(self._settings.timing.grace_s * 1e9)
         for system, case in self.cases.items():
             case.warned |= case.standing
+            held = (case.instead, case.waits_ns) if case.held(now_ns) else (0, 0)
             if system in same:
                 before = same[system]
                 case.go_on_from(told.cases[before])
@@ -74,8 +90,11 @@ class Casebook(Copied):
                 case.go_on_from(Case(self._anchor(self._clusters.members(system)[0]), case.first_ns))
                 case.waits_ns = until_ns if system in parted else 0
                 table.alert[system], table.settled[system] = NO_ALERT, False
-        if parted:
-            self._waits.append(until_ns)
+            if case.state is None and (case.instead or any(held)):
+                case.instead, case.waits_ns = held
+                table.alert[system] = HELD if any(held) else NO_ALERT
+        self._held = {case.instead: system for system, case in self.cases.items() if case.held(now_ns)}
+        self._waits = [case.waits_ns for case in self.cases.values() if case.waits_ns > now_ns]
 
     def judge_waiting(self, now_ns: int) -> bool:
         """Judge those whose wait is over: nobody may report them any more. Whether there were any."""
@@ -84,7 +103,7 @@ class Casebook(Copied):
         self._waits = [until_ns for until_ns in self._waits if until_ns > now_ns]
         over = [system for system, case in self.cases.items() if case.state is None and 0 < case.waits_ns <= now_ns]
         for system in over:
-            self.cases[system].waits_ns = 0
+            self._let_go(system)
             self.judge(system, now_ns)
         return bool(over)
 
@@ -99,13 +118,13 @@ class Casebook(Copied):
         corroborated = seen.bit_count() >= 2 or (seen != 0 and phenomenologies(kinds) >= 2)  # an echo alone confirms nothing
         nations = self._nations(seen or int(table.mask[system]))
         if case.state is None:
-            if now_ns < case.waits_ns:
+            if now_ns < case.waits_ns and not (case.instead and corroborated):
                 return
             quality = max(int(held.quality[row]) for row in self._clusters.members(system))
             if case.warned or plausible(*self._moves(system), quality, self._settings.alerting):
                 if case.anchor in self._anchors:  # another of the same founder has been raised meanwhile
                     case.anchor = self._anchor(self._clusters.members(system)[0])
-                case.raised_ns = now_ns
+                case.raised_ns, case.instead = now_ns, 0
                 self._anchors[case.anchor] = None
                 if len(self._anchors) > _KEEP_ANCHORS:
                     del self._anchors[next(iter(self._anchors))]
@@ -198,12 +217,17 @@ class Casebook(Copied):
         table.kinds[kept] |= table.kinds[gone]
         if table.times[gone, 0] > table.times[kept, 0]:
             table.times[kept] = table.times[gone]
+        self._held.pop(int(table.number[gone]), None)
         del self.cases[gone]
 
     def close(self, system: int, event: Event, reason: str) -> None:
         """End the alert, if one stands, and the case."""
         self.send(system, event, reason)
+        number = int(self._clusters.systems.number[system])
         del self.cases[system]
+        held = self._held.pop(number, None)
+        if held in self.cases and self.cases[held].instead == number:
+            self._let_go(held)  # what it might have been is over and it is not: raised with its next report
 
     def has_told(self, anchor: str) -> bool:
         """Whether an alert of this id (less the recipient) was raised, of the newest."""
@@ -239,6 +263,18 @@ class Casebook(Copied):
         self.cases[other].go_on_from(before)
         for column in (table.told, table.alert, table.settled):
             column[one], column[other] = column[other], column[one]
+
+    def _is_held_to_be(self, number: int, now_ns: int) -> bool:
+        """Whether one is held for it may be another report of a system track (number)."""
+        case = self.cases.get(self._held.get(number, NONE))
+        return case is not None and case.instead == number and case.held(now_ns)
+
+    def _let_go(self, system: int) -> None:
+        """Have a case wait no longer."""
+        case = self.cases[system]
+        case.waits_ns = case.instead = 0
+        if case.state is None:
+            self._clusters.systems.alert[system] = NO_ALERT
 
     def _launch(self, system: int, row: int) -> None:
         """The launch point by a report, if that tells of a whole state; else one that does is waited for."""

@@ -95,7 +95,7 @@ class Lifecycle(Copied):
         table.kinds[system], table.impact_ns[system] = held.phenomenology[stays], 0  # what they were was of two objects
         self.estimate([system, own, *alone])
         for row, apart in zip(third, alone, strict=True):
-            home = self.associator.place(self.clusters, [row], int(held.nation[row])).get(row)
+            home = self.associator.place(self.clusters, [row], int(held.nation[row])).homes.get(row)
             if home is None:
                 self.book.judge(apart, now_ns)
             else:

@@ -86,8 +86,7 @@ class Picture(Copied):
             fresh = self._without_echoes(fresh)
         if not (len(moved) or fresh):
             return refused
-        homes = self._associator.place(self.clusters, fresh, column) if fresh else {}
-        joined = [self._life.house(row, homes.get(row)) for row in fresh]
+        joined = self._house(fresh, column, now_ns) if fresh else []
         rows, systems = moved, held.system[moved]  # each system track once: it has one member a nation
         if fresh:
             rows = np.array(moved.tolist() + fresh, np.int64)
@@ -120,6 +119,14 @@ class Picture(Copied):
             self.book.judge(system, now_ns)
         self._life.fused.append(systems)
         return refused
+
+    def _house(self, fresh: list[int], column: int, now_ns: int) -> list[int]:
+        """The system tracks of new reports of one nation: those that they surely belong to, or their own."""
+        homes, may_be = self._associator.place(self.clusters, fresh, column)
+        joined = {row: self._life.house(row, homes.get(row)) for row in fresh}
+        for row, others in may_be.items():
+            self.book.hold(joined[row], others, now_ns)
+        return list(joined.values())
 
     def _without_echoes(self, fresh: list[int]) -> list[int]:
         """The new reports but for those that stand on what is told already, which are set aside."""
@@ -276,7 +283,7 @@ class Picture(Copied):
                 continue  # from another that was found just now
             self._life.set_aside(row, system)
         for row in strayed:
-            home = self._associator.place(self.clusters, [row], int(self.clusters.reports.nation[row])).get(row)
+            home = self._associator.place(self.clusters, [row], int(self.clusters.reports.nation[row])).homes.get(row)
             self._life.take_again(row, home, now_ns)
 
     def _as_of(self, message: TrackFrame | TrackDropped, now_ns: int) -> int:

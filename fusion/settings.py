@@ -191,6 +191,10 @@ class Alerting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     speed_m_s: Annotated[float, Meta(ge=0.0, le=2e4, description="m/s; no aircraft is faster")] = 700.0
     quality: Annotated[int, Meta(ge=0, le=15, description="track quality that one sensor's coasting track needs")] = 4
     boost_quality: Annotated[int, Meta(ge=0, le=15, description="track quality that one sensor's boosting track needs")] = 1
+    hold_s: Annotated[
+        float,
+        Meta(ge=0.0, le=60.0, description="s that a new track which may be what has been warned of waits for a look; 0: never"),
+    ] = 10.0
     moved_sigma: Annotated[
         float,
         Meta(ge=0.0, le=100.0, description="an impact point that moved this many sigma, of what was told or is now, is news"),

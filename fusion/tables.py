@@ -21,7 +21,7 @@ Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 NONE: Final = -1
-NO_ALERT, QUICK, CONFIRMED = 0, 1, 2
+NO_ALERT, QUICK, CONFIRMED, HELD = 0, 1, 2, 3
 TIMES: Final = ("valid_ns", "detected_ns", "tracked_ns", "released_ns", "due_ns", "sent_ns", "received_ns")
 _NS_A_MS: Final = 1_000_000
 
@@ -122,7 +122,7 @@ class SystemTable(Table):
     again, `lost_ns` when its last member was dropped; `times` are the stage times, in the order of TIMES, of the report that
     touched it last. `kinds`: the phenomenologies that ever saw it; `settled`: its alert is confirmed; `predicted`: it has an
     impact prediction; `touched`: changed since it was last handed out. `alert`: what stands of it, NO_ALERT, QUICK or
-    CONFIRMED. `whole`: a member tells of a whole state, or all do together.
+    CONFIRMED, or HELD where it may be what has been warned of. `whole`: a member tells of a whole state, or all do together.
     """
 
     FIELDS = {  # noqa: RUF012 (a table, never changed)

@@ -1,0 +1,149 @@
+"""A new track that may be one of those that have been warned of: an alert of its own waits for a look, and never for long."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from bus.messages import Alert
+from bus.release import EVERYONE
+from fusion.engine import FusionEngine, Inbound
+from fusion.settings import Alerting, FusionSettings
+from tests.fusion.scenes import JPN, START_NS, USA, S, Scene, dropped, one
+from tests.fusion.test_engine import rated
+from tests.fusion.watched import Watched, delayed
+
+_HOLD_S = Alerting().hold_s
+
+
+def infrared(t_s: float) -> list[Inbound]:
+    """The infrared's reports of missiles abreast, 600 m apart, which it can hardly tell from one another."""
+    return [one("usa", t_s, track=1 + i, east_m=600.0 * i, sigma_m=2000.0, eye=USA) for i in range(2)]
+
+
+def radar(t_s: float, track: int = 1, east_m: float = 300.0) -> Inbound:
+    """A radar's report of what may be either."""
+    return one("kor", t_s, track=track, east_m=east_m)
+
+
+def raised(engine: FusionEngine, messages: list[Inbound], now_ns: int | None = None) -> list[Alert]:
+    """What one recipient is told of in the steps with these messages, or of a tick; pairs are not looked for."""
+    told = [alert for each in messages for alert in engine.step([each], each.message.released_ns)]
+    if now_ns is not None:
+        told += engine.step([], now_ns)
+    return [alert for alert in told if alert.recipient == "kor"]
+
+
+def warned(hold_s: float = _HOLD_S, *, at_s: float = 45.0) -> FusionEngine:
+    """An engine that has warned of what the infrared sees."""
+    settings = FusionSettings(alerting=Alerting(hold_s=hold_s))
+    engine = FusionEngine(settings, recipients=("kor",))
+    assert [alert.state for alert in raised(engine, infrared(at_s))] == ["quick"] * 2
+    return engine
+
+
+def test_a_new_track_that_may_be_what_has_been_warned_of_is_not_warned_of_again_for_a_while() -> None:
+    engine = warned()
+    for k in range(int(_HOLD_S)):
+        assert not raised(engine, [radar(45.5 + k), *infrared(46.0 + k)])
+    (alert,) = raised(engine, [radar(45.5 + _HOLD_S)])
+    assert (alert.state, alert.members[0].nation) == ("quick", "kor")
+    assert not raised(engine, [radar(46.5 + _HOLD_S)])
+
+
+def test_nobody_needs_to_report_what_is_held_for_its_wait_to_end() -> None:
+    engine = warned()
+    assert not raised(engine, [radar(45.5)])
+    assert not raised(engine, [], START_NS + int((45.5 + _HOLD_S) * S) - 1)
+    (alert,) = raised(engine, [], START_NS + int((45.5 + _HOLD_S) * S))
+    assert alert.members[0].nation == "kor"
+
+
+def test_one_more_than_has_been_warned_of_is_warned_of_at_once() -> None:
+    engine = warned()
+    assert not raised(engine, [radar(45.5, 1), radar(45.5, 2, 250.0)])
+    (alert,) = raised(engine, [radar(45.5, 3, 350.0)])
+    assert [member.track for member in alert.members] == [3]
+
+
+def test_what_is_far_from_all_that_has_been_warned_of_is_warned_of_at_once() -> None:
+    (alert,) = raised(warned(), [radar(45.5, east_m=60e3)])
+    assert alert.state == "quick"
+
+
+def test_without_a_wait_each_is_warned_of_at_once() -> None:
+    assert len(raised(warned(hold_s=0.0), [radar(45.5)])) == 1
+
+
+def test_what_another_nation_sees_too_waits_no_longer() -> None:
+    """Two radars are surer than the infrared alone: that is worth an alert, whichever it is."""
+    engine = warned()
+    assert not raised(engine, [radar(50.5)])
+    (alert,) = raised(engine, [one("jpn", 51.0, east_m=300.0, sigma_m=60.0, eye=JPN)])
+    assert alert.state == "confirmed"
+    assert sorted(member.nation for member in alert.members) == ["jpn", "kor"]
+
+
+def test_what_was_warned_of_was_false_and_what_may_have_been_that_waits_no_longer() -> None:
+    engine, both = warned(), [radar(46.5, 1), radar(46.5, 2, 250.0)]
+    assert not raised(engine, [radar(45.5, 1), radar(45.5, 2, 250.0)])
+    false = Inbound(dropped("usa", [1, 2], "false", START_NS + 46 * S), EVERYONE)
+    assert [alert.state for alert in raised(engine, [false])] == ["retracted"] * 2
+    assert {member.track for alert in raised(engine, both) for member in alert.members} == {1, 2}
+
+
+def test_what_is_lost_before_anybody_could_tell_goes_on_as_what_it_may_have_been() -> None:
+    engine = warned()
+    raised(engine, [radar(45.5)])
+    engine.step([Inbound(dropped("kor", [1], "lost", START_NS + 46 * S), EVERYONE)], START_NS + 46 * S)
+    assert engine.system_tracks["kor"] == 2
+    assert engine.alerts_by_state == {("kor", "confirmed"): 1, ("kor", "quick"): 1}
+
+
+def test_held_it_counts_in_the_raid_for_what_it_may_be() -> None:
+    """Two missiles are two, told or held; an alert a track made three of them for as long."""
+    engine = warned()
+    raised(engine, [radar(45.5, 1), radar(45.5, 2, 250.0)])
+    engine.draw(START_NS + 46 * S)
+    raid = engine.raids["kor"]
+    assert raid is not None
+    assert 1.5 < raid.in_flight.expected < 2.5
+    assert raid.in_flight.most <= 4
+
+
+def test_what_was_held_and_is_nothing_to_warn_of_counts_no_more() -> None:
+    engine = warned(at_s=65.0)
+    for k in range(int(_HOLD_S) + 2):
+        assert not raised(engine, [rated(radar(65.5 + k), 3), *infrared(66.0 + k)])
+    engine.draw(START_NS + 80 * S)
+    raid = engine.raids["kor"]
+    assert raid is not None
+    assert raid.in_flight.most == 2
+
+
+def test_salvos_raise_hardly_an_alert_beside_one_a_launch_and_each_launch_is_warned_of_as_soon() -> None:
+    """With nothing held each radar track was warned of, and taken back some seconds later: twice the alerts."""
+    alerts: Counter[float] = Counter()
+    for seed in range(3):
+        scene = Scene(6, gap_s=6.0, apart_m=2000.0, seed=seed)
+        first: dict[float, dict[int, int]] = {0.0: {}, _HOLD_S: {}}
+        for hold_s in first:
+            settings = FusionSettings(alerting=Alerting(hold_s=hold_s))
+            watched = Watched(FusionEngine(settings)).play(scene.messages(), 150.0)
+            alerts[hold_s] += len({alert.id for _, alert in watched.alerts})
+            for at_ns, alert in watched.alerts:
+                for member in alert.members:
+                    first[hold_s].setdefault(scene.tracks[member.nation, member.track], at_ns)
+        assert first[_HOLD_S] == first[0.0]
+    assert alerts[0.0] >= 30
+    assert alerts[_HOLD_S] <= 22
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_comes_out_of_order_is_held_all_the_same(seed: int) -> None:
+    messages = list(Scene(6, gap_s=6.0, apart_m=2000.0, seed=seed).messages())
+    for each in (messages, delayed(messages, 3.0, seed)):
+        watched = Watched().play(each, 200.0)
+        assert len({alert.id for _, alert in watched.alerts}) <= 8
+        assert len({alert.id for _, alert in watched.alerts if alert.state == "confirmed"}) == 6
