@@ -194,7 +194,7 @@ class Alerting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     hold_s: Annotated[
         float,
         Meta(ge=0.0, le=60.0, description="s that a new track which may be what has been warned of waits for a look; 0: never"),
-    ] = 10.0
+    ] = 5.0
     moved_sigma: Annotated[
         float,
         Meta(ge=0.0, le=100.0, description="an impact point that moved this many sigma, of what was told or is now, is news"),
