@@ -41,7 +41,7 @@ FEEDS_BACK: Final[Nation] = NATIONS[0]
 _TICK_NS: Final = 500_000_000
 _S: Final = 1_000_000_000
 
-Flies = Literal["salvo", "volley", "alone"]
+Flies = Literal["salvo", "abreast", "alone"]
 Run = tuple[list[Sums], list[float]]  # of one case: its sums, one a flight, and its bound, centralised GOSPA second by second, m
 
 
@@ -74,9 +74,9 @@ CASES: Final[tuple[Case, ...]] = (
     Case(name="salvo, 50 m apart", spacing_m=50.0),
     Case(name="salvo, 1 km apart", spacing_m=1000.0),
     Case(name="salvo, 5 km apart", spacing_m=5000.0),
-    Case(name="abreast, 400 m apart", flies="volley"),
-    Case(name="abreast, 1 km apart", flies="volley", spacing_m=1000.0),
-    Case(name="abreast, 1 km apart, bias 10 sigma", flies="volley", spacing_m=1000.0, bias_sigmas=10.0),
+    Case(name="abreast, 400 m apart", flies="abreast"),
+    Case(name="abreast, 1 km apart", flies="abreast", spacing_m=1000.0),
+    Case(name="abreast, 1 km apart, bias 10 sigma", flies="abreast", spacing_m=1000.0, bias_sigmas=10.0),
     Case(name="alone", flies="alone"),
     Case(name="alone, duplicates", flies="alone", twice=True),
     Case(name="alone, fed back, pedigree known", flies="alone", feedback="known"),
@@ -127,7 +127,7 @@ def _fly_all(cases: tuple[Case, ...], run: int) -> dict[str, Run]:
 def scenarios_of(flies: Flies, spacing_m: float, run: int) -> list[Scenario]:
     """What a run flies: the salvo one after the other or abreast, or some published flights in their turn."""
     if flies != "alone":
-        return [salvo_of(spacing_m, abreast=flies == "volley")]
+        return [salvo_of(spacing_m, abreast=flies == "abreast")]
     flights = flyable(glide=False)
     return [flights[(ALONE_A_RUN * (run - 1) + k) % len(flights)] for k in range(ALONE_A_RUN)]
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from bus.release import NATIONS
 from fusion.assign import assign
 from fusion.clusters import Clusters
-from fusion.crowd import dearer, neighbours
+from fusion.crowd import crowded, dearer, neighbours
 from fusion.decorrelation import Decorrelations
 from fusion.gate import pairs_within
 from fusion.partial import prior_of, quantiles
@@ -66,23 +66,6 @@ def waiting_for(nations: int, mask: Rows, most: int) -> Rows:
             if n > most:
                 break
     return rows[:n].copy()
-
-
-def crowded(triples: Rows, joint: Float, pairs: Rows, gains: Float, dearer: Float, n: int) -> tuple[Rows, Float]:
-    """Triples and what they gain less what their tracks' neighbours make dearer: the dearest and the cheapest of their pairs."""
-    filled = np.where(pairs == NONE, n, pairs)
-    filled.sort(axis=1)
-    keys = filled[:, 0] * n + filled[:, 1]
-    order = np.argsort(keys)
-    sides = np.stack([triples[:, [0, 1]], triples[:, [0, 2]], triples[:, [1, 2]]])
-    sides.sort(axis=2)
-    asked = sides[..., 0] * n + sides[..., 1]
-    at = order[np.minimum(np.searchsorted(keys[order], asked), len(keys) - 1)]
-    there = keys[at] == asked
-    costs = np.where(there, dearer[at], np.nan)
-    joint = joint - np.nanmax(costs, axis=0) - np.nanmin(costs, axis=0)
-    alone = np.where(there, gains[at], 0.0).max(axis=0)
-    return triples[joint > alone], joint[joint > alone]
 
 
 class Places(NamedTuple):

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from fusion.align import MOST_DRAG_M_S2, flown
 from fusion.gate import compare
+from fusion.tables import NONE
 from fusion.triangle import square
-from physics.compile import jit
+from physics.compile import inlined, jit
 
 Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -23,6 +24,12 @@ Rows = NDArray[np.int64]
 _BOTH_MISS = 12.0  # twice the log of the odds against two nations missing an object each, either one of twenty
 _CELLS = 4  # a track: narrower than most are apart
 NEIGHBOURS = 4  # of each track: the nearest by place, of which one may fly elsewhere
+
+
+@inlined
+def reached_m(reach_m: float, speed_m_s: float, apart_s: float) -> float:
+    """How far off along an axis a track may be reported that is within `reach_m` once it is brought to another time."""
+    return reach_m + (abs(speed_m_s) + MOST_DRAG_M_S2 * abs(apart_s)) * abs(apart_s)
 
 
 @jit
@@ -64,11 +71,11 @@ def neighbours(
         beyond = mask_b[b] & nations == 0
         apart_s = max(abs(newest - valid_b[b]), abs(valid_b[b] - oldest)) * 1e-9
         for axis in range(3):
-            reached = reach_m + (abs(state_b[b, 3 + axis]) + MOST_DRAG_M_S2 * apart_s) * apart_s
+            reached = reached_m(reach_m, state_b[b, 3 + axis], apart_s)
             beyond |= not lowest[axis] - reached <= state_b[b, axis] <= highest[axis] + reached
         if beyond:
             continue
-        reached = reach_m + (abs(state_b[b, 3]) + MOST_DRAG_M_S2 * apart_s) * apart_s
+        reached = reached_m(reach_m, state_b[b, 3], apart_s)
         low, high = (state_b[b, 0] - reached - lowest[0]) / width, (state_b[b, 0] + reached - lowest[0]) / width
         first = before[int(low) - 1] if low >= 1.0 else 0
         last = before[int(high)] if high < cells - 1 else n
@@ -78,8 +85,7 @@ def neighbours(
             dt_s = (valid_a[a] - valid_b[b]) * 1e-9
             beyond = mask_a[a] & mask_b[b] == 0
             for axis in range(3):
-                reached = reach_m + (abs(state_b[b, 3 + axis]) + MOST_DRAG_M_S2 * abs(dt_s)) * abs(dt_s)
-                beyond |= abs(state_b[b, axis] - state_a[a, axis]) > reached
+                beyond |= abs(state_b[b, axis] - state_a[a, axis]) > reached_m(reach_m, state_b[b, 3 + axis], dt_s)
             if beyond:
                 continue
             range2 = 0.0
@@ -123,3 +129,24 @@ def dearer(
                     d2, log_det, _ = compare(here, a, off[k], b, bias_var, prior_var)
                     more[p] = max(more[p], miss - log_det - max(d2, _BOTH_MISS))
     return more
+
+
+def crowded(triples: Rows, joint: Float, pairs: Rows, gains: Float, more: Float, n: int) -> tuple[Rows, Float]:
+    """Triples (g, 3) and what they gain, `joint` (g,), less what neighbours make dearer: their dearest and their cheapest pair.
+
+    Of `pairs` (p, 3) it is known what they gain and by how much `more` they cost (p,). Rows hold indices of `n` tracks, one of
+    `pairs` NONE in one place. What comes back is of those that gain more than each of their pairs does alone.
+    """
+    filled = np.where(pairs == NONE, n, pairs)
+    filled.sort(axis=1)
+    keys = filled[:, 0] * n + filled[:, 1]
+    order = np.argsort(keys)
+    sides = np.stack([triples[:, [0, 1]], triples[:, [0, 2]], triples[:, [1, 2]]])
+    sides.sort(axis=2)
+    asked = sides[..., 0] * n + sides[..., 1]
+    at = order[np.minimum(np.searchsorted(keys[order], asked), len(keys) - 1)]
+    there = keys[at] == asked
+    costs = np.where(there, more[at], np.nan)
+    joint = joint - np.nanmax(costs, axis=0) - np.nanmin(costs, axis=0)
+    alone = np.where(there, gains[at], 0.0).max(axis=0)
+    return triples[joint > alone], joint[joint > alone]

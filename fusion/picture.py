@@ -258,7 +258,7 @@ class Picture(Copied):
 
     def _look(self, now_ns: int, most_waiting: int) -> bool:
         """Look for displaced feeds and for pairs, each where it is time; whether it was."""
-        offsets, due = self.registration.offsets, self._associator.due(self._newest_ns)
+        due, reviewed = self._associator.due(self._newest_ns), self.registration.due(self._newest_ns)
         if self.registration.review(self.clusters, self._newest_ns):
             self.clusters.correct(self.registration.offsets, self.registration.left_open)
             table = self.clusters.systems
@@ -269,7 +269,7 @@ class Picture(Copied):
             for other in others:
                 if not self.clusters.are_apart(kept, other):  # each pair may be, and the whole that they make not
                     kept = self._life.merge(kept, other, now_ns)
-        return due or self.registration.offsets is not offsets  # each review makes them anew
+        return due or reviewed
 
     def _tend_echoes(self, now_ns: int) -> None:
         """Set aside what has been found out, and take again what strayed."""

@@ -92,10 +92,14 @@ class Registration:
         cov = less @ self._found.cov[np.ix_(both, both)] @ less.T
         return Offset(shift[:3], float(shift[3]), math.sqrt(np.trace(cov[:3, :3])), math.sqrt(cov[3, 3]))
 
+    def due(self, at_ns: int) -> bool:
+        """Whether it is time for another look, by the newest report's time."""
+        return at_ns - self._at_ns >= self._settings.association.look_every_s * 1e9
+
     def review(self, clusters: Clusters, at_ns: int) -> bool:
         """Look at what the feeds say of the same objects, as often as for pairs; whether `offsets` changed."""
         rules = self._settings.registration
-        if at_ns - self._at_ns < self._settings.association.look_every_s * 1e9:
+        if not self.due(at_ns):
             return False
         self._prior_var = np.array([self._prior_var_of(clusters, column) for column in range(len(NATIONS))])
         widest = np.sqrt(np.column_stack([self._prior_var] * 3 + [np.full(len(NATIONS), rules.clock_s**2)]))

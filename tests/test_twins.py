@@ -33,6 +33,7 @@ PARTS: Final = {
     "fusion.tables.hold_into": "partial.tells_whole",
     "fusion.triples.joint_cost": "partial.whole",
     "fusion.apart.joined": "apart.tells",
+    "fusion.crowd.neighbours": "crowd.reached_m",
     "fusion.apart.differences": "apart.brought",
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import NamedTuple
 
@@ -14,10 +15,11 @@ from bus.messages import system_tracks_of
 from bus.release import EVERYONE, NATIONS
 from fusion.align import align_one
 from fusion.associate import Associator
-from fusion.crowd import NEIGHBOURS, dearer, neighbours
+from fusion.crowd import NEIGHBOURS, crowded, dearer, neighbours
 from fusion.engine import FusionEngine, Inbound
 from fusion.partial import prior_of
 from fusion.settings import Association, FusionSettings
+from fusion.tables import NONE
 from physics.propagate import propagate_one
 from tests import oracles_fusion as oracle
 from tests.fusion.scenes import JPN, KOR, START_NS, USA, S, flight, frame_of, report_block
@@ -90,6 +92,47 @@ def test_a_pair_gains_by_how_much_nearer_it_is_than_neighbours(seed: int) -> Non
                 d2, log_det = oracle.distance(np.zeros(6), a, off, b, RULES.bias_var)
                 costs.append(log_det + max(d2, 12.0))
         assert found[p] == pytest.approx(RULES.miss - min(costs), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_triple_is_dearer_by_the_dearest_and_the_cheapest_of_its_pairs(seed: int) -> None:
+    rng, n = np.random.default_rng(seed), 15
+    sides = [(i, j) for i, j in itertools.combinations(range(n), 2) if i // 5 != j // 5 and rng.random() < 0.7]
+    pairs = np.full((len(sides), 3), NONE)
+    for p, (i, j) in enumerate(sides):
+        pairs[p, i // 5], pairs[p, j // 5] = i, j
+    gains, more = rng.uniform(0.0, 20.0, len(pairs)), rng.uniform(0.0, 10.0, len(pairs)) * (rng.random(len(pairs)) < 0.7)
+    triples = np.array([each for each in itertools.product(range(5), range(5, 10), range(10, 15)) if rng.random() < 0.5])
+    met = np.array([any(side in sides for side in itertools.combinations(each, 2)) for each in triples.tolist()])
+    triples = triples[met]
+    joint = rng.uniform(0.0, 45.0, len(triples))
+    left, gained = crowded(triples, joint, pairs, gains, more, n)
+    expected = {}
+    for each, gain in zip(map(tuple, triples.tolist()), joint.tolist(), strict=True):
+        known = [sides.index(side) for side in itertools.combinations(each, 2) if side in sides]
+        less = gain - max(more[known]) - min(more[known])
+        if less > max(gains[known]):
+            expected[each] = less
+    assert 0 < len(expected) < len(triples)
+    assert dict(zip(map(tuple, left.tolist()), gained.tolist(), strict=True)) == pytest.approx(expected)
+
+
+def test_a_neighbour_that_flies_elsewhere_hides_none_that_flies_alike() -> None:
+    """The nearest by place crosses the row at right angles: the next one is as good a place for a missed missile as ever."""
+    state = np.tile(HOME, (4, 1))
+    state[1:, 0] += (100.0, 200.0, 1e6)
+    state[1, 3:] = -state[1, 3:]
+    mask, valid_ns, cov = np.ones(4, np.int64), np.zeros(4, np.int64), np.tile(pack_cov(np.diag([400.0] * 3 + [4.0] * 3)), (4, 1))
+    row, others = np.array([0]), np.arange(1, 4)
+    table = valid_ns, state, cov, np.tile(COASTS, (4, 1)), mask
+    near = neighbours(row, valid_ns, state, mask, others, *table, 3e3, RULES.motion)
+    far = np.full_like(near, np.inf)
+    alone = neighbours(row, valid_ns, state, mask, others[:1], *table, 3e3, RULES.motion)
+    zero = np.zeros(1, np.int64)
+    with_both, with_one = (
+        dearer(zero, zero, row, cov, each, row, cov, far, RULES.bias_var, PRIOR, RULES.miss)[0] for each in (near, alone)
+    )
+    assert with_both > with_one + 10.0
 
 
 @pytest.mark.parametrize(("apart_m", "sigma_m", "complete"), [(300.0, 20.0, 0.95), (400.0, 20.0, 0.98), (400.0, 80.0, 0.9)])
