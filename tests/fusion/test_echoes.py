@@ -348,3 +348,41 @@ def test_reports_that_tell_no_sensor_but_err_on_their_own_are_fused() -> None:
         rows = rows_of(step(engine, [other], at(other)))
         members.append(None if rows is None else rows.members.tolist())
     assert members[-1] == [[77, 1, 0]]
+
+
+def ended_with_an_echo(reason: str) -> FusionEngine:
+    """Korea sees an object for five seconds, which Japan sends back without its sensors until 84.5 s."""
+    engine = FusionEngine()
+    for t_s in np.arange(80.0, 85.0):
+        seen = one("kor", t_s, eye=KOR)
+        step(engine, [seen], at(seen))
+        step(engine, [retold(one("kor", t_s + 0.5, eye=KOR), "jpn", 0)], at(seen) + S // 2)
+    end_ns = START_NS + 84 * S + 3 * S // 4
+    step(engine, [Inbound(dropped("kor", [1], reason, end_ns), EVERYONE)], end_ns)
+    return engine
+
+
+@pytest.mark.parametrize(("after_s", "left_out"), [(0.5, True), (3.0, True), (3.25, False)])
+def test_what_is_on_its_way_of_an_objects_echo_is_left_out_for_a_while_after_the_object_has_ended(
+    after_s: float, left_out: bool
+) -> None:
+    """From the last that came of it on."""
+    engine, later = ended_with_an_echo("false"), retold(one("kor", 84.5 + after_s, eye=KOR), "jpn", 0)
+    assert FusionSettings().timing.grace_s == 3.0
+    assert engine.system_tracks[RECIPIENT] == 0
+    step(engine, [], at(later))
+    step(engine, [later], at(later))
+    assert engine.rejected == (Counter(echo=1) if left_out else Counter())
+    assert engine.system_tracks[RECIPIENT] == (not left_out)
+
+
+@pytest.mark.parametrize("left_out", [True, False])
+def test_an_objects_echo_is_left_out_for_as_long_after_the_last_prediction_of_it(left_out: bool) -> None:
+    engine, end_s = ended_with_an_echo("lost"), 84.75
+    while engine.system_tracks[RECIPIENT]:
+        end_s += 0.25
+        step(engine, [], START_NS + int(end_s * S))
+    assert 87.5 < end_s < 90.0
+    later = retold(one("kor", end_s + (1.5 if left_out else 3.25), eye=KOR), "jpn", 0)
+    step(engine, [later], at(later))
+    assert engine.rejected == (Counter(echo=1) if left_out else Counter())

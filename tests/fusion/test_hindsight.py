@@ -96,6 +96,7 @@ def test_a_report_that_waited_for_longer_than_the_window_is_taken_as_it_comes() 
     watched = Watched().play([*messages, (START_NS + 99 * S + 1, Inbound(old, EVERYONE))], 101.0)
     assert watched.engine.rejected == {"late": 1}
     assert not watched.engine.redone
+    assert not watched.engine.shed
     gone = dropped("kor", [1], "lost", START_NS + 65 * S)  # its drop waited too, and counts all the same
     watched.play([(START_NS + 102 * S, Inbound(gone, EVERYONE))], 104.0)
     assert set(watched.members.values()) == {(0, 0, 0)}

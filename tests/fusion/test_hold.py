@@ -6,13 +6,16 @@ from collections import Counter
 
 import pytest
 
-from bus.messages import Alert
-from bus.release import EVERYONE
+from bus.messages import Alert, TrackFrame, reports_of
+from bus.release import EVERYONE, Nation
 from fusion.engine import FusionEngine, Inbound
 from fusion.settings import Alerting, FusionSettings
+from fusion.tables import HELD
+from fusion.takeover import take_over
 from tests.fusion.scenes import JPN, START_NS, USA, S, Scene, dropped, one
 from tests.fusion.test_engine import rated
-from tests.fusion.watched import Watched, delayed
+from tests.fusion.test_takeover import pictured, told_picture
+from tests.fusion.watched import Watched, delayed, reports
 
 _HOLD_S = Alerting().hold_s
 
@@ -147,3 +150,77 @@ def test_what_comes_out_of_order_is_held_all_the_same(seed: int) -> None:
         watched = Watched().play(each, 200.0)
         assert len({alert.id for _, alert in watched.alerts}) <= 9
         assert len({alert.id for _, alert in watched.alerts if alert.state == "confirmed"}) == 6
+
+
+def false(nation: Nation, track: int, t_s: float) -> Inbound:
+    """The word that a track is false."""
+    return Inbound(dropped(nation, [track], "false", START_NS + int(t_s * S)), EVERYONE)
+
+
+@pytest.mark.parametrize(("gone", "told"), [(1, [[1]]), (2, [])])
+def test_it_is_held_to_be_the_likeliest_of_those_that_it_may_be(gone: int, told: list[list[int]]) -> None:
+    """And so is warned of when that is over, not when another is."""
+    engine = warned()
+    assert not raised(engine, [radar(45.5, east_m=50.0)])
+    raised(engine, [false("usa", gone, 46.0)])
+    assert [[member.track for member in alert.members] for alert in raised(engine, [radar(46.5, east_m=50.0)])] == told
+
+
+def test_what_a_track_that_is_over_was_held_to_be_another_may_be() -> None:
+    engine = warned()
+    assert not raised(engine, [radar(45.5, 1, 50.0), false("kor", 1, 45.6)])
+    assert not raised(engine, [radar(45.7, 2, 550.0), radar(45.8, 3, 50.0)])
+
+
+def test_the_end_of_what_a_track_that_is_over_was_held_to_be_ends_the_wait_of_no_other() -> None:
+    engine = warned()
+    assert not raised(engine, [radar(45.5, 1, 50.0), false("kor", 1, 45.6), radar(45.7, 2, 550.0)])
+    assert [alert.state for alert in raised(engine, [false("usa", 1, 46.0)])] == ["retracted"]
+    assert not raised(engine, [radar(46.5, 2, 550.0)])
+
+
+def test_what_waits_no_longer_and_was_never_warned_of_is_not_kept_once_it_is_lost() -> None:
+    engine = warned(at_s=65.0)
+    assert not raised(engine, [rated(radar(65.5), 3)])
+    raised(engine, [false("usa", 1, 66.0), false("usa", 2, 66.0)])
+    engine.step([Inbound(dropped("kor", [1], "lost", START_NS + 67 * S), EVERYONE)], START_NS + 67 * S)
+    assert engine.system_tracks["kor"] == 0
+
+
+def test_what_was_held_and_is_not_in_hindsight_is_warned_of() -> None:
+    """There nothing had been warned of that it might be, when it came."""
+    told, now_ns = told_picture(*infrared(45.0), radar(45.5), *infrared(46.0))
+    redone, _ = pictured(*[rated(each, 0) for each in infrared(45.0)], radar(45.5), *infrared(46.0))
+    take_over(redone, told, now_ns)
+    assert [(alert.state, alert.members[0].nation) for alert in redone.book.outbox] == [("quick", "kor")]
+
+
+def test_what_is_held_in_hindsight_alone_is_not_warned_of_before_its_wait_is_over() -> None:
+    poor = rated(radar(65.5), 3)
+    told, now_ns = told_picture(poor, *infrared(66.0))
+    redone, _ = pictured(*infrared(65.0), poor, *infrared(66.0), radar(66.5))
+    take_over(redone, told, now_ns)
+    assert not redone.book.outbox
+    redone.tick(START_NS + int((65.5 + _HOLD_S) * S) - 1)
+    assert not redone.book.outbox
+    redone.tick(START_NS + int((65.5 + _HOLD_S) * S))
+    assert [alert.state for alert in redone.book.outbox] == ["quick"]
+
+
+def test_what_was_warned_of_in_hindsight_is_to_be_though_its_reports_are_of_little_worth_by_now() -> None:
+    redone, now_ns = pictured(*reports("jpn", 0.0), one("kor", 75.0, east_m=5e4), rated(one("kor", 76.0, east_m=5e4), 3))
+    told, _ = told_picture(*reports("jpn", 0.0))
+    take_over(redone, told, now_ns)
+    assert [(alert.state, alert.members[0].nation) for alert in redone.book.outbox] == [("quick", "kor")]
+
+
+def test_what_is_held_goes_on_being_held_in_hindsight_and_no_other_is_held_to_be_the_same() -> None:
+    messages = [*infrared(45.0), radar(45.5)]
+    told, now_ns = told_picture(*messages)
+    redone, _ = told_picture(*messages)
+    take_over(redone, told, now_ns)
+    assert (redone.clusters.systems.alert == HELD).sum() == 1
+    for each in (radar(45.6, 2, 250.0), radar(45.7, 3, 350.0)):
+        assert isinstance(each.message, TrackFrame)
+        redone.take(each.message, reports_of(each.message)[0], 0, each.message.released_ns)
+    assert [alert.members[0].track for alert in redone.book.outbox] == [3]

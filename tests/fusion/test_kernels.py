@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bus.columns import pack_cov
-from fusion.align import SHORT_S, accelerations, align_one
+from fusion.align import SHORT_S, accelerations, align_one, flown
 from fusion.assign import assign
 from fusion.combine import intersect, inverse
-from fusion.gate import distance, pairs_within
+from fusion.gate import compare, distance, pairs_within
 from fusion.partial import prior_of, quantiles
 from fusion.settings import Association
 from physics.constants import USUAL_BETA_KG_M2
@@ -316,3 +316,30 @@ def test_pairs_of_a_crowd_are_all_pairs_of_the_gate(apart_s: float) -> None:
                 expected[i, j] = expected[j, i] = d2 + log_det
     assert 100 < len(expected) < n * n // 2 - 100
     assert found == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("apart_s", [0.0, 1.0, 4.0, 12.0])
+@pytest.mark.parametrize("phase", [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], ids=["boosts", "brakes"])
+def test_pairs_of_what_boosts_or_brakes_are_all_pairs_of_the_gate(phase: list[float], apart_s: float) -> None:
+    """Sure reports at two times: they are apart by what a rocket or the air may do meanwhile, to the gate and past it."""
+    rng, n, bias_var = np.random.default_rng(6), 60, np.array([1.0, 0.01])
+    cov, rows, whole = np.diag([9.0] * 3 + [0.04] * 3), np.arange(n), np.ones(n, np.bool_)
+    place = 0.99 * STATE[:3] + rng.normal(scale=2e4, size=(n, 3))
+    states = np.hstack([place, 2.5 * STATE[3:] + rng.normal(scale=300.0, size=(n, 3))])
+    boost, coast, reentry = phase
+    ahead = [flown(state, cov, boost, coast, reentry, apart_s, MOTION, True, 0.0) for state in states]
+    sigmas = rng.normal(size=(n, 6))
+    sigmas *= (np.sqrt(rng.uniform(5.0, 45.0, n)) / np.linalg.norm(sigmas, axis=1))[:, None]
+    spread = [np.linalg.cholesky(p + cov + np.diag(np.repeat(bias_var, 3))) for _, p in ahead]
+    later = np.array([x + root @ off for (x, _), root, off in zip(ahead, spread, sigmas, strict=True)])
+    covs, phases = pack_cov(np.tile(cov, (n, 1, 1))), np.tile(phase, (n, 1))
+    sides = [
+        (rows, np.full(n, at_ns), state, covs, phases, np.full(n, bit), whole)
+        for at_ns, state, bit in ((0, states, 1), (int(apart_s * 1e9), later, 2))
+    ]
+    expected = {(i, j) for i in range(n) for j in range(n) if compare(*ahead[i], later[j], cov, bias_var, PRIOR)[0] <= GATES[6]}
+    assert 30 < len(expected) < n
+    for one, other in (sides, sides[::-1]):
+        first, second, _ = pairs_within(*one, *other, MOTION, bias_var, PRIOR, GATES, 30_000_000_000)
+        found = set(zip(first.tolist(), second.tolist(), strict=True))
+        assert found == (expected if one is sides[0] else {(j, i) for i, j in expected})

@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from bus.messages import TrackFrame, reports_of
-from bus.release import EVERYONE
-from fusion.alert import same_as
+from bus.messages import Alert, AlertState, TrackFrame, reports_of
+from bus.release import EVERYONE, Nation
+from fusion.alert import FINAL, same_as
 from fusion.engine import FusionEngine, Inbound
 from fusion.picture import Picture
 from fusion.settings import FusionSettings, Timing
@@ -210,3 +210,76 @@ def test_a_wait_that_is_over_ends_no_other() -> None:
         picture.book._waits.append(case.waits_ns)
     told = [(picture.book.judge_waiting(now_ns + second * S), len(picture.book.outbox)) for second in range(5)]
     assert told == [(False, 0), (True, 1), (False, 1), (True, 2), (False, 2)]
+
+
+def final(alert: Alert | None, state: AlertState, reason: str, anchor: str | None = None) -> Alert:
+    """As if an alert had ended so, or another of the same members, by its id less the recipient."""
+    assert alert is not None
+    return msgspec.structs.replace(alert, state=state, reason=reason, id=anchor or alert.id)
+
+
+def ends(redone: Picture) -> list[tuple[str, str]]:
+    return [(alert.state, alert.reason) for alert in redone.book.outbox if alert.state in FINAL]
+
+
+def test_what_ended_in_one_after_another_that_nobody_was_told_of_ended_as_the_last_of_them() -> None:
+    told, now_ns = told_confirmed(*reports("kor", 5e4))
+    (own,) = told.book.standing()
+    redone, _ = told_picture()
+    redone.book.outbox = [
+        final(own, "retracted", same_as("second"), "first"),
+        *(final(alert_of("jpn"), "confirmed", "seen", anchor) for anchor in ("second", "third")),
+        final(alert_of("jpn"), "retracted", same_as("third"), "second"),
+        final(alert_of("jpn"), "closed", "impact reported", "third"),
+    ]
+    take_over(redone, told, now_ns)
+    assert ends(redone) == [("closed", "impact reported")]
+
+
+def test_what_ended_in_one_whose_alert_it_has_been_told_as_itself_did_not_end_in_itself() -> None:
+    told, now_ns = told_confirmed(*reports("kor", 5e4))
+    (own,) = told.book.standing()
+    redone, _ = told_picture()
+    redone.book.outbox = [
+        final(alert_of("jpn"), "closed", "impact reported", own.id),
+        final(own, "retracted", same_as(own.id), "another"),
+    ]
+    take_over(redone, told, now_ns)
+    assert ends(redone) == [("closed", "impact reported")]
+
+
+def test_how_it_ended_is_the_last_word_on_any_that_it_was_told_by() -> None:
+    told, now_ns = told_confirmed(*reports("kor", 5e4))
+    (own,) = told.book.standing()
+    both = msgspec.structs.replace(own, members=[*alert_of("jpn").members, *own.members])
+    redone, _ = told_picture()
+    redone.book.outbox = [
+        final(own, "closed", "lost", "first"),
+        final(both, "closed", "impact reported", "second"),
+        final(alert_of("jpn"), "closed", "lost, and not found again", "third"),
+    ]
+    take_over(redone, told, now_ns)
+    assert ends(redone) == [("closed", "impact reported")]
+
+
+def test_what_went_on_in_one_after_another_is_a_part_of_what_the_last_of_them_was_told_as() -> None:
+    """Which was founded by another in what was told, and so has another id."""
+    early, kor, jpn = [67, 68, 69], range(70, 76), range(70, 76)
+    gone = [one("kor", float(t), track=2, east_m=5e4) for t in range(70, 76)]
+    told, now_ns = told_confirmed(*reports("kor", 0.0, early), *by_time(reports("jpn", 0.0, jpn), reports("kor", 0.0, kor), gone))
+    redone, _ = told_picture(*reports("jpn", 0.0, early), *by_time(reports("jpn", 0.0, jpn), reports("kor", 0.0, kor)))
+    (heir,) = redone.book.cases.values()
+    kept, other = sorted(told.book.standing(), key=lambda alert: alert.members[-1].track)
+    assert heir.anchor not in (kept.id, other.id)
+    redone.book.outbox = [
+        final(other, "retracted", same_as("second"), "first"),
+        final(alert_of("usa"), "retracted", same_as(heir.anchor), "second"),
+    ]
+    take_over(redone, told, now_ns)
+    assert ends(redone) == [("retracted", same_as(kept.id))]
+
+
+def alert_of(nation: Nation) -> Alert:
+    """An alert of a track of a nation that nobody reports in what is told."""
+    (sent,) = pictured(one(nation, 80.0, track=9, east_m=-9e5))[0].book.outbox
+    return sent
