@@ -26,8 +26,10 @@ Float = NDArray[np.float64]
 
 WIDTH: Final = 4  # of an offset: three axes ECEF, m, and time, s
 _PLACES: Final = 2.0 ** -np.arange(6)  # of the widest prior: scales of place
-_CLOCKS: Final = 4.0 ** -np.arange(4)  # and of clocks: nothing says that they are off together
+_CLOCKS: Final = 4.0 ** np.arange(1, -4, -1)  # and of clocks: nothing says that they are off together
+_BADLY_KEPT: Final = 0.1  # how likely a clock beyond its widest prior is against any narrower scale
 _SCALES: Final = np.array([[place] * 3 + [clock] for place in _PLACES for clock in _CLOCKS])
+_LIKELY: Final = np.log(_SCALES[:, 0]) + np.where(_SCALES[:, 3] > 1.0, np.log(_BADLY_KEPT), 0.0)  # before anything is told
 
 
 class Told(NamedTuple):
@@ -63,7 +65,7 @@ def likeliest(told: Mapping[tuple[int, int], Told], widest: Float) -> Offsets:
     information = between + prior[:, :, None] * np.eye(n * WIDTH)
     cov = np.linalg.inv(information)
     mean = cov @ sum_
-    evidence = 0.5 * (np.log(prior).sum(axis=1) - np.linalg.slogdet(information)[1] + mean @ sum_) + np.log(_SCALES[:, 0])
+    evidence = 0.5 * (np.log(prior).sum(axis=1) - np.linalg.slogdet(information)[1] + mean @ sum_) + _LIKELY
     share = np.exp(evidence - evidence.max())
     share /= share.sum()
     middle = share @ mean

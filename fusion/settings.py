@@ -97,7 +97,7 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         Meta(gt=0.0, le=1e3, description="widest sigma of a feed's offset on each axis, in its reports' position errors"),
     ] = 10.0
     clock_s: Annotated[
-        float, Meta(gt=0.0, le=60.0, description="s; widest sigma of a feed's clock: they are kept by satellite")
+        float, Meta(gt=0.0, le=60.0, description="s; sigma of a feed's clock, and of one not kept by satellite four times it")
     ] = 0.2
     counts_chi2: Annotated[
         float,

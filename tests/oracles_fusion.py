@@ -249,13 +249,14 @@ def likeliest_offsets(differences: dict[tuple[int, int], Float], sigma: Float, w
     noise = np.diag(np.tile(sigma**2, len(differences)))
     means, covs, likely = [], [], []
     for place in range(6):
-        for clock in range(4):
+        for clock in range(-1, 4):
             prior = np.diag((widest * np.array([2.0**-place] * 3 + [4.0**-clock])).ravel() ** 2)
             spread = moves @ prior @ moves.T + noise
             gain = prior @ moves.T @ np.linalg.inv(spread)
             means.append(gain @ seen)
             covs.append(prior - gain @ moves @ prior)
-            likely.append(-0.5 * (seen @ np.linalg.solve(spread, seen) + np.linalg.slogdet(spread)[1]) - place * np.log(2.0))
+            weight = -place * np.log(2.0) + (np.log(0.1) if clock < 0 else 0.0)
+            likely.append(weight - 0.5 * (seen @ np.linalg.solve(spread, seen) + np.linalg.slogdet(spread)[1]))
     share = np.exp(np.array(likely) - max(likely))
     share /= share.sum()
     mean = sum((w * m for w, m in zip(share, means, strict=True)), np.zeros(widest.size))

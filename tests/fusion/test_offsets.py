@@ -66,6 +66,20 @@ def test_95_of_100_fused_places_are_within_what_stays_open(sigmas: float, of_one
     assert 0.91 <= np.mean(held) <= 1.0
 
 
+@pytest.mark.parametrize("ahead_s", [0.2, 0.5, 1.0, 1.3])
+@pytest.mark.parametrize("columns", [(0, 1), (0, 1, 2)])
+def test_one_clock_that_is_far_off_is_told_of_all_that_it_may_be_shared_among(ahead_s: float, columns: tuple[int, ...]) -> None:
+    """Whose it is nothing tells, and so all are held to be off by a part of it: a second was told with a third of that."""
+    true, own_var = np.zeros((3, WIDTH)), np.ones(3)
+    true[1, 3] = ahead_s
+    found = likeliest(pairs_of(true, np.random.default_rng(3), list(itertools.combinations(columns, 2))), WIDEST)
+    left = open_of(found, found.mean, own_var, columns)[sum(1 << column for column in columns)]
+    off_s = np.mean((true - found.mean)[list(columns), 3])
+    assert abs(off_s) == pytest.approx(ahead_s / len(columns), abs=0.05)
+    assert off_s**2 < 4.0 * left[3, 3]
+    assert left[3, 3] < (2.0 * ahead_s) ** 2
+
+
 def test_feeds_that_agree_are_held_to_be_off_by_little_and_feeds_far_apart_by_much() -> None:
     rng, said = np.random.default_rng(2), []
     for apart_m in (100.0, 1000.0, 5000.0):
