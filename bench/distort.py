@@ -69,6 +69,17 @@ def _moved(sent: Release, by_m: Float) -> Release:
     return sent._replace(reports=replace(sent.reports, state=sent.reports.state + np.concatenate([by_m, np.zeros(3)])))
 
 
+def mistimed(arrivals: list[Arrival], nation: Nation, by_s: float) -> list[Arrival]:
+    """The reports of one nation, each said to hold so much later than it does (negative: earlier); nothing tells of it."""
+    return [each._replace(release=_timed(each.release, by_s)) if each.nation == nation else each for each in arrivals]
+
+
+def _timed(sent: Release, by_s: float) -> Release:
+    if sent.reports is None:
+        return sent
+    return sent._replace(reports=replace(sent.reports, valid_ns=sent.reports.valid_ns + round(by_s * 1e9)))
+
+
 def twice(arrivals: list[Arrival], random: np.random.Generator) -> list[Arrival]:
     """Every message a second time: at once, or, a share LATE_SHARE of them, up to LATE_S later."""
     late_s = random.uniform(0.0, LATE_S, len(arrivals)) * (random.random(len(arrivals)) < LATE_SHARE)

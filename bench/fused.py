@@ -33,13 +33,17 @@ _NS: Final = 1_000_000_000
 _STANDS: Final = ("quick", "confirmed", "updated")
 
 
+Followed = dict[tuple[int, int], int]  # by nation's column and track: a launch, -1 where that is not known
+
+
 @dataclass(slots=True)
 class Sums:
     """What one run adds up to.
 
     estimates: (3, 3) by phase: how many, their NEES / 6, their squared errors of position, m2. places: (2, 2) launch points and
     impacts: how many, and how many in their ellipse. pairs: two members of one system track at a whole second; right: that
-    follow one launch. due: two nations with a track of one launch; met: in one system track.
+    follow one launch. swaps: how often a system track's launch became another; by_fusion: without that a national track which
+    stayed in it had itself become another's. due: two nations with a track of one launch; met: in one system track.
     """
 
     estimates: Float = field(default_factory=lambda: np.zeros((3, 3)))
@@ -49,6 +53,7 @@ class Sums:
     due: int = 0
     met: int = 0
     swaps: int = 0
+    by_fusion: int = 0
     gospa_m: list[float] = field(default_factory=list)
 
 
@@ -62,7 +67,7 @@ class FusedScore:
         self._now: dict[tuple[int, int], tuple[int, int]] = {}  # by nation's column and track: valid time, what it follows
         self._last: dict[tuple[int, int], int] = {}  # the same, what it followed when that was last known
         self._held: dict[int, tuple[SystemTracks, int]] = {}
-        self._led: dict[int, int] = {}
+        self._led: dict[int, Followed] = {}  # by system track: what its members followed when they last agreed
         self._alerts: dict[str, Alert] = {}
 
     def hear(self, arrival: Arrival) -> None:
@@ -101,13 +106,13 @@ class FusedScore:
 
     def sample(self, at_ns: int) -> None:
         """At a whole second: who is held together, GOSPA, and now and then the points on the ground."""
-        followed = {system: [self._last.get(member, -1) for member in self._members(system)] for system in self._held}
+        followed = {system: {each: self._last.get(each, -1) for each in self._members(system)} for system in self._held}
         self._count_pairs(followed)
         for system, launches in followed.items():
-            launch = _agreed(launches)
+            launch = _agreed(list(launches.values()))
             if launch >= 0:
-                self.sums.swaps += self._led.get(system, launch) != launch
-                self._led[system] = launch
+                self._count_swap(self._led.get(system, launches), launches)
+                self._led[system] = launches
         seen = [i for i, first_ns in enumerate(self._detected) if first_ns is not None and first_ns <= at_ns]
         held = [(block.state[i], int(block.valid_ns[i])) for block, i in self._held.values()]
         found = gospa_at(self._world.truth, seen, held, at_ns, self._cutoff_m)
@@ -131,13 +136,18 @@ class FusedScore:
         phase, off, nees = against(self._world.truth, block, launches)
         np.add.at(self.sums.estimates, phase, np.column_stack([np.ones(len(nees)), nees, (off[:, :3] ** 2).sum(axis=1)]))
 
-    def _count_pairs(self, followed: dict[int, list[int]]) -> None:
+    def _count_swap(self, before: Followed, now: Followed) -> None:
+        if _agreed([*before.values()]) != _agreed([*now.values()]):
+            self.sums.swaps += 1
+            self.sums.by_fusion += all(now[each] == before[each] for each in now.keys() & before.keys())
+
+    def _count_pairs(self, followed: dict[int, Followed]) -> None:
         systems: dict[int, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))  # by launch and nation
         for system, launches in followed.items():
-            for one, other in combinations(launches, 2):
+            for one, other in combinations(launches.values(), 2):
                 self.sums.pairs += 1
                 self.sums.right += one >= 0 and one == other
-            for (column, _), launch in zip(self._members(system), launches, strict=True):
+            for (column, _), launch in launches.items():
                 if launch >= 0:
                     systems[launch][column].add(system)
         for by_nation in systems.values():

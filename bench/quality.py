@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from bench.busload import machine
 from bench.centralised import centralised
-from bench.distort import Arrival, arrivals_of, displaced, fed_back, twice
+from bench.distort import Arrival, arrivals_of, displaced, fed_back, mistimed, twice
 from bench.fused import FusedScore, Sums
 from bench.population import flyable
 from bench.qualityrows import Quality, row_of
@@ -38,6 +38,7 @@ SALVO: Final = "salvo-2024-05-30"
 SHIPPED_M: Final = 400.0
 ALONE_A_RUN: Final = 3  # published flights that a run flies, one after the other: five runs fly all fifteen
 FEEDS_BACK: Final[Nation] = NATIONS[0]
+MISTIMED: Final[Nation] = NATIONS[1]
 _TICK_NS: Final = 500_000_000
 _S: Final = 1_000_000_000
 
@@ -49,13 +50,14 @@ class Case(Struct, frozen=True, kw_only=True):
     """What is flown, and what becomes of the reports.
 
     `feedback`: one nation, FEEDS_BACK, also releases what is fused as tracks of its own, which tell their sensors or do not;
-    `blind`: it releases nothing else, for it has no track of its own.
+    `blind`: it releases nothing else, for it has no track of its own. `clock_s`: by how much another's, MISTIMED, clock is ahead.
     """
 
     name: str
     flies: Flies = "salvo"
     spacing_m: float = SHIPPED_M
     bias_sigmas: float = 0.0
+    clock_s: float = 0.0
     twice: bool = False
     feedback: Literal["none", "known", "unknown"] = "none"
     blind: bool = False
@@ -66,6 +68,8 @@ CASES: Final[tuple[Case, ...]] = (
     Case(name="salvo, bias 2 sigma", bias_sigmas=2.0),
     Case(name="salvo, bias 5 sigma", bias_sigmas=5.0),
     Case(name="salvo, bias 10 sigma", bias_sigmas=10.0),
+    Case(name="salvo, a clock 0.2 s ahead", clock_s=0.2),
+    Case(name="salvo, a clock 1 s ahead", clock_s=1.0),
     Case(name="salvo, duplicates", twice=True),
     Case(name="salvo, fed back, pedigree known", feedback="known"),
     Case(name="salvo, fed back, pedigree unknown", feedback="unknown"),
@@ -157,6 +161,8 @@ def seconds_of(world: World, case: Case) -> Iterator[tuple[int, FusedScore]]:
     arrivals = [each for each in arrivals_of(world) if not (case.blind and each.nation == FEEDS_BACK)]
     if case.bias_sigmas:
         arrivals = displaced(arrivals, case.bias_sigmas, random)
+    if case.clock_s:
+        arrivals = mistimed(arrivals, MISTIMED, case.clock_s)
     if case.twice:
         arrivals = twice(arrivals, random)
     yield from _through_fusion(world, arrivals, case)

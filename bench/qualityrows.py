@@ -27,7 +27,8 @@ class QualityRow(Struct, frozen=True, kw_only=True):
 
     `correct_association`: of pairs of members of one system track, sampled every second, the share that follows one launch.
     `completeness`: of pairs of nations that report one launch, the share with their tracks in one system track. `track_swaps`:
-    how often a system track's launch changed, a run. `gospa_m` and `gospa_centralised_m`: means over seconds, cut-off 10 km;
+    how often a system track's launch changed, a run; `swaps_by_fusion`: of these, those in which no national track that stayed
+    in it had itself become another's. `gospa_m` and `gospa_centralised_m`: means over seconds, cut-off 10 km;
     `gospa_ratio` of the two. Coverages: shares of launch points and impacts told in standing alerts, every ten seconds, that the
     95-percent ellipse holds.
     """
@@ -40,6 +41,7 @@ class QualityRow(Struct, frozen=True, kw_only=True):
     correct_association: float | None
     completeness: float | None
     track_swaps: float
+    swaps_by_fusion: float
     gospa_m: float | None
     gospa_centralised_m: float | None
     gospa_ratio: float | None
@@ -73,6 +75,7 @@ def row_of(case: str, runs: list[tuple[list[Sums], list[float]]]) -> QualityRow:
         correct_association=_share(sum(each.right for each in every), sum(each.pairs for each in every)),
         completeness=_share(sum(each.met for each in every), sum(each.due for each in every)),
         track_swaps=round(sum(each.swaps for each in every) / len(runs), 2),
+        swaps_by_fusion=round(sum(each.by_fusion for each in every) / len(runs), 2),
         gospa_m=gospa_m,
         gospa_centralised_m=bound_m,
         gospa_ratio=round(gospa_m / bound_m, 3) if gospa_m is not None and bound_m else None,
@@ -116,10 +119,22 @@ def _told(value: float | None, form: str) -> str:
 
 def quality_rows(result: Quality) -> tuple[tuple[str, ...], Rows]:
     """Headings and cells of the table of association, GOSPA and points on the ground."""
-    headings = ("case", "correct", "complete", "swaps", "GOSPA m", "centralised m", "ratio", "launch in", "impact in")
+    headings = (
+        "case",
+        "correct",
+        "complete",
+        "swaps",
+        "by fusion",
+        "GOSPA m",
+        "centralised m",
+        "ratio",
+        "launch in",
+        "impact in",
+    )
     rows = []
     for row in result.rows:
-        shares = (_told(row.correct_association, ".4f"), _told(row.completeness, ".4f"), f"{row.track_swaps:.1f}")
+        swaps = (f"{row.track_swaps:.1f}", f"{row.swaps_by_fusion:.1f}")
+        shares = (_told(row.correct_association, ".4f"), _told(row.completeness, ".4f"), *swaps)
         gospa = (_told(row.gospa_m, ",.0f"), _told(row.gospa_centralised_m, ",.0f"), _told(row.gospa_ratio, ".2f"))
         places = (_told(row.lpe_coverage, ".1%"), _told(row.ipp_coverage, ".1%"))
         rows.append([row.case, *shares, *gospa, *places])

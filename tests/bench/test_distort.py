@@ -16,6 +16,7 @@ from bench.distort import (
     displaced,
     fed_back,
     foreign,
+    mistimed,
     twice,
     typical_sigma_m,
 )
@@ -49,6 +50,20 @@ def test_a_displaced_feed_is_off_by_so_many_sigmas_in_one_direction_and_nothing_
         assert np.linalg.norm(by) == pytest.approx(sigmas * typical_sigma_m(arrivals, nation), rel=1e-6)
     one, other, third = (move[:3] / np.linalg.norm(move) for move in moves.values())
     assert max(one @ other, other @ third, third @ one) < 0.99
+
+
+@pytest.mark.parametrize("by_s", [0.2, -1.0])
+def test_a_clock_that_is_off_changes_when_reports_are_said_to_hold_and_nothing_else(by_s: float) -> None:
+    arrivals = arrivals_of(one_missile())
+    timed = mistimed(arrivals, "kor", by_s)
+    assert [each._replace(release=each.release._replace(reports=None)) for each in timed] == [
+        each._replace(release=each.release._replace(reports=None)) for each in arrivals
+    ]
+    moved = set()
+    for (before, old), (_, new) in zip(with_reports(arrivals), with_reports(timed), strict=True):
+        assert all((getattr(old, name) == getattr(new, name)).all() for name in ("state", *SAME) if name != "valid_ns")
+        moved |= {(before.nation, by) for by in (new.valid_ns - old.valid_ns).tolist()}
+    assert moved == {("jpn", 0), ("kor", round(by_s * 1e9)), ("usa", 0)}
 
 
 def test_a_typical_sigma_is_the_median_of_the_rows() -> None:

@@ -131,15 +131,25 @@ def test_a_hand_made_picture_has_the_figures_that_it_was_made_for() -> None:
         says(score, nation, {track: 1}, AT_NS + S)  # type: ignore[arg-type]
     shows(score, {}, [3], [])
     score.sample(AT_NS + S)
-    assert sums.swaps == 1
+    assert (sums.swaps, sums.by_fusion) == (1, 0)
     row = row_of("by hand", [([sums], [100.0, 300.0])])
     assert row.anees == pytest.approx(5.0)
     assert row.anees_sigma is None
     assert [phase.estimates for phase in row.phases] == [0, 2, 0]
     assert row.phases[1].position_rms_m == pytest.approx(np.sqrt(15.0) * SIGMA_M, abs=0.1)
     assert row.correct_association == pytest.approx(6.0 / 8.0)
-    assert row.track_swaps == 1.0
+    assert (row.track_swaps, row.swaps_by_fusion) == (1.0, 0.0)
     assert row.gospa_centralised_m == 200.0
+
+
+def test_a_swap_is_fusions_own_where_no_national_track_that_stayed_has_changed() -> None:
+    score, truth = FusedScore(WORLD, 10_000.0), WORLD.truth.states_at(AT_NS)
+    says(score, "jpn", {11: 0, 12: 1})
+    says(score, "kor", {21: 0, 22: 1})
+    for k, members in enumerate([(11, 21, 0), (11, 22, 0), (12, 22, 0), (11, 0, 0)]):  # the second agrees on no launch
+        shows(score, {1: (members, truth[0])}, [], [])
+        score.sample(AT_NS + k * S)
+    assert (score.sums.swaps, score.sums.by_fusion) == (2, 2)
 
 
 def test_what_is_fed_back_follows_what_it_was_made_of_and_not_itself() -> None:
@@ -200,6 +210,7 @@ def test_the_standard_error_is_by_runs() -> None:
 
 def test_cases_fly_what_they_say() -> None:
     assert {case.bias_sigmas for case in CASES} == {0.0, 2.0, 5.0, 10.0}
+    assert {case.clock_s for case in CASES} == {0.0, 0.2, 1.0}
     assert {case.spacing_m for case in CASES} == {50.0, 400.0, 1000.0, 5000.0}
     assert {case.feedback for case in CASES} == {"none", "known", "unknown"}
     assert len({case.name for case in CASES}) == len(CASES)
