@@ -53,6 +53,7 @@ _OF_THE_ALERT: Final = (
     "raised_ns",
     "waits_ns",
     "instead",
+    "instead_at",
     "told_class",
     "told_impact",
     "told_ns",
@@ -74,8 +75,9 @@ class Case:
     anchor: str
     first_ns: int
     raised_ns: int = 2**63 - 1
-    waits_ns: int = 0  # no alert is raised before
-    instead: int = 0  # until then it may be another report of this system track (number), which has been warned of
+    waits_ns: int = 0  # no alert is raised before, but of one that is held and another nation sees too
+    instead: int = 0  # held: until then it may be another report of this system track (number), which has been warned of
+    instead_at: int = -1  # the row of that
     warned: bool = False  # it was warned of as a part of another, and is to be, whatever its own sensors' word is worth
     apogee_m: float | None = None  # of its path as it was before re-entry
     launch: Place | None = None

@@ -69,8 +69,8 @@ def waiting_for(nations: int, mask: Rows, most: int) -> Rows:
 
 
 class Places(NamedTuple):
-    """Where new reports (rows) belong: the system track that each surely is of; those that each of the others may be of, the
-    likeliest first.
+    """Where new reports (rows) belong: the system track that each surely is of; those that each of the others may be of by
+    itself, the likeliest first.
     """
 
     homes: dict[int, int]
@@ -127,12 +127,14 @@ class Associator:
         costs = costs + self._crowding(clusters.reports, rows, systems, lacking, first, second)
         matches = assign(first, second, costs, self.miss)
         sure = self.settings.association.sure
-        homes = {fresh[row]: int(lacking[other]) for row, other, regret in matches if regret >= sure}
+        homes = {row: other for row, other, regret in matches if regret >= sure}
+        left = costs < self.miss
+        left[left] = ~np.isin(first[left], list(homes))
+        likely = np.argsort(costs[left], kind="stable")
         may_be: dict[int, list[int]] = {}
-        for cost, row, other in sorted(zip(costs.tolist(), rows[first].tolist(), lacking[second].tolist(), strict=True)):
-            if cost < self.miss and row not in homes:
-                may_be.setdefault(row, []).append(other)
-        return Places(homes, may_be)
+        for row, other in zip(first[left][likely].tolist(), lacking[second[left][likely]].tolist(), strict=True):
+            may_be.setdefault(fresh[row], []).append(other)
+        return Places({fresh[row]: int(lacking[other]) for row, other in homes.items()}, may_be)
 
     def due(self, at_ns: int) -> bool:
         """Whether it is time for another look, by the newest report's time."""

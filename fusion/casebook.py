@@ -46,7 +46,7 @@ class Casebook(Copied):
         self.over: list[tuple[int, bool]] = []  # system tracks whose alert was closed (number, whether confirmed), until counted
         self.counts: Counter[str] = Counter()
         self._anchors: dict[str, None] = {}
-        self._waits: list[int] = []  # until when cases wait that may not be raised yet
+        self._waits: list[int] = []  # until when cases wait that are not raised yet
         self._held: dict[int, int] = {}  # by the system track (number) that it may be: one of these
 
     def open(self, system: int, row: int) -> None:
@@ -61,11 +61,11 @@ class Casebook(Copied):
         """A new system track may be one of others (rows, the likeliest first). Of the first that has been warned of, and that no
         other is held to be, it may be another report: it needs no alert of its own until a look has had time to tell.
         """
-        table, case = self._clusters.systems, self.cases[system]
-        for other in may_be:
+        table, case, hold_ns = self._clusters.systems, self.cases[system], int(self._settings.alerting.hold_s * 1e9)
+        for other in may_be if hold_ns else ():
             number = int(table.number[other])
-            if self.cases[other].standing and not self._is_held_to_be(number, now_ns):
-                case.instead, case.waits_ns = number, now_ns + int(self._settings.alerting.hold_s * 1e9)
+            if self._may_be(system, other) and not self._is_held_to_be(number, now_ns):
+                case.instead, case.instead_at, case.waits_ns = number, other, now_ns + hold_ns
                 table.alert[system] = HELD
                 self._held[number] = system
                 self._waits.append(case.waits_ns)
@@ -81,7 +81,7 @@ class Casebook(Copied):
         until_ns = now_ns + int(self._settings.timing.grace_s * 1e9)
         for system, case in self.cases.items():
             case.warned |= case.standing
-            held = (case.instead, case.waits_ns) if case.held(now_ns) else (0, 0)
+            held = (case.instead, case.instead_at, case.waits_ns) if case.held(now_ns) else (0, 0, 0)
             if system in same:
                 before = same[system]
                 case.go_on_from(told.cases[before])
@@ -91,17 +91,21 @@ class Casebook(Copied):
                 case.waits_ns = until_ns if system in parted else 0
                 table.alert[system], table.settled[system] = NO_ALERT, False
             if case.state is None and (case.instead or any(held)):
-                case.instead, case.waits_ns = held
+                case.instead, case.instead_at, case.waits_ns = held
                 table.alert[system] = HELD if any(held) else NO_ALERT
         self._held = {case.instead: system for system, case in self.cases.items() if case.held(now_ns)}
         self._waits = [case.waits_ns for case in self.cases.values() if case.waits_ns > now_ns]
 
     def judge_waiting(self, now_ns: int) -> bool:
-        """Judge those whose wait is over: nobody may report them any more. Whether there were any."""
-        if not self._waits or min(self._waits) > now_ns:
-            return False
-        self._waits = [until_ns for until_ns in self._waits if until_ns > now_ns]
-        over = [system for system, case in self.cases.items() if case.state is None and 0 < case.waits_ns <= now_ns]
+        """Judge those that wait no longer: for their time is over, or what they may have been is. Whether there were any.
+
+        Nobody may report them any more.
+        """
+        self._held = {number: system for number, system in self._held.items() if self._is_held_to_be(number, now_ns)}
+        over = [system for system in self._held.values() if not self._may_still_be(system)]
+        if self._waits and min(self._waits) <= now_ns:
+            self._waits = [until_ns for until_ns in self._waits if until_ns > now_ns]
+            over += [system for system, case in self.cases.items() if case.state is None and 0 < case.waits_ns <= now_ns]
         for system in over:
             self._let_go(system)
             self.judge(system, now_ns)
@@ -118,8 +122,10 @@ class Casebook(Copied):
         corroborated = seen.bit_count() >= 2 or (seen != 0 and phenomenologies(kinds) >= 2)  # an echo alone confirms nothing
         nations = self._nations(seen or int(table.mask[system]))
         if case.state is None:
-            if now_ns < case.waits_ns and not (case.instead and corroborated):
-                return
+            if now_ns < case.waits_ns:
+                if not case.instead or (not corroborated and self._may_still_be(system)):
+                    return
+                self._let_go(system)
             quality = max(int(held.quality[row]) for row in self._clusters.members(system))
             if case.warned or plausible(*self._moves(system), quality, self._settings.alerting):
                 if case.anchor in self._anchors:  # another of the same founder has been raised meanwhile
@@ -217,17 +223,12 @@ class Casebook(Copied):
         table.kinds[kept] |= table.kinds[gone]
         if table.times[gone, 0] > table.times[kept, 0]:
             table.times[kept] = table.times[gone]
-        self._held.pop(int(table.number[gone]), None)
         del self.cases[gone]
 
     def close(self, system: int, event: Event, reason: str) -> None:
         """End the alert, if one stands, and the case."""
         self.send(system, event, reason)
-        number = int(self._clusters.systems.number[system])
         del self.cases[system]
-        held = self._held.pop(number, None)
-        if held in self.cases and self.cases[held].instead == number:
-            self._let_go(held)  # what it might have been is over and it is not: raised with its next report
 
     def has_told(self, anchor: str) -> bool:
         """Whether an alert of this id (less the recipient) was raised, of the newest."""
@@ -263,6 +264,20 @@ class Casebook(Copied):
         self.cases[other].go_on_from(before)
         for column in (table.told, table.alert, table.settled):
             column[one], column[other] = column[other], column[one]
+        self._held.update({self.cases[each].instead: each for each in (one, other) if self.cases[each].instead})
+
+    def _may_be(self, system: int, other: int) -> bool:
+        """Whether one may be what has been warned of as another: that stands, none of its own nations reports it, and no operator
+        keeps the two apart.
+        """
+        mask = self._clusters.systems.mask
+        return self.cases[other].standing and not mask[system] & mask[other] and not self._clusters.are_apart(system, other)
+
+    def _may_still_be(self, system: int) -> bool:
+        """The same of one that is held and what it is held to be."""
+        case = self.cases[system]
+        there = case.instead_at in self.cases and self._clusters.systems.number[case.instead_at] == case.instead
+        return there and self._may_be(system, case.instead_at)
 
     def _is_held_to_be(self, number: int, now_ns: int) -> bool:
         """Whether one is held for it may be another report of a system track (number)."""

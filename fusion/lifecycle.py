@@ -209,6 +209,8 @@ class Lifecycle(Copied):
 
     def _lose(self, system: int, as_of_ns: int) -> None:
         """Every member is gone: it may be seen by others already, may never have been, or is kept as a prediction."""
+        if self.book.cases[system].instead:
+            self.book.judge(system, as_of_ns)
         if not self.book.cases[system].to_be_told:
             self.end(system, "lost", "lost")
         elif not self._recognise(system, as_of_ns):

@@ -27,7 +27,7 @@ Float = NDArray[np.float64]
 WIDTH: Final = 4  # of an offset: three axes ECEF, m, and time, s
 _PLACES: Final = 2.0 ** -np.arange(6)  # of the widest prior: scales of place
 _CLOCKS: Final = 4.0 ** np.arange(1, -4, -1)  # and of clocks: nothing says that they are off together
-_BADLY_KEPT: Final = 0.1  # how likely a clock beyond its widest prior is against any narrower scale
+_BADLY_KEPT: Final = 0.1  # how likely clocks four times as wide are, against any narrower scale
 _SCALES: Final = np.array([[place] * 3 + [clock] for place in _PLACES for clock in _CLOCKS])
 _LIKELY: Final = np.log(_SCALES[:, 0]) + np.where(_SCALES[:, 3] > 1.0, np.log(_BADLY_KEPT), 0.0)  # before anything is told
 
@@ -50,7 +50,8 @@ NO_OFFSETS: Final = Offsets(np.zeros((len(NATIONS), WIDTH)), np.zeros((len(NATIO
 
 
 def likeliest(told: Mapping[tuple[int, int], Told], widest: Float) -> Offsets:
-    """The offsets by what pairs of feeds (their columns) tell. `widest` (n, 4): one sigma of the widest prior, m and s."""
+    """The offsets by what pairs of feeds (their columns) tell. `widest` (n, 4): one sigma of the widest prior, m and s; of
+    a clock that is badly kept four times that."""
     n = len(widest)
     between, sum_ = np.zeros((n * WIDTH, n * WIDTH)), np.zeros(n * WIDTH)
     for (one, other), (weight, value) in told.items():

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
+from bus.columns import Reports
 from bus.messages import Alert, TrackFrame, reports_of
 from bus.release import EVERYONE, Nation
 from fusion.engine import FusionEngine, Inbound
 from fusion.settings import Alerting, FusionSettings
 from fusion.tables import HELD
 from fusion.takeover import take_over
-from tests.fusion.scenes import JPN, START_NS, USA, S, Scene, dropped, one
+from tests.fusion.scenes import JPN, START_NS, USA, S, Scene, decorrelation, dropped, frame_of, one
 from tests.fusion.test_engine import rated
+from tests.fusion.test_hindsight import block_of
 from tests.fusion.test_takeover import pictured, told_picture
 from tests.fusion.watched import Watched, delayed, reports
 
@@ -94,6 +97,53 @@ def test_what_was_warned_of_was_false_and_what_may_have_been_that_waits_no_longe
     false = Inbound(dropped("usa", [1, 2], "false", START_NS + 46 * S), EVERYONE)
     assert [alert.state for alert in raised(engine, [false])] == ["retracted"] * 2
     assert {member.track for alert in raised(engine, both) for member in alert.members} == {1, 2}
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_what_may_have_been_what_was_false_is_warned_of_though_nobody_reports_it_any_more(lost: bool) -> None:
+    """It was not: it waited for a report, and ended without an alert."""
+    engine = warned()
+    assert not raised(engine, [radar(45.5)])
+    raised(engine, [false("usa", 1, 46.0), false("usa", 2, 46.0)])
+    end = [Inbound(dropped("kor", [1], "lost", START_NS + int(46.1 * S)), EVERYONE)] if lost else []
+    told = raised(engine, end, START_NS + int(46.25 * S))
+    assert [(alert.state, alert.members[0].nation) for alert in told] == [("quick", "kor")]
+
+
+def test_beside_one_that_its_nation_reports_already_a_second_is_warned_of_at_once() -> None:
+    """Of one frame the first is surely what has been warned of, and so the second is not: it waited all the same."""
+    engine = FusionEngine(recipients=("kor",))
+    for t in range(70, 76):
+        raised(engine, [one("kor", float(t), sigma_m=60.0)])
+    both = Reports.join(
+        [block_of(one("jpn", 76.0, track=1, sigma_m=60.0)), block_of(one("jpn", 76.0, track=2, east_m=900.0, sigma_m=400.0))]
+    )
+    told = raised(engine, [Inbound(frame_of(both, "jpn", START_NS + 76 * S), EVERYONE)])
+    assert sorted(sorted((each.nation, each.track) for each in alert.members) for alert in told) == [
+        [("jpn", 1), ("kor", 1)],
+        [("jpn", 2)],
+    ]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_operator_who_keeps_the_two_apart_ends_the_wait(first: bool) -> None:
+    engine = warned()
+    assert not raised(engine, [radar(45.5, east_m=50.0)])
+    words = [decorrelation("kor", f"kor/1 usa/{track}", 46.0) for track in (1, 2)]
+    told = raised(engine, words[: 1 if first else 2], START_NS + int(46.25 * S))
+    assert [alert.members[0].nation for alert in told] == ["kor"]
+
+
+def test_what_is_held_is_remembered_no_longer_than_it_waits() -> None:
+    engine = FusionEngine()
+    for at_ns, inbound in Scene(6, gap_s=6.0, apart_m=2000.0, seed=1).messages():
+        engine.step([inbound], at_ns)
+        engine.catch_up(at_ns)
+        engine.step([], at_ns)
+        book = engine._groups[0].picture.book
+        table = book._clusters.systems
+        assert len(book._held) <= np.count_nonzero(table.alert == HELD)
+        assert all(book.cases[system].held(at_ns) for system in np.flatnonzero(table.alert == HELD).tolist())
 
 
 def test_what_is_lost_before_anybody_could_tell_goes_on_as_what_it_may_have_been() -> None:
