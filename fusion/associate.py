@@ -124,6 +124,8 @@ class Associator:
             return Places({}, {})
         rows = np.array(fresh, np.int64)
         first, second, costs = self._pairs(clusters.reports, rows, systems, lacking)
+        if not len(costs):  # a launch: its alert waits for this
+            return Places({}, {})
         costs = costs + self._crowding(clusters.reports, rows, systems, lacking, first, second)
         matches = assign(first, second, costs, self.miss)
         sure = self.settings.association.sure
